@@ -1,0 +1,35 @@
+"""localft fine-tunes small language models on the machine in front of you.
+
+models/*.toml → ModelCard → HF checkpoint → GGUF → rows → tokens + loss_mask → batches → engine step → adapter.gguf → chat
+
+Nothing happens at import: the names below load their modules when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["ChatSession", "LocalftError", "__version__", "convert", "finetune"]
+
+if TYPE_CHECKING:
+    from localft.chat import ChatSession
+    from localft.conversion import convert
+    from localft.errors import LocalftError
+    from localft.train import finetune
+
+_HOMES = {
+    "ChatSession": "localft.chat",
+    "LocalftError": "localft.errors",
+    "convert": "localft.conversion",
+    "finetune": "localft.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'localft' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,74 @@
+"""The command line: one command per file, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from localft import __version__
+from localft.errors import LocalftError
+
+COMMANDS = {
+    "convert": "Convert a Hugging Face checkpoint to GGUF.",
+    "finetune": "Fine-tune a model with LoRA on your data.",
+    "chat": "Talk to a model, with or without an adapter.",
+    "doctor": "Show devices, memory, versions and where files live.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; help pages need only their one-line summaries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"localft.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="localft")
+def cli() -> None:
+    """Fine-tune small language models on the machine in front of you.
+
+    \b
+    Examples:
+      localft finetune --model demo --data my.jsonl
+      localft chat --lora
+    """
+
+
+def print_error(error: LocalftError) -> None:
+    """Write the message and its hint to stderr."""
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"\n{click.style('hint', fg='cyan')}: {error.hint}", err=True)
+
+
+def main() -> None:
+    """Entry point of the `localft` program. Exit codes: 1 run-time error, 2 usage, 130 interrupt."""
+    try:
+        cli.main(standalone_mode=False)
+    except LocalftError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
