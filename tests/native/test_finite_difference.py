@@ -14,8 +14,8 @@ from localft.engine.native import NativeEngine
 
 SHAPE = models.MODELS["tiny"]
 RANK = 2
-# Far enough apart that f32's rounding of the loss is small, near enough that curvature is.
-STEP = 4e-3
+# Far enough apart that f32 rounding of the loss is 2e-4 of the largest entry at most, near enough that curvature is less.
+STEP = 6e-2
 
 
 @pytest.fixture
