@@ -1,0 +1,114 @@
+"""Checking an adapter against its base before llama.cpp sees it, which crashes on an adapter that it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header
+from localft.adapter.identity import BASE_NAME, BASE_SHA256, BASE_TYPE, file_sha256, file_type
+from localft.conversion.check import check_header
+from localft.conversion.header import Header, read_header
+from localft.errors import AdapterError
+
+_OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
+
+
+@dataclass(frozen=True)
+class AdapterFit:
+    """An adapter that llama.cpp will load on its base.
+
+    Attributes:
+        rank: the largest of its tensors.
+        alpha: as stored; 0 where the file has none.
+        n_tensors: adapted base tensors.
+        notes: lines to tell the user, such as "the adapter was trained on q8_0 and is used on q4_k_m".
+    """
+
+    rank: int
+    alpha: float
+    n_tensors: int
+    notes: tuple[str, ...]
+
+
+def check_adapter(adapter: Path | str, base: Path | str) -> AdapterFit:
+    """Check that an adapter file fits a base GGUF: architecture, tensors, shapes, types and finite values.
+
+    Raises:
+        AdapterError: the adapter is damaged or belongs to another model.
+        ModelError: the base is no readable GGUF model.
+    """
+    path, base = Path(adapter), Path(base)
+    header = read_adapter_header(path)
+    base_header = read_base_header(base)
+    _check_architecture(path, header, base, base_header)
+    for name in pair_names(path, header):
+        _check_tensor(path, header, name, base, base_header)
+    read = read_adapter(path)
+    notes = _notes(header, base, base_header)
+    if not read.alpha:
+        notes.append("the adapter stores no alpha, so its LoRA scale is 1 instead of alpha / rank")
+    return AdapterFit(read.rank, read.alpha, len(read.tensors), tuple(notes))
+
+
+def read_base_header(base: Path) -> Header:
+    """Read the header of a base model, refusing what llama.cpp would crash on.
+
+    Raises:
+        ModelError: no GGUF, damaged, or no model.
+    """
+    header = read_header(base)
+    check_header(header)
+    return header
+
+
+def _check_architecture(path: Path, header: Header, base: Path, base_header: Header) -> None:
+    ours, theirs = header.architecture, base_header.architecture
+    if ours != theirs:
+        raise AdapterError(
+            f'`{path}` is an adapter for architecture "{ours}", and `{base}` is a "{theirs}" model', _OTHER_BASE
+        )
+
+
+def _check_tensor(path: Path, header: Header, name: str, base: Path, base_header: Header) -> None:
+    if name.startswith("token_embd."):
+        raise AdapterError(f"`{path}` adapts `{name}`, which localft does not support", "leave embeddings out of LoRA")
+    if name not in base_header.tensors:
+        raise _unknown_tensor(path, name, base)
+    ne = base_header.tensors[name].ne
+    if len(ne) != 2:
+        raise AdapterError(f"`{path}` adapts `{name}`, which is no matrix in `{base}`: {list(ne)}", _OTHER_BASE)
+    (n_in, rank_a), (rank_b, n_out) = header.tensors[f"{name}.lora_a"].ne, header.tensors[f"{name}.lora_b"].ne
+    if rank_a != rank_b:
+        raise AdapterError(
+            f"`{path}`: lora_a of `{name}` has rank {rank_a} and lora_b rank {rank_b}",
+            "the file is damaged, or its factors are swapped or transposed",
+        )
+    if (n_in, n_out) != ne:
+        raise AdapterError(
+            f"`{path}` adapts `{name}` as {n_in} inputs and {n_out} outputs; in `{base}` it has {ne[0]} and {ne[1]}",
+            _OTHER_BASE,
+        )
+
+
+def _unknown_tensor(path: Path, name: str, base: Path) -> AdapterError:
+    if name == "output.weight":
+        return AdapterError(
+            f"`{path}` adapts `output.weight`, and `{base}` has none: its head is tied to the token embeddings",
+            "no runtime can load such an adapter on this model; train without `output` in --lora-targets",
+        )
+    return AdapterError(f"`{path}` adapts `{name}`, which `{base}` does not have", _OTHER_BASE)
+
+
+def _notes(header: Header, base: Path, base_header: Header) -> list[str]:
+    """Say where the base is another file than the adapter was trained on."""
+    sha256 = metadata_text(header.values, BASE_SHA256)
+    if not sha256 or sha256 == file_sha256(base):
+        return []
+    trained, used = metadata_text(header.values, BASE_NAME), metadata_text(base_header.values, "general.name")
+    if trained and used and trained != used:
+        return [f'the adapter was trained on "{trained}" and is used on "{used}": the shapes fit, the answers may not']
+    old, new = metadata_text(header.values, BASE_TYPE), file_type(base_header)
+    if old and new and old != new:
+        return [f"the adapter was trained on {old} and is used on {new}, another file of the same model"]
+    return [f"`{base}` is not the file that the adapter was trained on, but one of the same architecture and shapes"]

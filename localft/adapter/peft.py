@@ -1,0 +1,228 @@
+"""LoRA adapters to and from PEFT's folder of `adapter_config.json` and `adapter_model.safetensors`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localft.adapter.check import read_base_header
+from localft.adapter.file import Adapter, LoraTensor
+from localft.conversion.header import Header
+from localft.errors import AdapterError
+from localft.files import atomic_path, write_text
+
+Factor = NDArray[np.float32]
+
+HF_MODULES = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_GGUF_NAMES = {module: name for name, module in HF_MODULES.items()}
+# Architectures whose Q and K rows the GGUF holds in another order than Hugging Face does.
+PERMUTED = {"llama": True}
+_PREFIX = "base_model.model."
+_UNSUPPORTED = {"use_dora": "DoRA", "fan_in_fan_out": "fan_in_fan_out", "modules_to_save": "modules_to_save"}
+_DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
+
+
+def hf_module(name: str) -> str:
+    """The Hugging Face module of a base tensor: "blk.3.attn_q.weight" → "model.layers.3.self_attn.q_proj".
+
+    Raises:
+        AdapterError: there is no such module.
+    """
+    if name == "output.weight":
+        return "lm_head"
+    match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
+    if not match or match[2] not in HF_MODULES:
+        raise AdapterError(f"`{name}` has no counterpart in Hugging Face's naming")
+    return f"model.layers.{match[1]}.{HF_MODULES[match[2]]}"
+
+
+def gguf_name(module: str) -> str:
+    """The base tensor of a Hugging Face module; the inverse of `hf_module`.
+
+    Raises:
+        AdapterError: LoRA on that module has no GGUF name.
+    """
+    if module == "lm_head":
+        return "output.weight"
+    match = re.fullmatch(r"model\.layers\.(\d+)\.(\w+\.\w+)", module)
+    if not match or match[2] not in _GGUF_NAMES:
+        known = ", ".join(m.rpartition(".")[2] for m in HF_MODULES.values())
+        raise AdapterError(f"the PEFT adapter adapts `{module}`", f"supported modules are {known} and lm_head")
+    return f"blk.{match[1]}.{_GGUF_NAMES[match[2]]}.weight"
+
+
+def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_model_name: str | None = None) -> None:
+    """Write an adapter as a PEFT folder that `PeftModel.from_pretrained` loads.
+
+    Args:
+        adapter: what `read_adapter` returned.
+        folder: made where it is missing.
+        base: the base GGUF, which knows the number of heads.
+        base_model_name: goes into the config as `base_model_name_or_path`.
+
+    Raises:
+        AdapterError: the architecture or a tensor has no PEFT counterpart.
+    """
+    from safetensors.numpy import save_file
+
+    heads = _Heads(read_base_header(Path(base)), adapter.architecture)
+    tensors: dict[str, Factor] = {}
+    for name, (a, b) in adapter.tensors.items():
+        module = _PREFIX + hf_module(name)
+        tensors[f"{module}.lora_A.weight"] = np.ascontiguousarray(a)
+        tensors[f"{module}.lora_B.weight"] = np.ascontiguousarray(heads.to_hf(name, b))
+    config = _peft_config(adapter, base_model_name)
+    with atomic_path(Path(folder) / "adapter_model.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    write_text(Path(folder) / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+
+
+def _peft_config(adapter: Adapter, base_model_name: str | None) -> dict[str, Any]:
+    modules = [hf_module(name) for name in adapter.tensors]
+    ranks = {m: t.a.shape[0] for m, t in zip(modules, adapter.tensors.values(), strict=True)}
+    scaled = adapter.alpha or float(adapter.rank)
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model_name,
+        "r": adapter.rank,
+        "lora_alpha": int(scaled) if scaled == int(scaled) else scaled,
+        "rank_pattern": {m: r for m, r in ranks.items() if r != adapter.rank},
+        "alpha_pattern": {} if adapter.alpha else {m: r for m, r in ranks.items() if r != adapter.rank},
+        "target_modules": modules,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "use_rslora": False,
+        "use_dora": False,
+        "inference_mode": True,
+    }
+
+
+def from_peft(
+    folder: Path | str, base: Path | str, *, metadata: Mapping[str, str | int | float | bool] | None = None
+) -> Adapter:
+    """Read a PEFT LoRA folder as an adapter for a base GGUF of the same model.
+
+    Whatever differs from alpha / rank (rsLoRA, alpha_pattern) is folded into lora_b.
+
+    Raises:
+        AdapterError: files are missing or damaged, or the adapter uses what a GGUF adapter cannot hold.
+    """
+    folder = Path(folder)
+    header = read_base_header(Path(base))
+    architecture = header.architecture
+    heads = _Heads(header, architecture)
+    config, factors = _read_config(folder), _read_factors(folder)
+    alpha = float(config["lora_alpha"])
+    tensors = {}
+    for module, (a, b) in factors.items():
+        name, rank = gguf_name(module), a.shape[0]
+        extra = _peft_scale(config, module, rank) * rank / alpha
+        b = heads.to_gguf(name, b)
+        tensors[name] = LoraTensor(a, b if abs(extra - 1) < 1e-12 else (b * np.float32(extra)))
+    rank = max(t.a.shape[0] for t in tensors.values())
+    return Adapter(architecture, rank, alpha, tensors, dict(metadata or {}))
+
+
+def _peft_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
+    alpha = float(config["lora_alpha"])
+    for pattern, value in (config.get("alpha_pattern") or {}).items():
+        if re.fullmatch(rf"(.*\.)?({pattern})", module):
+            alpha = float(value)
+            break
+    return float(alpha / (np.sqrt(rank) if config.get("use_rslora") else rank))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"`{path}` cannot be read: {error}", "give the folder that PEFT saved") from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise AdapterError(f"`{path}` is no LoRA config", "only LoRA adapters can be converted")
+    for key, what in _UNSUPPORTED.items():
+        if config.get(key):
+            raise AdapterError(f"`{folder}` uses {what}, which a GGUF adapter cannot hold", "train it as plain LoRA")
+    alpha = config.get("lora_alpha")
+    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not alpha:
+        raise AdapterError(f"`{path}` has lora_alpha = {alpha!r}", "a number other than 0 was expected")
+    return config
+
+
+def _read_factors(folder: Path) -> dict[str, tuple[Factor, Factor]]:
+    from safetensors import SafetensorError, deserialize
+
+    path = folder / "adapter_model.safetensors"
+    try:
+        stored = deserialize(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        hint = "PEFT saves it with safe_serialization=True, its default"
+        raise AdapterError(f"`{path}` cannot be read: {error}", hint) from error
+    parts: dict[str, dict[str, Factor]] = {}
+    for name, tensor in stored:
+        match = re.fullmatch(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight", name)
+        if not match:
+            raise AdapterError(f"`{path}` has tensor `{name}`, which a GGUF adapter cannot hold")
+        parts.setdefault(match[1], {})[match[2]] = _as_f32(path, name, tensor)
+    for module, pair in parts.items():
+        if len(pair) != 2 or pair["A"].ndim != 2 or pair["A"].shape[0] != pair["B"].shape[-1]:
+            raise AdapterError(f"`{path}`: the factors of `{module}` do not fit together")
+    if not parts:
+        raise AdapterError(f"`{path}` holds no LoRA tensors")
+    return {module: (pair["A"], pair["B"]) for module, pair in parts.items()}
+
+
+def _as_f32(path: Path, name: str, tensor: Mapping[str, Any]) -> Factor:
+    raw, dtype = bytes(tensor["data"]), tensor["dtype"]
+    if dtype == "BF16":
+        values: Factor = (np.frombuffer(raw, np.uint16).astype(np.uint32) << 16).view(np.float32)
+    elif dtype in _DTYPES:
+        values = np.frombuffer(raw, _DTYPES[dtype]).astype(np.float32)
+    else:
+        raise AdapterError(f"`{path}` stores `{name}` as {dtype}", "f32, f16, bf16 or f64 was expected")
+    return values.reshape(tensor["shape"])
+
+
+class _Heads:
+    """The order of Q and K rows: interleaved pairs in the GGUF, two halves per head at Hugging Face."""
+
+    def __init__(self, header: Header, architecture: str) -> None:
+        if architecture not in PERMUTED:
+            known = ", ".join(PERMUTED)
+            raise AdapterError(f'adapters of architecture "{architecture}" have no PEFT form here', f"supported: {known}")
+        self.permuted = PERMUTED[architecture]
+        n_head = int(header.values.get(f"{architecture}.attention.head_count", 0))
+        n_head_kv = int(header.values.get(f"{architecture}.attention.head_count_kv", n_head))
+        self.n_head = {"attn_q": n_head, "attn_k": n_head_kv}
+
+    def _count(self, name: str, b: Factor) -> int:
+        n_head = self.n_head.get(name.split(".")[-2], 0) if self.permuted else 0
+        if n_head and b.shape[0] % (2 * n_head):
+            raise AdapterError(f"`{name}` has {b.shape[0]} outputs, which {n_head} heads cannot share")
+        return n_head
+
+    def to_gguf(self, name: str, b: Factor) -> Factor:
+        """(n_out, rank) in Hugging Face's row order → the GGUF's."""
+        n_head = self._count(name, b)
+        return b.reshape(n_head, 2, -1, b.shape[1]).swapaxes(1, 2).reshape(b.shape) if n_head else b
+
+    def to_hf(self, name: str, b: Factor) -> Factor:
+        """The inverse of `to_gguf`."""
+        n_head = self._count(name, b)
+        return b.reshape(n_head, -1, 2, b.shape[1]).swapaxes(1, 2).reshape(b.shape) if n_head else b
