@@ -41,10 +41,8 @@ def load(case: Case) -> Any:
     state = models.adapter(case.shape, case.rank)
     with torch.no_grad():
         for name, (a, b) in factors(model, case).items():
-            n_head = models.heads_of(case.shape, name)
-            rows = models.unpermute(state[name].b, n_head) if n_head else state[name].b
             a.copy_(torch.from_numpy(state[name].a))
-            b.copy_(torch.from_numpy(rows))
+            b.copy_(torch.from_numpy(models.in_hf_order(case.shape, name, state[name].b)))
     return model
 
 
@@ -70,13 +68,6 @@ def loss_sum(model: Any, batch: MicroBatch) -> tuple[Any, Any]:
     return total, torch.cat(logits)
 
 
-def in_gguf_order(case: Case, name: str, rows: Any) -> models.F32:
-    """B's rows as the GGUF holds them."""
-    array = rows.detach().numpy().copy()
-    n_head = models.heads_of(case.shape, name)
-    return models.permute(array, n_head) if n_head else array
-
-
 def gradients(case: Case) -> dict[str, Any]:
     """Logits, loss and gradients of the first batch."""
     model = load(case)
@@ -85,7 +76,7 @@ def gradients(case: Case) -> dict[str, Any]:
     out = {"logits": logits.detach().numpy(), "loss_sum": np.float64(total.item())}
     for name, (a, b) in factors(model, case).items():
         out[f"grad/{name}/a"] = a.grad.numpy().copy()
-        out[f"grad/{name}/b"] = in_gguf_order(case, name, b.grad)
+        out[f"grad/{name}/b"] = models.in_gguf_order(case.shape, name, b.grad.numpy().copy())
     return out
 
 
@@ -108,7 +99,7 @@ def steps(case: Case) -> dict[str, Any]:
     out = {"step/loss": np.array(losses), "step/grad_norm": np.array(norms)}
     for name, (a, b) in factors(model, case).items():
         out[f"final/{name}/a"] = a.detach().numpy().copy()
-        out[f"final/{name}/b"] = in_gguf_order(case, name, b)
+        out[f"final/{name}/b"] = models.in_gguf_order(case.shape, name, b.detach().numpy().copy())
     return out
 
 

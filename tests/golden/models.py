@@ -158,6 +158,18 @@ def heads_of(shape: Shape, name: str) -> int:
     return shape.n_head if "attn_q." in name else shape.n_head_kv if "attn_k." in name else 0
 
 
+def in_gguf_order(shape: Shape, name: str, rows: F32) -> F32:
+    """Rows of a weight or of B, from Hugging Face's order to the GGUF's."""
+    n_head = heads_of(shape, name)
+    return permute(rows, n_head) if n_head else rows
+
+
+def in_hf_order(shape: Shape, name: str, rows: F32) -> F32:
+    """Rows of a weight or of B, from the GGUF's order to Hugging Face's."""
+    n_head = heads_of(shape, name)
+    return unpermute(rows, n_head) if n_head else rows
+
+
 def adapter(shape: Shape, rank: int, key: str = "adapter") -> dict[str, LoraState]:
     """A random nonzero adapter on every matrix, B as strong as a trained one, in the GGUF's row order."""
     return {
@@ -196,8 +208,14 @@ def build(name: str, path: Path, outtype: str = "f32", chat_template: str | None
     return write_gguf(MODELS[name], path, outtype, chat_template)
 
 
-def write_gguf(shape: Shape, path: Path, outtype: str = "f32", chat_template: str | None = None) -> Path:
-    """`build` for a shape of your own."""
+def write_gguf(
+    shape: Shape,
+    path: Path,
+    outtype: str = "f32",
+    chat_template: str | None = None,
+    weights: dict[str, F32] | None = None,
+) -> Path:
+    """`build` for a shape of your own; `weights` (GGUF names and row order) in place of the random ones."""
     path = path if path.suffix == ".gguf" else path / f"{shape.name}-{outtype}.gguf"
     path.parent.mkdir(parents=True, exist_ok=True)
     if outtype in _QUANTIZED:
@@ -206,9 +224,7 @@ def write_gguf(shape: Shape, path: Path, outtype: str = "f32", chat_template: st
     _add_metadata(writer, shape)
     _add_vocabulary(writer, shape, chat_template)
     for name in weight_names(shape):
-        data = weight(shape, name)
-        if heads_of(shape, name):
-            data = permute(data, heads_of(shape, name))
+        data = weights[name] if weights else in_gguf_order(shape, name, weight(shape, name))
         _add_tensor(writer, name, data, _WRITTEN[outtype])
     if shape.llama3_scaling:
         writer.add_tensor("rope_freqs.weight", llama3_factors(shape))
@@ -327,3 +343,17 @@ def write_checkpoint(shape: Shape, folder: Path) -> Path:
     tensors = {hf_name(name): weight(shape, name) for name in weight_names(shape)}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def twins(shape: Shape, source: Path, folder: Path) -> tuple[Path, Path]:
+    """What a quantised GGUF of `shape` really holds, in f32: as a GGUF and as a checkpoint folder.
+
+    A faster mode is measured against these, so that the error of its arithmetic is apart from that of its storage.
+    """
+    from safetensors.numpy import save_file
+
+    stored = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in gguf.GGUFReader(source).tensors}
+    checkpoint = write_checkpoint(shape, folder / "twin")
+    tensors = {hf_name(name): in_hf_order(shape, name, stored[name]) for name in weight_names(shape)}
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    return write_gguf(shape, folder / "twin-f32.gguf", weights=stored), checkpoint
