@@ -1,0 +1,72 @@
+"""`localft convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+HELP = """Convert a Hugging Face checkpoint to a GGUF file.
+
+MODEL is a model card's name, a Hugging Face repo id, or the folder of a checkpoint. The file's path is printed on
+stdout. A file that is there already, newer than the checkpoint and complete, is kept.
+
+\b
+Examples:
+  localft convert demo
+  localft convert tinymistral --outtype q4_k_m
+  localft convert ./my-checkpoint --outtype f32 --out my.gguf
+"""
+
+
+@click.command("convert", help=HELP, short_help="Convert a Hugging Face checkpoint to GGUF.")
+@click.argument("model")
+@click.option(
+    "--outtype", default="q8_0", show_default=True, metavar="TYPE", help="f32, f16, bf16, q8_0, q4_0, q4_k_m, q6_k, …"
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: in localft's home]")
+@click.option("--force", is_flag=True, help="Convert even where the file is there and complete.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
+    from localft.conversion import convert
+
+    shown = Bar()
+    try:
+        result = convert(model, outtype, out, force=force, progress=shown.update)
+    finally:
+        shown.close()
+    for warning in result.warnings:
+        click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True)
+    state = "is there already, complete" if result.skipped else "written"
+    click.echo(f"{result.path.name}: {result.n_tensors} tensors, {result.n_bytes / 2**20:.1f} MiB, {state}", err=True)
+    if as_json:
+        values = {
+            "path": str(result.path),
+            "skipped": result.skipped,
+            "warnings": list(result.warnings),
+            "n_tensors": result.n_tensors,
+            "n_bytes": result.n_bytes,
+        }
+        click.echo(json.dumps(values))
+    else:
+        click.echo(str(result.path))
+
+
+class Bar:
+    """One line on a terminal's stderr that says how far the work is; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self.stream = click.get_text_stream("stderr")
+        self.on = self.stream.isatty()
+
+    def update(self, what: str, done: int, total: int) -> None:
+        if self.on:
+            share = 100 * done // max(total, 1)
+            self.stream.write(f"\r\x1b[K{share:3d} %  {done / 2**20:.0f} of {total / 2**20:.0f} MiB  {what}")
+            self.stream.flush()
+
+    def close(self) -> None:
+        if self.on:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()

@@ -1,0 +1,213 @@
+"""Refuse a GGUF that would crash llama.cpp or the trainer, with a sentence instead."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from gguf.constants import GGMLQuantizationType, GGUFValueType
+
+from localft.conversion.header import Array, Header, TensorInfo, damaged, read_header
+from localft.errors import ModelError
+
+_INTEGERS = {
+    GGUFValueType.UINT8,
+    GGUFValueType.INT8,
+    GGUFValueType.UINT16,
+    GGUFValueType.INT16,
+    GGUFValueType.UINT32,
+    GGUFValueType.INT32,
+    GGUFValueType.UINT64,
+    GGUFValueType.INT64,
+}
+_NOT_WEIGHTS = {
+    GGMLQuantizationType.I8,
+    GGMLQuantizationType.I16,
+    GGMLQuantizationType.I32,
+    GGMLQuantizationType.I64,
+    GGMLQuantizationType.F64,
+    GGMLQuantizationType.Q8_1,
+    GGMLQuantizationType.Q8_K,
+}
+MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
+MAX_CONTEXT = 1 << 27
+SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")  # "seperator": as GGUF spells it
+
+
+def check_gguf(path: Path) -> None:
+    """Raise unless `path` is a whole, consistent GGUF model that is safe to hand to native code.
+
+    Reads the header only; weights are checked for NaN at conversion. Any architecture passes the checks of form;
+    the llama architecture's sizes and tensors are checked one by one.
+
+    Raises:
+        ModelError: unreadable, no GGUF, truncated, wrong types, impossible sizes, missing tensors or vocabulary.
+    """
+    check_header(read_header(Path(path)))
+
+
+def check_header(header: Header) -> None:
+    """The checks of `check_gguf` on a header that is already read."""
+    _check_kind(header)
+    _check_numbers(header)
+    n_vocab = _check_vocabulary(header)
+    for info in header.tensors.values():
+        if info.type in _NOT_WEIGHTS:
+            raise damaged(header.path, f"tensor `{info.name}` has the type {info.type.name}, which no weight has")
+    if header.architecture == "llama":
+        _check_llama(header, n_vocab)
+
+
+def _check_kind(header: Header) -> None:
+    if not header.architecture or header.types["general.architecture"] != GGUFValueType.STRING:
+        raise damaged(header.path, "it does not name its architecture")
+    kind = header.values.get("general.type", "model")
+    if kind == "adapter":
+        raise ModelError(
+            f"`{header.path}` is a LoRA adapter, not a base model",
+            "give the adapter to `--lora` and its base to `--model`",
+        )
+    if kind != "model":
+        raise damaged(header.path, f'it is of the type "{kind}", not "model"')
+    if header.values.get("split.count", 1) not in (0, 1):
+        raise ModelError(
+            f"`{header.path}` is one part of a split GGUF, which is not supported",
+            "join the parts with `llama-gguf-split --merge`",
+        )
+    if not header.tensors:
+        raise damaged(header.path, "it holds no tensors")
+
+
+def _check_numbers(header: Header) -> None:
+    for key, value in header.values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise damaged(header.path, f'"{key}" is {value}')
+    for key, array in header.arrays.items():
+        floats = array.type in (GGUFValueType.FLOAT32, GGUFValueType.FLOAT64)
+        if floats and not np.isfinite(np.asarray(array.values, dtype=np.float64)).all():
+            raise damaged(header.path, f'"{key}" holds a value that is not finite')
+
+
+def _array(header: Header, key: str, kind: GGUFValueType) -> Array:
+    array = header.arrays.get(key)
+    if array is None or array.type != kind:
+        raise damaged(header.path, f'"{key}" is missing or not an array of the type {kind.name}')
+    return array
+
+
+def _check_vocabulary(header: Header) -> int:
+    model = header.values.get("tokenizer.ggml.model")
+    if not isinstance(model, str) or model in ("none", "no_vocab"):
+        raise damaged(header.path, "it has no vocabulary")
+    tokens = _array(header, "tokenizer.ggml.tokens", GGUFValueType.STRING)
+    _check_tokens(header, tokens)
+    _array(header, "tokenizer.ggml.token_type", GGUFValueType.INT32)
+    if model == "llama":
+        _array(header, "tokenizer.ggml.scores", GGUFValueType.FLOAT32)
+        # llama.cpp throws across its C border at the first character that no piece covers.
+        known = set(tokens.values)
+        missing = [byte for byte in range(256) if not known & {b"<0x%02X>" % byte, bytes([byte])}]
+        if missing:
+            raise damaged(header.path, f"its vocabulary has no piece for {len(missing)} of the 256 bytes")
+    if model == "gpt2":
+        _array(header, "tokenizer.ggml.merges", GGUFValueType.STRING)
+    for key in ("tokenizer.ggml.token_type", "tokenizer.ggml.scores"):
+        if key in header.arrays and len(header.arrays[key]) != len(tokens):
+            raise damaged(header.path, f'"{key}" has {len(header.arrays[key])} values for {len(tokens)} tokens')
+    _check_special_ids(header, len(tokens))
+    return len(tokens)
+
+
+def _check_tokens(header: Header, tokens: Array) -> None:
+    # llama.cpp asserts that no two tokens are spelled alike.
+    if len(set(tokens.values)) != len(tokens) or len(tokens) == 0:
+        raise damaged(header.path, "its vocabulary is empty or has two tokens that are spelled alike")
+    for id_, token in enumerate(tokens.values):
+        assert isinstance(token, bytes)
+        try:
+            token.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise damaged(header.path, f"token {id_} of its vocabulary is not valid UTF-8") from error
+
+
+def _check_special_ids(header: Header, n_vocab: int) -> None:
+    for name in SPECIAL_IDS:
+        key = f"tokenizer.ggml.{name}_token_id"
+        value = header.values.get(key)
+        if value is not None and (header.types[key] not in _INTEGERS or not 0 <= int(value) < n_vocab):
+            raise damaged(header.path, f'"{key}" is {value}, outside its vocabulary of {n_vocab}')
+
+
+def _size(header: Header, key: str, highest: int, default: int | None = None) -> int:
+    value = header.values.get(f"llama.{key}", default)
+    if value is None:
+        raise damaged(header.path, f'"llama.{key}" is missing')
+    kind = header.types.get(f"llama.{key}", GGUFValueType.UINT32)
+    if kind not in _INTEGERS or not 1 <= int(value) <= highest:
+        raise damaged(header.path, f'"llama.{key}" is {value}; a whole number from 1 to {highest} is needed')
+    return int(value)
+
+
+def _check_llama(header: Header, n_vocab: int) -> None:
+    n_embd = _size(header, "embedding_length", 1 << 20)
+    n_layer = _size(header, "block_count", MAX_LAYERS)
+    n_head = _size(header, "attention.head_count", 1 << 16)
+    n_head_kv = _size(header, "attention.head_count_kv", 1 << 16, n_head)
+    _size(header, "context_length", MAX_CONTEXT)
+    n_ff = _size(header, "feed_forward_length", 1 << 24)
+    if n_head % n_head_kv:
+        raise damaged(header.path, f"its {n_head} heads cannot be shared out among {n_head_kv} key-value heads")
+    n_embd_head = _size(header, "attention.key_length", 1 << 16, max(n_embd // n_head, 1))
+    for key in ("attention.value_length", "rope.dimension_count"):
+        # llama.cpp's graph asserts that all three are equal.
+        if _size(header, key, 1 << 16, n_embd_head) != n_embd_head or n_embd_head % 2:
+            raise damaged(
+                header.path, f'"llama.{key}" is {header.values.get(f"llama.{key}")}, not an even {n_embd_head}'
+            )
+    eps = header.values.get("llama.attention.layer_norm_rms_epsilon")
+    if not isinstance(eps, float) or eps < 0:
+        raise damaged(header.path, f'"llama.attention.layer_norm_rms_epsilon" is {eps}')
+    experts = header.values.get("llama.expert_count", 0) != 0
+    shapes = llama_shapes(n_vocab, n_embd, n_layer, n_head * n_embd_head, n_head_kv * n_embd_head, n_ff, experts)
+    for name, ne in shapes.items():
+        _check_tensor(header, name, ne)
+    for name in ("output.weight", "rope_freqs.weight"):
+        if name in header.tensors:
+            _check_tensor(header, name, (n_embd, n_vocab) if name == "output.weight" else (n_embd_head // 2,))
+
+
+def _check_tensor(header: Header, name: str, ne: tuple[int, ...]) -> None:
+    info: TensorInfo | None = header.tensors.get(name)
+    if info is None:
+        raise damaged(header.path, f"tensor `{name}` is missing")
+    if info.ne != ne:
+        raise damaged(header.path, f"tensor `{name}` has the shape {list(info.ne)}; its metadata ask for {list(ne)}")
+    if len(ne) == 1 and info.type != GGMLQuantizationType.F32:
+        raise damaged(header.path, f"tensor `{name}` has the type {info.type.name}; F32 is needed")
+
+
+def llama_shapes(
+    n_vocab: int, n_embd: int, n_layer: int, n_q: int, n_kv: int, n_ff: int, experts: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """Name → ne (ggml's order) of every tensor that a model of the llama architecture must have, in model order.
+
+    Args:
+        n_q: width of the queries, n_head × n_embd_head. n_kv: width of keys and of values.
+        experts: leave out the feed-forward tensors, which a mixture of experts names otherwise.
+    """
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (n_embd, n_vocab)}
+    for il in range(n_layer):
+        block: dict[str, tuple[int, ...]] = {
+            "attn_norm": (n_embd,),
+            "attn_q": (n_embd, n_q),
+            "attn_k": (n_embd, n_kv),
+            "attn_v": (n_embd, n_kv),
+            "attn_output": (n_q, n_embd),
+            "ffn_norm": (n_embd,),
+        }
+        if not experts:
+            block |= {"ffn_gate": (n_embd, n_ff), "ffn_up": (n_embd, n_ff), "ffn_down": (n_ff, n_embd)}
+        shapes |= {f"blk.{il}.{name}.weight": ne for name, ne in block.items()}
+    shapes["output_norm.weight"] = (n_embd,)
+    return shapes

@@ -1,0 +1,182 @@
+"""The weights of a Hugging Face checkpoint, one tensor at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localft.conversion.hparams import read_json
+from localft.errors import ModelError
+
+SAFETENSORS = "model.safetensors"
+PYTORCH = "pytorch_model.bin"
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_MAX_HEADER = 100 << 20
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor's place. `load` reads it as float32; `dtype` is what the file holds: "F32", "F16", "BF16" or "F64"."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    load: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Every tensor of a checkpoint by its Hugging Face name, and the files that they lie in."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    tensors: dict[str, StoredTensor] = field(repr=False)
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The weight files of a checkpoint folder: safetensors where there are any, else pytorch_model.bin.
+
+    Raises:
+        ModelError: none, or a part that the index names is missing.
+    """
+    for name in (SAFETENSORS, PYTORCH):
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _indexed(index)
+        if (folder / name).is_file():
+            return (folder / name,)
+    raise ModelError(
+        f"`{folder}` has no weights: neither `{SAFETENSORS}` nor `{PYTORCH}`, whole or in parts",
+        "give the folder of a Hugging Face checkpoint, or download it again",
+    )
+
+
+def _indexed(index: Path) -> tuple[Path, ...]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ModelError(f'`{index}` has no usable "weight_map"', "download the model again")
+    files = [index.parent / name for name in sorted(set(weight_map.values()))]
+    for path in files:
+        if path.parent != index.parent or not path.is_file():
+            raise ModelError(f"`{index}` names the part `{path.name}`, which is missing", "download the model again")
+    return tuple(files)
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Find the tensors of a checkpoint; reads headers only (pytorch_model.bin is mapped, not loaded).
+
+    Raises:
+        ModelError: weights missing, damaged, or stored in a type that cannot be read.
+    """
+    files = weight_files(folder)
+    tensors: dict[str, StoredTensor] = {}
+    for path in files:
+        part = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+        twice = tensors.keys() & part.keys()
+        if twice:
+            raise ModelError(f"tensor `{min(twice)}` is in two parts of `{folder}`", "download the model again")
+        tensors |= part
+    return Checkpoint(folder, files, tensors)
+
+
+def _bad(path: Path, what: str) -> ModelError:
+    return ModelError(f"`{path}` is damaged: {what}", "download the model again")
+
+
+def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        n_header = int.from_bytes(file.read(8), "little")
+        if size < 8 or n_header > min(size - 8, _MAX_HEADER):
+            raise _bad(path, "it ends in the middle of its header")
+        try:
+            header = json.loads(file.read(n_header))
+        except (ValueError, RecursionError) as error:
+            raise _bad(path, "its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise _bad(path, "its header is not an object")
+    header.pop("__metadata__", None)
+    return {name: _entry(path, name, value, 8 + n_header, size) for name, value in header.items()}
+
+
+def _entry(path: Path, name: str, value: Any, data_start: int, size: int) -> StoredTensor:
+    try:
+        dtype, shape, (begin, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
+        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+    except (TypeError, KeyError, ValueError) as error:
+        raise _bad(path, f"the entry of tensor `{name}` cannot be understood") from error
+    if not whole or not isinstance(dtype, str):
+        raise _bad(path, f"the entry of tensor `{name}` cannot be understood")
+    if dtype in _DTYPES and end - begin != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+        raise _bad(path, f"tensor `{name}` of shape {list(shape)} has {end - begin} bytes")
+    if data_start + end > size:
+        raise _bad(path, f"it is truncated; tensor `{name}` is not all there")
+
+    def load() -> NDArray[np.float32]:
+        return _load(path, name, dtype, shape, data_start + begin, end - begin)
+
+    return StoredTensor(shape, dtype, load)
+
+
+def _load(path: Path, name: str, dtype: str, shape: tuple[int, ...], offset: int, n_bytes: int) -> NDArray[np.float32]:
+    if dtype not in _DTYPES:
+        raise ModelError(
+            f"tensor `{name}` in `{path}` is stored as {dtype}",
+            f"these can be read: {', '.join(_DTYPES)}; take the model's full-precision checkpoint",
+        )
+    stored = np.empty(math.prod(shape), dtype=_DTYPES[dtype])
+    # Plain reads and not a memory map: mapped pages would count as this process's memory, the whole file of them.
+    with path.open("rb") as file:
+        file.seek(offset)
+        if file.readinto(memoryview(stored).cast("B")) != n_bytes:
+            raise _bad(path, f"it is truncated; tensor `{name}` is not all there")
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), offset, n_bytes, os.POSIX_FADV_DONTNEED)
+    return to_f32(stored, dtype).reshape(shape)
+
+
+def to_f32(stored: NDArray[Any], dtype: str) -> NDArray[np.float32]:
+    """Widen what a file holds; BF16 comes as its upper 16 bits in uint16."""
+    if dtype != "BF16":
+        return stored.astype(np.float32, copy=False)
+    wide = stored.astype(np.uint32)
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)
+
+
+def _read_pytorch(path: Path) -> dict[str, StoredTensor]:
+    try:
+        import torch
+    except ImportError as error:
+        raise ModelError(
+            f"`{path}` needs PyTorch to be read, which is not installed",
+            "run `pip install 'localft[peft]'`, or take a checkpoint in safetensors",
+        ) from error
+    try:
+        state = torch.load(str(path), map_location="cpu", mmap=True, weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds on a damaged or malicious pickle
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"`{path}` cannot be loaded as weights only: {first}", "take a checkpoint in safetensors"
+        ) from error
+    if not isinstance(state, dict):
+        raise _bad(path, "it holds no table of tensors")
+    names = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    tensors = {}
+    for name, tensor in state.items():
+        if isinstance(name, str) and isinstance(tensor, torch.Tensor):
+            dtype = names.get(tensor.dtype, str(tensor.dtype))
+
+            def load(tensor: Any = tensor) -> NDArray[np.float32]:
+                result: NDArray[np.float32] = tensor.detach().to(torch.float32).numpy()
+                return result
+
+            tensors[name] = StoredTensor(tuple(tensor.shape), dtype, load)
+    return tensors

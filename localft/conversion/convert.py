@@ -1,0 +1,223 @@
+"""Hugging Face checkpoint → GGUF file."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from localft.conversion.check import check_gguf, check_header
+from localft.conversion.checkpoint import Checkpoint, open_checkpoint, weight_files
+from localft.conversion.header import Header, read_header
+from localft.conversion.hparams import Hparams, read_hparams
+from localft.conversion.quantize import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
+from localft.conversion.vocabulary import read_vocabulary
+from localft.conversion.weights import plan_tensors
+from localft.conversion.write import Progress, write_gguf
+from localft.errors import LocalftError, ModelError
+from localft.files import atomic_path
+from localft.hub import ModelSource, fetch_checkpoint, localft_home, resolve_model
+
+# Raised with every change of what is written, so that files of an older localft are made anew.
+FORMAT = 1
+_TOKENIZER_FILES = (
+    "config.json",
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+_ORIGIN = "localft.convert.origin"
+_DIGEST = "localft.convert.digest"
+_FORMAT = "localft.convert.format"
+_WARNINGS = "localft.convert.warnings"
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """A finished conversion.
+
+    Attributes:
+        path: the GGUF file.
+        skipped: it was there already, newer than the checkpoint and complete.
+        warnings: sentences about what llama.cpp will do otherwise than the original model.
+        n_tensors, n_bytes: tensors in the file, and its size.
+    """
+
+    path: Path
+    skipped: bool
+    warnings: tuple[str, ...]
+    n_tensors: int
+    n_bytes: int
+
+
+def convert(
+    model: str,
+    outtype: str = "q8_0",
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ConvertResult:
+    """Convert a model to a GGUF that localft trains on and llama.cpp chats with.
+
+    Downloads the checkpoint where it is not on this machine. A result that is there already, newer than the
+    checkpoint and complete, is kept. A `.gguf` is checked and returned as it is.
+
+    Args:
+        model: a card's name, a Hugging Face repo id, a checkpoint's folder, or a .gguf file.
+        outtype: type of the weights, such as "f32", "q8_0" or "q4_k_m".
+        out: the file to write; by default `models/<name>-<outtype>.gguf` in localft's home.
+        force: convert even where the result is there.
+        progress: called with what is being done, bytes done, and bytes in all.
+
+    Raises:
+        ConfigError: no such model, or no such type.
+        ModelError: it cannot be downloaded, read or converted. Nothing half-written is left.
+    """
+    kind = find_outtype(outtype)
+    source = resolve_model(str(model))
+    if source.gguf is not None:
+        check_gguf(source.gguf)
+        return _result(source.gguf, read_header(source.gguf), skipped=True)
+    target = Path(out) if out is not None else _default_out(source, kind)
+    existing = None if force else _usable(target, source, kind)
+    if existing is not None and source.checkpoint is None:
+        return _result(target, existing, skipped=True)
+    folder = fetch_checkpoint(source, progress)
+    digest = _digest(folder)
+    if existing is not None and existing.values.get(_DIGEST) == digest and _newer(target, folder):
+        return _result(target, existing, skipped=True)
+    with _disk_errors(target):
+        _convert(source, folder, target, kind, digest, progress)
+    return _result(target, read_header(target), skipped=False)
+
+
+def _result(path: Path, header: Header, *, skipped: bool) -> ConvertResult:
+    warnings = str(header.values.get(_WARNINGS, "")).splitlines()
+    fallback = fallback_warning(header)
+    return ConvertResult(
+        path, skipped, (*warnings, fallback) if fallback else tuple(warnings), len(header.tensors), header.n_bytes
+    )
+
+
+def _origin(source: ModelSource) -> str:
+    """What a file was made from, without saying where on this machine that lies."""
+    if source.repo_id is not None:
+        return f"{source.repo_id}@{source.revision}"
+    assert source.checkpoint is not None
+    return "folder:" + hashlib.sha256(str(source.checkpoint.resolve()).encode()).hexdigest()[:16]
+
+
+def _default_out(source: ModelSource, kind: OutType) -> Path:
+    folder = localft_home() / "models"
+    path = folder / f"{source.name}-{kind.name}.gguf"
+    if path.exists():
+        try:
+            origin = read_header(path).values.get(_ORIGIN)
+        except LocalftError:
+            return path
+        # Another folder of the same name: its file stays, since runs may refer to it.
+        if origin not in (None, _origin(source)):
+            return folder / f"{source.name}-{hashlib.sha256(_origin(source).encode()).hexdigest()[:8]}-{kind.name}.gguf"
+    return path
+
+
+def _usable(target: Path, source: ModelSource, kind: OutType) -> Header | None:
+    """The header of `target` if it is a whole file of the right origin and type."""
+    if not target.is_file():
+        return None
+    try:
+        header = read_header(target)
+        check_header(header)
+    except LocalftError:
+        return None
+    same = header.values.get(_ORIGIN) == _origin(source) and header.values.get(_FORMAT) == str(FORMAT)
+    return header if same and header.values.get("general.file_type") == int(kind.file_type) else None
+
+
+def _digest(folder: Path) -> str:
+    """A fingerprint of the checkpoint: small files by content, weights by name and size."""
+    digest = hashlib.sha256()
+    for name in _TOKENIZER_FILES:
+        path = folder / name
+        if path.is_file():
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    for path in weight_files(folder):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+    return digest.hexdigest()
+
+
+def _newer(target: Path, folder: Path) -> bool:
+    sources = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()] + list(weight_files(folder))
+    return target.stat().st_mtime >= max(path.stat().st_mtime for path in sources)
+
+
+def _convert(
+    source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Progress | None
+) -> None:
+    hparams = read_hparams(folder)
+    vocabulary = read_vocabulary(folder, hparams)
+    checkpoint = open_checkpoint(folder)
+    first = kind if kind.direct else _lossless(checkpoint)
+    tensors = plan_tensors(checkpoint, hparams, first.main)
+    general = _general(source, digest, [*_window_warning(hparams), *vocabulary.warnings])
+    with atomic_path(target) as temporary:
+        if first is kind:
+            write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
+        else:
+            with tempfile.TemporaryDirectory(prefix=".localft-", dir=target.parent) as scratch:
+                between = Path(scratch) / f"{source.name}-{first.name}.gguf"
+                write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
+                quantize_gguf(between, temporary, kind)
+        check_gguf(temporary)
+
+
+def _lossless(checkpoint: Checkpoint) -> OutType:
+    """The type that holds the checkpoint's weights exactly, for the file between checkpoint and K-quants."""
+    kinds = {tensor.dtype for tensor in checkpoint.tensors.values() if len(tensor.shape) > 1}
+    return OUTTYPES["bf16" if kinds == {"BF16"} else "f16" if kinds == {"F16"} else "f32"]
+
+
+def _general(source: ModelSource, digest: str, warnings: list[str]) -> dict[str, str]:
+    general = {
+        "general.name": source.name,
+        _ORIGIN: _origin(source),
+        _DIGEST: digest,
+        _FORMAT: str(FORMAT),
+        _WARNINGS: "\n".join(warnings),
+    }
+    if source.repo_id is not None:
+        general["general.source.huggingface.repository"] = source.repo_id
+    if source.card is not None:
+        general["general.license"] = source.card.licence
+    return general
+
+
+def _window_warning(hparams: Hparams) -> list[str]:
+    if hparams.window is None or hparams.window >= hparams.n_ctx_train:
+        return []
+    return [
+        f"the model declares a sliding window of {hparams.window} tokens, which llama.cpp does not apply: "
+        "training and chat attend to the whole context"
+    ]
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ModelError(
+                f"the disk became full while `{target}` was written", "free some space, or give --out on another disk"
+            ) from error
+        raise ModelError(
+            f"`{target}` cannot be written: {error.strerror or error}", "give another file to --out"
+        ) from error

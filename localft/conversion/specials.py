@@ -1,0 +1,121 @@
+"""Special tokens, BOS and EOS habits and the chat template, from the JSON files beside the tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gguf import SpecialVocab, TokenType
+
+from localft.conversion.hparams import read_json
+from localft.errors import ModelError
+
+# Ends of an assistant's turn, in the spelling of the chat formats that use them.
+_END_OF_TURN = ("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>")
+ChatTemplate = str | Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A vocabulary of exactly n_vocab tokens.
+
+    Attributes:
+        model: "llama" (sentencepiece's merging by score) or "gpt2" (BPE by merges).
+        pre: llama.cpp's pre-tokenizer key.
+        scores: for "llama", else None. merges: for "gpt2", "left right" each, else None.
+        special_ids: "bos", "eos", "eot", "unk", "pad" → id.
+        add_bos: a text's first token is BOS. add_eos: its last is EOS.
+        add_space_prefix: of "llama": a text gets a space in front.
+        warnings: what llama.cpp will do otherwise than the original tokenizer.
+    """
+
+    model: str
+    pre: str
+    tokens: tuple[str, ...]
+    types: tuple[TokenType, ...]
+    scores: tuple[float, ...] | None
+    merges: tuple[str, ...] | None
+    special_ids: Mapping[str, int] = field(default_factory=dict)
+    add_bos: bool = False
+    add_eos: bool = False
+    add_space_prefix: bool | None = None
+    chat_template: ChatTemplate | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
+    """Fill in special ids, add_bos, add_eos and the chat template.
+
+    tokenizer_config.json's names win over config.json's ids, and those over sentencepiece's own.
+
+    Raises:
+        ModelError: files that cannot be understood, or no end-of-sequence token.
+    """
+    by_text = {text: id_ for id_, text in enumerate(vocabulary.tokens)}
+    try:
+        special = SpecialVocab(folder, n_vocab=len(vocabulary.tokens))
+        config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+        first, last = _template_ends(folder)
+        named = {name: by_text[text] for name in ("bos", "eos") if (text := _name(config, name)) in by_text}
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+        raise ModelError(
+            f"the special tokens of `{folder}` cannot be understood: {error}", "download it again"
+        ) from error
+    ids = dict(vocabulary.special_ids) | special.special_token_ids | named
+    if "bos" not in ids and first in by_text:
+        ids["bos"] = by_text[first]
+    if "eos" not in ids:
+        raise ModelError(f"`{folder}` names no end-of-sequence token", 'set "eos_token_id" in its config.json')
+    template = _chat_template(folder, special)
+    if template is not None:
+        end = next((text for text in _END_OF_TURN if text in by_text and text in str(template)), None)
+        ids |= {"eot": by_text[end]} if end is not None else {}
+    add_bos = _flag(config, "bos", first is not None if first or last else vocabulary.add_bos)
+    add_eos = _flag(config, "eos", last is not None)
+    return replace(
+        vocabulary,
+        special_ids=ids,
+        add_bos=add_bos and "bos" in ids,
+        add_eos=add_eos,
+        chat_template=template,
+        warnings=vocabulary.warnings,
+    )
+
+
+def _flag(config: Mapping[str, Any], name: str, otherwise: bool) -> bool:
+    value = config.get(f"add_{name}_token")
+    return value if isinstance(value, bool) else otherwise
+
+
+def _name(config: Mapping[str, Any], name: str) -> str | None:
+    entry = config.get(f"{name}_token")
+    text = entry.get("content") if isinstance(entry, dict) else entry
+    return text if isinstance(text, str) else None
+
+
+def _template_ends(folder: Path) -> tuple[str | None, str | None]:
+    """The special tokens that tokenizer.json's post-processor puts before and after a text."""
+    path = folder / "tokenizer.json"
+    post = read_json(path).get("post_processor") if path.is_file() else None
+    if not isinstance(post, dict):
+        return None, None
+    for processor in post.get("processors", [post]):
+        if processor.get("type") == "TemplateProcessing" and len(processor["single"]) > 1:
+            ends = [
+                entry.get("SpecialToken", {}).get("id") for entry in (processor["single"][0], processor["single"][-1])
+            ]
+            return ends[0], ends[1]
+    return None, None
+
+
+def _chat_template(folder: Path, special: SpecialVocab) -> ChatTemplate | None:
+    path = folder / "chat_template.jinja"
+    if special.chat_template is None and path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"`{path}` cannot be read: {error}", "download the model again") from error
+    template: ChatTemplate | None = special.chat_template
+    return template

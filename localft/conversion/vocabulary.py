@@ -1,0 +1,175 @@
+"""A checkpoint's tokenizer files → the vocabulary as GGUF holds it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from gguf import TokenType
+
+from localft.conversion import sentencepiece as spm
+from localft.conversion.hparams import Hparams, read_json
+from localft.conversion.sentencepiece import read_sentencepiece
+from localft.conversion.specials import Vocabulary, read_specials
+from localft.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
+from localft.errors import ModelError
+
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+
+
+def read_vocabulary(folder: Path, hparams: Hparams) -> Vocabulary:
+    """Read tokenizer.model where there is one, else tokenizer.json, and what stands beside them.
+
+    Raises:
+        ModelError: no tokenizer, a damaged one, or one that llama.cpp cannot imitate.
+    """
+    if (folder / "tokenizer.model").is_file():
+        vocabulary = _from_sentencepiece(folder, hparams.n_vocab)
+    elif (folder / "tokenizer.json").is_file():
+        tokenizer = read_tokenizer_json(folder / "tokenizer.json")
+        read = _from_fallback_bpe if tokenizer.pre is None else _from_byte_bpe
+        vocabulary = read(folder, tokenizer, hparams.n_vocab)
+    else:
+        raise ModelError(
+            f"`{folder}` has no tokenizer: neither `tokenizer.model` nor `tokenizer.json`",
+            "download the model again, with its tokenizer",
+        )
+    _check_unique(folder, vocabulary)
+    return read_specials(folder, vocabulary)
+
+
+class _Slots:
+    """n_vocab places, each unused until a token is put there."""
+
+    def __init__(self, n_vocab: int) -> None:
+        self.tokens = [f"[PAD{id_}]" for id_ in range(n_vocab)]
+        self.types = [TokenType.UNUSED] * n_vocab
+        self.scores = [-10000.0] * n_vocab
+        self.left_out: list[str] = []
+
+    def put(self, id_: int, text: str, kind: TokenType, score: float = 0.0) -> None:
+        if id_ >= len(self.tokens):
+            self.left_out.append(text)
+            return
+        self.tokens[id_], self.types[id_], self.scores[id_] = text, kind, score
+
+    def warnings(self) -> tuple[str, ...]:
+        if not self.left_out:
+            return ()
+        shown = ", ".join(f"`{text}`" for text in self.left_out[:5])
+        return (
+            f"{len(self.left_out)} tokens have no row in the model's embedding and are left out: {shown}"
+            + (", …" if len(self.left_out) > 5 else ""),
+        )
+
+
+def _from_sentencepiece(folder: Path, n_vocab: int) -> Vocabulary:
+    model = read_sentencepiece(folder / "tokenizer.model")
+    if model.model_type != "bpe":
+        raise ModelError(
+            f"`{folder / 'tokenizer.model'}` is a sentencepiece model of the kind `{model.model_type}`",
+            "these can be converted: bpe",
+        )
+    slots = _Slots(n_vocab)
+    for id_, piece in enumerate(model.pieces):
+        kind = piece.kind if spm.NORMAL <= piece.kind <= spm.BYTE else spm.NORMAL
+        slots.put(id_, piece.text, TokenType(kind), piece.score)
+    for id_, (text, special) in _added_tokens(folder).items():
+        slots.put(id_, text, TokenType.CONTROL if special else TokenType.USER_DEFINED, -1000.0)
+    warnings = list(slots.warnings())
+    if model.normalizer not in ("identity", ""):
+        warnings.append(f"the tokenizer normalises text (`{model.normalizer}`); llama.cpp takes it as it stands")
+    if model.remove_extra_whitespaces:
+        warnings.append("the tokenizer joins repeated spaces into one; llama.cpp keeps them")
+    return Vocabulary(
+        "llama",
+        "default",
+        tuple(slots.tokens),
+        tuple(slots.types),
+        tuple(slots.scores),
+        None,
+        special_ids={name: id_ for name, id_ in (("bos", model.bos_id), ("eos", model.eos_id)) if id_ >= 0},
+        add_bos=True,
+        add_space_prefix=model.add_dummy_prefix,
+        warnings=tuple(warnings),
+    )
+
+
+def _from_fallback_bpe(folder: Path, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
+    slots = _Slots(n_vocab)
+    scores = scores_from_merges(tokenizer)
+    added = {id_: (token.text, token.special) for id_, token in tokenizer.added.items()} | _added_tokens(folder)
+    for id_, text in tokenizer.tokens.items():
+        slots.put(id_, text, TokenType.BYTE if _BYTE.fullmatch(text) else TokenType.NORMAL, scores[id_])
+    for id_, (text, special) in added.items():
+        slots.put(id_, text, TokenType.CONTROL if special else TokenType.USER_DEFINED, -1000.0)
+    return Vocabulary(
+        "llama",
+        "default",
+        tuple(slots.tokens),
+        tuple(slots.types),
+        tuple(slots.scores),
+        None,
+        add_bos=True,
+        add_space_prefix=tokenizer.add_space_prefix,
+        warnings=slots.warnings(),
+    )
+
+
+def _from_byte_bpe(folder: Path, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
+    slots = _Slots(n_vocab)
+    added = {id_: (token.text, token.special) for id_, token in tokenizer.added.items()} | _added_tokens(folder)
+    for id_, text in tokenizer.tokens.items():
+        slots.put(id_, text, TokenType.NORMAL)
+    for id_, (text, special) in added.items():
+        slots.put(id_, text, TokenType.CONTROL if special else TokenType.USER_DEFINED)
+    # A byte-level vocabulary spells the space as "Ġ"; a literal one would split the merge's two halves wrongly.
+    merges = tuple(f"{left.replace(' ', 'Ġ')} {right.replace(' ', 'Ġ')}" for left, right in tokenizer.merges)
+    assert tokenizer.pre is not None
+    return Vocabulary(
+        "gpt2",
+        tokenizer.pre,
+        tuple(slots.tokens),
+        tuple(slots.types),
+        None,
+        merges,
+        warnings=slots.warnings(),
+    )
+
+
+def _looks_special(text: str) -> bool:
+    # Some tokenizers forget to mark their control tokens; llama.cpp's converter uses the same spelling.
+    return text in ("<pad>", "<mask>") or (text.startswith("<|") and text.endswith("|>"))
+
+
+def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
+    """id → (text, special) from added_tokens.json and tokenizer_config.json, the second winning."""
+    added: dict[int, tuple[str, bool]] = {}
+    try:
+        if (folder / "added_tokens.json").is_file():
+            for text, id_ in read_json(folder / "added_tokens.json").items():
+                added[_id(id_)] = (text, _looks_special(text))
+        if (folder / "tokenizer_config.json").is_file():
+            entries = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
+            for id_, entry in entries.items():
+                text = entry["content"]
+                added[_id(id_)] = (text, bool(entry.get("special")) or _looks_special(text))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"the added tokens of `{folder}` cannot be understood: {error}", "download it again"
+        ) from error
+    return {id_: (text if special else text.replace("▁", " "), special) for id_, (text, special) in added.items()}
+
+
+def _id(value: object) -> int:
+    id_ = int(value)  # type: ignore[call-overload]
+    if not 0 <= id_ < 1 << 24:
+        raise ValueError(f"the id {id_}")
+    return int(id_)
+
+
+def _check_unique(folder: Path, vocabulary: Vocabulary) -> None:
+    text, n = Counter(vocabulary.tokens).most_common(1)[0]
+    if n > 1:
+        raise ModelError(f"the tokenizer of `{folder}` has {n} tokens spelled `{text}`, and llama.cpp allows one")

@@ -1,0 +1,159 @@
+"""Which tensor of the checkpoint becomes which tensor of the GGUF, and how."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gguf import MODEL_ARCH_NAMES, get_tensor_name_map, quants
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from numpy.typing import NDArray
+
+from localft.conversion.check import llama_shapes
+from localft.conversion.checkpoint import Checkpoint
+from localft.conversion.hparams import Hparams, RopeScaling
+from localft.errors import ModelError
+
+# Buffers that old checkpoints carry and that follow from the config.
+_IGNORED = re.compile(r".*\.(rotary_emb\.inv_freq|attention\.(masked_)?bias)")
+
+
+@dataclass(frozen=True)
+class PlannedTensor:
+    """A tensor of the output. `load` gives it as float32 of `shape` (NumPy's order, rows first), ready to quantise."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: GGMLQuantizationType
+    load: Callable[[], NDArray[np.float32]]
+
+    @property
+    def n_bytes(self) -> int:
+        block, block_bytes = GGML_QUANT_SIZES[self.type]
+        return math.prod(self.shape) // block * block_bytes
+
+
+def permute(rows: NDArray[np.float32], n_head: int) -> NDArray[np.float32]:
+    """Reorder the rows of Q or K [n_head · n_embd_head, n_embd] from rotate-half to pairs of neighbours.
+
+    Hugging Face's RoPE turns row i of a head with row i + n/2; llama.cpp's (mode 0) turns 2i with 2i + 1.
+    """
+    half = rows.shape[0] // n_head // 2
+    return rows.reshape(n_head, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
+
+
+def rope_factors(scaling: RopeScaling, n_rot: int, freq_base: float) -> NDArray[np.float32]:
+    """Divisors of the n_rot / 2 RoPE frequencies for Llama 3's scaling, as transformers' `llama3` RoPE defines it."""
+    freqs = 1.0 / freq_base ** (np.arange(0, n_rot, 2, dtype=np.float32) / np.float32(n_rot))
+    wavelengths = 2 * np.pi / freqs.astype(np.float64)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    smooth = np.clip((scaling.n_ctx_orig / wavelengths - low) / (high - low), 0.0, 1.0)
+    factors: NDArray[np.float32] = (1.0 / ((1.0 - smooth) / scaling.factor + smooth)).astype(np.float32)
+    return factors
+
+
+def plan_tensors(checkpoint: Checkpoint, hparams: Hparams, kind: GGMLQuantizationType) -> tuple[PlannedTensor, ...]:
+    """Match the checkpoint with the tensors that the architecture must have; gives them in model order.
+
+    Args:
+        kind: type of the matrices; vectors are always F32, and rows that `kind` cannot hold become F16.
+
+    Raises:
+        ModelError: a tensor is missing, unknown, or has another shape than config.json says.
+    """
+    found = _rename(checkpoint, hparams)
+    shapes = llama_shapes(
+        hparams.n_vocab,
+        hparams.n_embd,
+        hparams.n_layer,
+        hparams.n_head * hparams.n_embd_head,
+        hparams.n_head_kv * hparams.n_embd_head,
+        hparams.n_ff,
+    )
+    if not hparams.tied:
+        shapes["output.weight"] = shapes["token_embd.weight"]
+    unknown = found.keys() - shapes.keys() - {"output.weight"}
+    if unknown:
+        raise ModelError(
+            f"tensor `{found[min(unknown)]}` of `{checkpoint.folder}` has no place in the architecture `llama`",
+            "such a model would lose a part of itself, so it is not converted",
+        )
+    tensors = [_plan(checkpoint, hparams, found, name, ne[::-1], kind) for name, ne in shapes.items()]
+    if hparams.rope_scaling and hparams.rope_scaling.kind == "llama3":
+        factors = rope_factors(hparams.rope_scaling, hparams.n_embd_head, hparams.rope_freq_base)
+        tensors.insert(0, PlannedTensor("rope_freqs.weight", factors.shape, GGMLQuantizationType.F32, lambda: factors))
+    return tuple(tensors)
+
+
+def _rename(checkpoint: Checkpoint, hparams: Hparams) -> dict[str, str]:
+    """GGUF name → Hugging Face name."""
+    architecture = next(key for key, name in MODEL_ARCH_NAMES.items() if name == hparams.architecture.gguf)
+    names = get_tensor_name_map(architecture, hparams.n_layer)
+    found: dict[str, str] = {}
+    for source in checkpoint.tensors:
+        if _IGNORED.fullmatch(source):
+            continue
+        name = names.get_name(source, try_suffixes=(".weight", ".bias"))
+        if name is None or name in found:
+            raise ModelError(
+                f"tensor `{source}` of `{checkpoint.folder}` has no place in the architecture `{hparams.architecture.gguf}`",
+                "such a model would lose a part of itself, so it is not converted",
+            )
+        found[name] = source
+    return found
+
+
+def _plan(
+    checkpoint: Checkpoint,
+    hparams: Hparams,
+    found: dict[str, str],
+    name: str,
+    shape: tuple[int, ...],
+    kind: GGMLQuantizationType,
+) -> PlannedTensor:
+    if name not in found:
+        hint = (
+            'set "tie_word_embeddings" in config.json if its head is its embedding' if name == "output.weight" else None
+        )
+        raise ModelError(f"`{checkpoint.folder}` has no tensor for `{name}`", hint or "download the model again")
+    source = found[name]
+    stored = checkpoint.tensors[source]
+    if stored.shape != shape:
+        raise ModelError(
+            f"tensor `{source}` of `{checkpoint.folder}` has the shape {list(stored.shape)}; its config.json asks for {list(shape)}",
+            "config.json and the weights belong to different models",
+        )
+    n_head = {"attn_q": hparams.n_head, "attn_k": hparams.n_head_kv}.get(name.split(".")[-2])
+
+    def load() -> NDArray[np.float32]:
+        data = stored.load()
+        # Minimum and maximum carry NaN and infinity along and need no second copy of the tensor.
+        if not (np.isfinite(data.min()) and np.isfinite(data.max())):
+            raise ModelError(
+                f"tensor `{source}` of `{checkpoint.folder}` holds NaN or infinity", "the checkpoint is damaged"
+            )
+        return permute(data, n_head) if n_head and hparams.architecture.permute_qk else data
+
+    return PlannedTensor(name, shape, _type_for(shape, kind), load)
+
+
+def _type_for(shape: tuple[int, ...], kind: GGMLQuantizationType) -> GGMLQuantizationType:
+    if len(shape) == 1:
+        return GGMLQuantizationType.F32
+    return kind if shape[-1] % GGML_QUANT_SIZES[kind][0] == 0 else GGMLQuantizationType.F16
+
+
+def encode(name: str, data: NDArray[np.float32], kind: GGMLQuantizationType) -> NDArray[Any]:
+    """Quantise one tensor with the gguf package.
+
+    Raises:
+        ModelError: a weight is too large for f16.
+    """
+    if kind == GGMLQuantizationType.F16 and max(data.max(), -data.min()) > np.finfo(np.float16).max:
+        raise ModelError(f"tensor `{name}` has weights over 65504, which f16 cannot hold", "use --outtype bf16 or f32")
+    encoded: NDArray[Any] = quants.quantize(data, kind)
+    return encoded
