@@ -1,0 +1,1 @@
+"""Files to batches: rows, wording, tokens + loss_mask, split, packing."""

@@ -1,0 +1,170 @@
+"""Rows to micro-batches: which rows make a sequence, which sequences a step, and in which order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from localft.data.split import shuffled
+from localft.data.tokenize import TokenizedRow
+from localft.engine import MicroBatch
+from localft.errors import DatasetError
+
+Sequence_ = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Every step of every epoch, each computed when it is asked for and always the same.
+
+    Attributes:
+        rows: the training rows.
+        sequences: row indices that share a sequence; one each without packing.
+        batch_size: sequences per step; the last step of an epoch may have fewer.
+        micro_batch_size: sequences per micro-batch, None: as many as make about `micro_tokens`.
+        micro_tokens: positions that a micro-batch holds at most, unless one sequence alone is longer.
+        seed: of the order of each epoch; 0 is a seed.
+    """
+
+    rows: tuple[TokenizedRow, ...]
+    sequences: tuple[Sequence_, ...]
+    batch_size: int
+    micro_batch_size: int | None
+    micro_tokens: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.sequences) // self.batch_size)
+
+    @property
+    def max_micro_tokens(self) -> int:
+        """Positions of the largest micro-batch that any step can have."""
+        lengths = sorted((self._length(sequence) for sequence in self.sequences), reverse=True)
+        if self.micro_batch_size is None:
+            return max(min(self.micro_tokens, sum(lengths[: self.batch_size])), lengths[0])
+        return sum(lengths[: min(self.micro_batch_size, self.batch_size)])
+
+    def step(self, epoch: int, index: int) -> list[MicroBatch]:
+        """The micro-batches of one step.
+
+        Args:
+            epoch: 0-based; decides the order of the sequences.
+            index: 0-based step within the epoch.
+
+        Raises:
+            IndexError: there is no such step.
+        """
+        if not 0 <= index < self.steps_per_epoch:
+            raise IndexError(f"step {index} of {self.steps_per_epoch}")
+        order = shuffled(len(self.sequences), self.seed, 2, epoch)
+        chosen = [self.sequences[i] for i in order[index * self.batch_size : (index + 1) * self.batch_size]]
+        return [micro_batch([self.rows[row] for sequence in part for row in sequence]) for part in self._parts(chosen)]
+
+    def _length(self, sequence: Sequence_) -> int:
+        return sum(self.rows[row].length for row in sequence)
+
+    def _parts(self, chosen: list[Sequence_]) -> list[list[Sequence_]]:
+        if self.micro_batch_size is not None:
+            return [chosen[i : i + self.micro_batch_size] for i in range(0, len(chosen), self.micro_batch_size)]
+        lengths = [self._length(sequence) for sequence in chosen]
+        bins = balance(lengths, self.micro_tokens)
+        return [[chosen[i] for i in part] for part in bins]
+
+
+def plan(
+    rows: Sequence[TokenizedRow],
+    *,
+    batch_size: int,
+    micro_batch_size: int | None,
+    seed: int,
+    packing: bool,
+    n_ctx: int,
+    micro_tokens: int = 1024,
+) -> BatchPlan:
+    """Plan the steps over `rows`.
+
+    Args:
+        rows: at most `n_ctx` positions each; not modified.
+        batch_size: sequences per step.
+        micro_batch_size: sequences per micro-batch; None: as many as make about `micro_tokens` positions.
+        seed: of the order of each epoch; 0 is a seed.
+        packing: fill each sequence with as many rows as fit into `n_ctx` positions.
+        n_ctx: positions per sequence.
+        micro_tokens: see `micro_batch_size`.
+
+    Raises:
+        DatasetError: there are no rows.
+    """
+    if not rows:
+        raise DatasetError("no rows to train on", "see the counts above for what was dropped and why")
+    sequences = pack(rows, n_ctx) if packing else [(i,) for i in range(len(rows))]
+    return BatchPlan(tuple(rows), tuple(sequences), batch_size, micro_batch_size, micro_tokens, seed)
+
+
+def pack(rows: Sequence[TokenizedRow], n_ctx: int) -> list[Sequence_]:
+    """Row indices in sequences of at most `n_ctx` positions: the longest row first, each where it fits best.
+
+    Rows keep their own positions and never attend to each other (`MicroBatch.row_starts`).
+
+    Raises:
+        DatasetError: a row is longer than `n_ctx`.
+    """
+    bins: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (positions left, bin), ascending
+    for i in sorted(range(len(rows)), key=lambda i: -rows[i].length):
+        length = rows[i].length
+        if length > n_ctx:
+            raise DatasetError(f"line {rows[i].line} of `{rows[i].source}` takes {length} positions, n_ctx is {n_ctx}")
+        at = bisect_left(room, (length, -1))
+        if at == len(room):
+            bins.append([i])
+            insort(room, (n_ctx - length, len(bins) - 1))
+        else:
+            left, best = room.pop(at)
+            bins[best].append(i)
+            insort(room, (left - length, best))
+    return [tuple(indices) for indices in bins]
+
+
+def balance(lengths: Sequence[int], limit: int) -> list[list[int]]:
+    """Indices in as few groups as will do, of about equal sums at most `limit` (a longer item stands alone)."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    n_bin = max(1, -(-sum(lengths) // limit))
+    while True:
+        bins: list[list[int]] = [[] for _ in range(n_bin)]
+        sums = [0] * n_bin
+        for i in order:
+            best = sums.index(min(sums))
+            bins[best].append(i)
+            sums[best] += lengths[i]
+        if all(total <= limit or len(part) == 1 for total, part in zip(sums, bins, strict=True)):
+            return [sorted(part) for part in bins if part]
+        n_bin += 1
+
+
+def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
+    """Rows end to end: each row's tokens but the last, with the next token as target."""
+    starts = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([row.length for row in rows], out=starts[1:])
+    return MicroBatch(
+        tokens=np.concatenate([row.tokens[:-1] for row in rows]),
+        targets=np.concatenate([row.tokens[1:] for row in rows]),
+        loss_mask=np.concatenate([row.loss_mask[1:] for row in rows]),
+        row_starts=starts,
+    )
+
+
+def evaluation_batches(rows: Sequence[TokenizedRow], batch_size: int, micro_tokens: int = 1024) -> Iterator[MicroBatch]:
+    """Every row once, in order, at most `batch_size` rows and about `micro_tokens` positions at a time."""
+    group: list[TokenizedRow] = []
+    for row in rows:
+        if group and (len(group) == batch_size or sum(r.length for r in group) + row.length > micro_tokens):
+            yield micro_batch(group)
+            group = []
+        group.append(row)
+    if group:
+        yield micro_batch(group)

@@ -1,0 +1,264 @@
+"""A conversation to tokens: which text is the template's, which the user's, and which is an answer.
+
+A template is rendered twice: with unique marks in place of the contents, which shows where each of them goes, and with
+the contents themselves, which must give the same text once the marks are filled in. Only then is it known exactly where
+an answer begins and ends, and that a `</s>` typed into a message is not the template's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localft.data.jinja import ChatTemplate, RenderError
+from localft.data.rows import Message
+from localft.tokenizer import Span, Tokenizer
+
+_MARK = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
+_Pieces = list["str | tuple[int, str]"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch that is tokenized by itself.
+
+    Attributes:
+        spans: its text.
+        supervised: it is an answer, from behind the generation prompt to the end token.
+        add_end: the template writes no end token after this answer, so the model's EOS follows.
+    """
+
+    spans: tuple[Span, ...]
+    supervised: bool
+    add_end: bool = False
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Where one answer stands in a text with marks, and whether its end token has to be added."""
+
+    start: int
+    stop: int
+    add_end: bool
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids and, aligned with them, whether each is supervised as a target."""
+
+    ids: list[int]
+    mask: list[int]
+
+
+class Formatter:
+    """Messages to tokens, by one template and one vocabulary.
+
+    Args:
+        template: the wording.
+        tokenizer: of the model.
+        join_input: an Alpaca instruction's input goes into the user's message, below a blank line.
+    """
+
+    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer, *, join_input: bool = False) -> None:
+        self._template = template
+        self._tokenizer = tokenizer
+        self._join_input = join_input
+        self._marked: dict[tuple[object, ...], str] = {}
+        self._cuts: dict[tuple[object, ...], list[_Cut] | None] = {}
+        self.adds_end = False
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of the conversation and the opening of the next answer.
+
+        Raises:
+            RenderError: the template refuses these messages or rewrites one of them.
+        """
+        return self._tokens(self._prompt_segments(self._joined(messages))).ids
+
+    def rows(self, messages: Sequence[Message]) -> list[Tokens]:
+        """Tokens of a conversation with every answer supervised once: one row, or one per answer.
+
+        A template may word an earlier turn otherwise than the one that is being answered (it may drop reasoning, say).
+        Then no single text holds every answer behind the prompt that chat would give, and each gets a row of its own.
+        Messages after the last answer are left out.
+
+        Raises:
+            RenderError: the template refuses these messages or rewrites one of them.
+        """
+        joined = self._joined(messages)
+        last = max(i for i, message in enumerate(joined) if message.role == "assistant")
+        whole = self._whole_segments(joined[: last + 1])
+        if whole is not None:
+            return [self._tokens(whole)]
+        answers = [i for i, message in enumerate(joined) if message.role == "assistant"]
+        return [self._tokens([*self._prompt_segments(joined[:i]), self._lone_answer(joined, i)]) for i in answers]
+
+    def _joined(self, messages: Sequence[Message]) -> list[Message]:
+        if not self._join_input:
+            return list(messages)
+        return [Message(m.role, f"{m.content}\n\n{m.input}" if m.input else m.content) for m in messages]
+
+    def _render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
+        plain = [m._asdict() if m.input else {"role": m.role, "content": m.content} for m in messages]
+        return self._template.render(plain, generation_prompt=generation_prompt)
+
+    def _marked_text(self, messages: Sequence[Message], generation_prompt: bool) -> str:
+        key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
+        if key not in self._marked:
+            marks = [
+                Message(m.role, _mark(i, "content"), _mark(i, "input") if m.input else "")
+                for i, m in enumerate(messages)
+            ]
+            self._marked[key] = self._render(marks, generation_prompt)
+        return self._marked[key]
+
+    def _cut_text(self, messages: Sequence[Message], generation_prompt: bool) -> list[_Cut] | None:
+        """Where each answer stands in the marked text; None where one cannot be told apart."""
+        key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
+        if key not in self._cuts:
+            text = self._marked_text(messages, generation_prompt)
+            cuts = [self._cut(messages, text, i) for i, m in enumerate(messages) if m.role == "assistant"]
+            found = [cut for cut in cuts if cut is not None]
+            self._cuts[key] = found if len(found) == len(cuts) else None
+        return self._cuts[key]
+
+    def _cut(self, messages: Sequence[Message], text: str, i: int) -> _Cut | None:
+        opening = self._marked_text(messages[:i], True)
+        mark = _mark(i, "content")
+        at = text.find(mark)
+        if not text.startswith(opening) or text.count(mark) != 1 or _MARK.search(text, len(opening), at) or at < len(opening):
+            return None
+        end = self._end_token(text, at + len(mark))
+        return _Cut(len(opening), at + len(mark) if end is None else end, end is None)
+
+    def _end_token(self, text: str, start: int) -> int | None:
+        """Where the end token behind an answer ends, if only whitespace stands between."""
+        following = _MARK.search(text, start)
+        for fragment in self._tokenizer.split_special(text[start : following.start() if following else len(text)]):
+            if isinstance(fragment, int):
+                ends = fragment in self._tokenizer.end_ids
+                return text.index(self._tokenizer.token_text(fragment), start) + len(
+                    self._tokenizer.token_text(fragment)
+                ) if ends else None
+            if fragment.strip():
+                return None
+        return None
+
+    def _whole_segments(self, messages: Sequence[Message]) -> list[Segment] | None:
+        """One row for the whole conversation, if every answer in it follows the prompt that chat would give."""
+        cuts = self._cut_text(messages, False)
+        if cuts is None:
+            return None
+        text = self._marked_text(messages, False)
+        filled = _fill(_split(text), messages, self._render(messages, False))
+        if filled is None:
+            return None
+        for i in (i for i, m in enumerate(messages) if m.role == "assistant"):
+            opening = _split(self._marked_text(messages[:i], True))
+            if "".join(filled.get(p, "") if isinstance(p, tuple) else p for p in opening) != self._render(messages[:i], True):
+                return None
+        return _segments(text, cuts, filled, keep_tail=False)
+
+    def _prompt_segments(self, messages: Sequence[Message]) -> list[Segment]:
+        text = self._marked_text(messages, True)
+        filled = _fill(_split(text), messages, self._render(messages, True))
+        if filled is None:
+            raise RenderError("it rewrites a message, so that its text cannot be told from the template's")
+        return _segments(text, self._cut_text(messages, True) or [], filled, keep_tail=True)
+
+    def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
+        """The answer as it stands in the file, and the end token that the template gives it."""
+        text = self._marked_text(messages[: i + 1], False)
+        mark = _mark(i, "content")
+        cut = self._cut(messages[: i + 1], text, i)
+        content = {(i, "content"): messages[i].content}
+        if cut is not None:
+            return _segments(text, [cut], content, keep_tail=False)[-1]
+        at = text.rfind(mark)
+        end = self._end_token(text, at + len(mark)) if at >= 0 else None
+        tail = [Span(text[at + len(mark) : end], True)] if end is not None else []
+        return Segment((Span(messages[i].content, False), *tail), True, end is None)
+
+    def _tokens(self, segments: Sequence[Segment]) -> Tokens:
+        tokenizer, ids, mask = self._tokenizer, list[int](), list[int]()
+        for segment in segments:
+            new = tokenizer.encode_spans(segment.spans, prefix=not ids or tokenizer.is_special(ids[-1]))
+            if segment.add_end and tokenizer.eos_id is not None:
+                new.append(tokenizer.eos_id)
+                self.adds_end = True
+            ids += new
+            mask += [int(segment.supervised)] * len(new)
+        return _one_bos(tokenizer, ids, mask)
+
+
+def _mark(i: int, field: str) -> str:
+    return f"\ue000localft-{i}-{field}\ue001"
+
+
+def _split(text: str) -> _Pieces:
+    """Literal stretches and, as (message, field), the marks between them."""
+    pieces: _Pieces = []
+    start = 0
+    for match in _MARK.finditer(text):
+        pieces += [text[start : match.start()], (int(match[1]), match[2])]
+        start = match.end()
+    return [*pieces, text[start:]]
+
+
+def _fill(pieces: _Pieces, messages: Sequence[Message], real: str) -> dict[tuple[int, str], str] | None:
+    """The text that stands at each mark in the real rendering: the content, or the content trimmed; None if neither."""
+    contents = {(i, name): getattr(m, name) for i, m in enumerate(messages) for name in ("content", "input")}
+    marks = {piece for piece in pieces if isinstance(piece, tuple)}
+    if any(contents[key].strip() and key not in marks for key in contents):
+        return None
+    for trim in (str, str.strip, str.rstrip, str.lstrip):
+        filled = {key: trim(contents[key]) for key in contents}
+        if "".join(filled[piece] if isinstance(piece, tuple) else piece for piece in pieces) == real:
+            return filled
+    variants = {key: dict.fromkeys((text, text.rstrip(), text.lstrip(), text.strip())) for key, text in contents.items()}
+    seen: set[tuple[int, str]] = set()
+    pattern = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            pattern += re.escape(piece)
+        elif piece in seen:
+            pattern += f"(?P={_group(piece)})"
+        else:
+            pattern += f"(?P<{_group(piece)}>{'|'.join(map(re.escape, variants[piece]))})"
+            seen.add(piece)
+    match = re.fullmatch(pattern, real)
+    return None if match is None else {key: match[_group(key)] for key in seen}
+
+
+def _group(key: tuple[int, str]) -> str:
+    return f"{key[1]}{key[0]}"
+
+
+def _segments(
+    text: str, cuts: Sequence[_Cut], filled: dict[tuple[int, str], str], *, keep_tail: bool
+) -> list[Segment]:
+    """The marked text cut into prompts and answers, with the marks filled in; a tail behind the last answer is extra."""
+    segments, start = [], 0
+    for cut in cuts:
+        segments.append(Segment(_spans(text[start : cut.start], filled), False))
+        segments.append(Segment(_spans(text[cut.start : cut.stop], filled), True, cut.add_end))
+        start = cut.stop
+    if keep_tail:
+        segments.append(Segment(_spans(text[start:], filled), False))
+    return segments
+
+
+def _spans(text: str, filled: dict[tuple[int, str], str]) -> tuple[Span, ...]:
+    spans = (Span(filled.get(p, ""), False) if isinstance(p, tuple) else Span(p, True) for p in _split(text))
+    return tuple(span for span in spans if span.text)
+
+
+def _one_bos(tokenizer: Tokenizer, ids: list[int], mask: list[int]) -> Tokens:
+    """A single BOS in front where the model wants one, whether or not the template prints it."""
+    bos = tokenizer.bos_id
+    while len(ids) > 1 and ids[0] == ids[1] == bos:
+        ids, mask = ids[1:], mask[1:]
+    if tokenizer.add_bos and bos is not None and ids[:1] != [bos]:
+        ids, mask = [bos, *ids], [0, *mask]
+    return Tokens(ids, [0, *mask[1:]])

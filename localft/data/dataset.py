@@ -1,0 +1,251 @@
+"""Everything between the user's files and the first batch, in one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from localft.data.fit import Fit, choose_n_ctx, fit_units, percentile99
+from localft.data.jinja import RenderError
+from localft.data.prompts import ValPrompt, val_prompts
+from localft.data.rows import Row, RowKind, Rows, read_file
+from localft.data.sources import find_sources
+from localft.data.split import Split, shuffled, split_rows
+from localft.data.summary import DataSummary
+from localft.data.template import TemplateInfo, choose_templates, describe, formatter, refused
+from localft.data.tokenize import TokenizedRow, Unit, tokenize_row
+from localft.errors import ConfigError, DatasetError
+from localft.tokenizer import Tokenizer
+
+Overlength = Literal["drop", "truncate", "refuse"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What a run says about its data; field names are the flags' names with underscores.
+
+    Attributes:
+        ctx: positions per sequence; None: from the data.
+        overlength: what happens to answer rows that are longer.
+        train_on_prompt: supervise prompts too.
+        val_data, val_split, val_samples, no_val: see docs/data.md.
+        sample_start: text that stands before each document of a text file.
+        packing: several rows share a sequence.
+        seed: of the split and the order; 0 is a seed.
+        template, raw: how rows are worded, in place of what fits the model.
+        n_ctx_train: context that the model was trained on; 0 where it is not known.
+        date: ISO date that templates see as today; a resumed run passes its recorded `TemplateInfo.date`.
+    """
+
+    ctx: int | None = None
+    overlength: Overlength = "drop"
+    train_on_prompt: bool = False
+    val_data: Path | None = None
+    val_split: float = 0.1
+    val_samples: int | None = None
+    no_val: bool = False
+    sample_start: str | None = None
+    packing: bool = False
+    seed: int = 42
+    template: str | None = None
+    raw: bool = False
+    n_ctx_train: int = 0
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows ready to be batched.
+
+    Attributes:
+        train, val: rows of at most n_ctx positions; val may be empty.
+        n_ctx, n_ctx_reason: positions per sequence, and why.
+        template: how rows were worded; chat follows it.
+        summary: the table before the first step.
+        val_prompts: a few validation prompts and the answers that the data gives.
+        fingerprint: SHA-256 of tokens and masks; the same data and settings give the same.
+    """
+
+    train: tuple[TokenizedRow, ...]
+    val: tuple[TokenizedRow, ...]
+    n_ctx: int
+    n_ctx_reason: str
+    template: TemplateInfo
+    summary: DataSummary
+    val_prompts: tuple[ValPrompt, ...]
+    fingerprint: str
+
+
+@dataclass
+class _Work:
+    """What has been read so far, and what there is to say about it."""
+
+    files: list[str] = field(default_factory=list)
+    formats: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[RowKind] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    n_rows: int = 0
+
+
+def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
+    """Read, word, tokenize, split and fit the rows of a run.
+
+    Args:
+        data: files or folders, see docs/data.md.
+        tokenizer: of the base model.
+        settings: see `DataSettings`.
+
+    Raises:
+        DatasetError: a file or a row cannot be used, or nothing would be supervised.
+        ConfigError: settings that cannot hold together.
+        ModelError: the model's chat template is no template.
+    """
+    _check(settings)
+    sources = find_sources([data] if isinstance(data, Path) else [Path(path) for path in data], settings.val_data)
+    work = _Work(notes=sources.notes)
+    wording = _Wording(tokenizer, settings)
+    units = [unit for path in sources.train for unit in _read(work, path, wording)]
+    given = [] if settings.no_val else [unit for path in sources.val for unit in _read(work, path, wording)]
+    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
+    split = _split(units, given, bool(sources.val), n_ctx, settings)
+    train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
+    if not train.rows:
+        raise DatasetError("nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx))
+    info = wording.main(work.kinds)
+    work.notes += wording.notes(work.kinds)
+    return Dataset(
+        train=tuple(train.rows),
+        val=tuple(val.rows),
+        n_ctx=n_ctx,
+        n_ctx_reason=reason,
+        template=info,
+        summary=_summary(work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason),
+        val_prompts=val_prompts(split.val, tokenizer),
+        fingerprint=_fingerprint([*train.rows, *val.rows]),
+    )
+
+
+def _check(settings: DataSettings) -> None:
+    if not 0 <= settings.val_split < 1:
+        raise ConfigError(f"--val-split `{settings.val_split}` is not a share", "give a number from 0 to below 1")
+    if settings.val_samples is not None and settings.val_samples < 0:
+        raise ConfigError(f"--val-samples `{settings.val_samples}` is below zero", "give 0 or more")
+    if settings.ctx is not None and settings.ctx < 2:
+        raise ConfigError(f"--ctx `{settings.ctx}` is too short to learn from", "leave it out: it is chosen from the data")
+    if settings.overlength not in ("drop", "truncate", "refuse"):
+        raise ConfigError(f"--overlength `{settings.overlength}` is unknown", "give drop, truncate or refuse")
+
+
+class _Wording:
+    """The templates of a run, by kind of row, and the formatters made of them."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: DataSettings) -> None:
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.templates = choose_templates(tokenizer, settings.template, settings.raw, settings.date)
+        made = {info: formatter(info, tokenizer) for info in set(self.templates.values())}
+        self.formatters = {kind: made[info] for kind, info in self.templates.items()}
+
+    def unit(self, row: Row) -> Unit:
+        try:
+            formats = self.formatters[row.kind]
+            return tokenize_row(row, self.tokenizer, formats, train_on_prompt=self.settings.train_on_prompt)
+        except RenderError as error:
+            raise refused(row, error) from None
+
+    def main(self, kinds: Counter[RowKind]) -> TemplateInfo:
+        """What chat will follow: the wording of most question-answer rows, raw text where there are none."""
+        asked = [kind for kind, _ in kinds.most_common() if kind != "text"]
+        return self.templates[asked[0] if asked else "text"]
+
+    def notes(self, kinds: Counter[RowKind]) -> list[str]:
+        notes = []
+        if len({self.templates[kind] for kind in kinds if kind != "text"}) > 1:
+            notes.append(f"rows are worded in more than one way; chat will follow `{self.main(kinds).kind}`")
+        if any(formats.adds_end and self.templates[kind].kind == "chat" for kind, formats in self.formatters.items()):
+            notes.append("the chat template writes no end token behind answers: the model's EOS is put there")
+        if self.tokenizer.eos_id is None:
+            notes.append("the model has no EOS token: answers get no end token, and chat may not stop by itself")
+        return notes
+
+
+def _read(work: _Work, path: Path, wording: _Wording) -> list[Unit]:
+    found = read_file(path, wording.settings.sample_start)
+    work.files.append(str(path))
+    work.formats += found.formats
+    work.kinds.update(row.kind for row in found.rows)
+    work.dropped += found.empty
+    work.n_rows += len(found.rows) + sum(found.empty.values())
+    work.notes += [*found.notes, *_row_notes(path, found)]
+    return [wording.unit(row) for row in found.rows]
+
+
+def _row_notes(path: Path, found: Rows) -> Iterator[str]:
+    if found.unknown_keys:
+        names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
+        yield f"`{path.name}`: not used: {names}"
+    unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
+    if unanswered:
+        yield f"`{path.name}`: {unanswered:,} conversations end without an answer; what follows the last answer is left out"
+
+
+def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:
+    if settings.no_val:
+        return Split(tuple(units), (), "none (--no-val)")
+    if not has_val:
+        samples, share = settings.val_samples, settings.val_split
+        return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
+    if settings.val_samples is None or settings.val_samples >= len(given):
+        return Split(tuple(units), tuple(given), f"all {len(given):,} rows of the validation file")
+    chosen = sorted(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
+    reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
+    return Split(tuple(units), tuple(given[i] for i in chosen), reason)
+
+
+def _why_nothing(train: Fit, work: _Work, n_ctx: int) -> str:
+    dropped = work.dropped + train.dropped
+    if not dropped:
+        return "check that the answers are not empty"
+    reasons = "; ".join(f"{count:,} rows: {reason}" for reason, count in dropped.items())
+    return f"dropped: {reasons}; n_ctx is {n_ctx}: a larger --ctx or `--overlength truncate` keeps long rows"
+
+
+def _summary(
+    work: _Work, train: Fit, val: Fit, lengths: list[int], n_ctx: int, reason: str, info: TemplateInfo, val_reason: str
+) -> DataSummary:
+    return DataSummary(
+        files=tuple(work.files),
+        formats=dict(work.formats),
+        template=describe(info),
+        n_rows=work.n_rows,
+        n_train=len(train.rows),
+        n_val=len(val.rows),
+        n_tokens=sum(row.length for row in train.rows),
+        n_supervised=sum(row.n_supervised for row in train.rows),
+        n_val_tokens=sum(row.length for row in val.rows),
+        n_val_supervised=sum(row.n_supervised for row in val.rows),
+        mean_length=sum(lengths) / len(lengths),
+        p99_length=percentile99(lengths),
+        longest=max(lengths),
+        n_ctx=n_ctx,
+        n_ctx_reason=reason,
+        n_cut=train.n_cut + val.n_cut,
+        n_windows=train.n_windows + val.n_windows,
+        n_truncated=train.n_truncated + val.n_truncated,
+        n_truncated_tokens=train.n_truncated_tokens + val.n_truncated_tokens,
+        dropped=dict(work.dropped + train.dropped + val.dropped),
+        val_reason=val_reason,
+        notes=tuple(work.notes),
+    )
+
+
+def _fingerprint(rows: Sequence[TokenizedRow]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row.tokens.size.to_bytes(8, "little") + row.tokens.tobytes() + row.loss_mask.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""n_ctx from the rows, and rows into n_ctx: long texts in windows, long answers dropped, truncated or refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from localft.data.tokenize import TokenizedRow, Unit, cut, windows
+from localft.errors import DatasetError
+
+_ROUND = 32
+_TEXT_N_CTX = 1024
+
+
+@dataclass
+class Fit:
+    """Rows of at most n_ctx positions, and what had to be done to make them so."""
+
+    rows: list[TokenizedRow] = field(default_factory=list)
+    n_cut: int = 0
+    n_windows: int = 0
+    n_truncated: int = 0
+    n_truncated_tokens: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def percentile99(lengths: Sequence[int]) -> int:
+    """The shortest length that at least 99 % of the rows do not exceed."""
+    return sorted(lengths)[-(-99 * len(lengths) // 100) - 1] if lengths else 0
+
+
+def choose_n_ctx(units: Sequence[Unit], ctx: int | None, n_ctx_train: int) -> tuple[int, str]:
+    """Positions per sequence, and why.
+
+    It is the 99th percentile of the rows, rounded up to a multiple of 32, at most what the model was trained on. Texts
+    lose nothing by being cut, so beyond 1024 positions they do not ask for more.
+
+    Args:
+        units: the rows that are read to train on.
+        ctx: what the user asked for, or None.
+        n_ctx_train: 0 where it is not known.
+    """
+    if ctx is not None:
+        beyond = f"; the model was trained on {n_ctx_train:,}" if 0 < n_ctx_train < ctx else ""
+        return ctx, f"--ctx{beyond}"
+    real = percentile99([part.length for unit in units for part in unit.parts])
+    wanted = percentile99(
+        [min(part.length, _TEXT_N_CTX) if unit.is_text else part.length for unit in units for part in unit.parts]
+    )
+    rounded = max(_ROUND, -(-wanted // _ROUND) * _ROUND)
+    if 0 < n_ctx_train < rounded:
+        return n_ctx_train, f"all that the model was trained on; the 99th percentile of the rows is {real:,}"
+    if wanted < real:
+        return rounded, f"long texts are cut into windows of at most {_TEXT_N_CTX:,}; --ctx sets another size"
+    return rounded, f"the 99th percentile of the rows, {real:,}, rounded up"
+
+
+def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str) -> Fit:
+    """Bring every row to at most `n_ctx` positions.
+
+    Args:
+        units: rows as read; not modified.
+        n_ctx: positions per sequence.
+        overlength: "drop", "truncate" or "refuse", for rows with answers; texts are always cut into windows.
+
+    Raises:
+        DatasetError: an answer row is too long, and `overlength` is "refuse".
+    """
+    fit = Fit()
+    parts = [part for unit in units for part in unit.parts]
+    if overlength == "refuse":
+        _refuse([part for part in parts if not part.is_text and part.length > n_ctx], n_ctx)
+    for part in parts:
+        if part.length <= n_ctx:
+            _keep(fit, part, "nothing in it is supervised")
+        elif part.is_text:
+            cuts = windows(part, n_ctx)
+            fit.n_cut += 1
+            fit.n_windows += len(cuts)
+            fit.rows += cuts
+        elif overlength == "drop":
+            fit.dropped[f"longer than n_ctx {n_ctx:,} (--overlength drop)"] += 1
+        elif _keep(fit, cut(part, 0, n_ctx + 1), f"no part of the answer lies within n_ctx {n_ctx:,}"):
+            fit.n_truncated += 1
+            fit.n_truncated_tokens += part.length - n_ctx
+    return fit
+
+
+def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
+    if row.n_supervised == 0:
+        fit.dropped[otherwise] += 1
+        return False
+    fit.rows.append(row)
+    return True
+
+
+def _refuse(rows: Sequence[TokenizedRow], n_ctx: int) -> None:
+    if rows:
+        first = rows[0]
+        message = f"{len(rows):,} rows are longer than n_ctx {n_ctx:,}, the first in line {first.line} of `{first.source}`"
+        hint = f"it takes {first.length:,} positions: raise --ctx, or give `--overlength drop` or `truncate`"
+        raise DatasetError(message, hint)

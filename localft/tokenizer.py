@@ -1,0 +1,299 @@
+"""Text to token ids and back, through the vocabulary of the GGUF that is trained on and chatted with.
+
+llama.cpp tokenizes every stretch of text. What stands between the stretches (special tokens, sentencepiece's space
+prefix) is decided here by llama.cpp's own rules, because its API can neither leave the prefix out nor tell a template's
+`</s>` from one that a user typed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from localft.errors import ModelError
+
+_SPM, _BPE = 1, 2
+_C_SPACE = " \t\n\v\f\r"
+_SPM_CHUNK_BYTES = 1 << 16
+
+
+class Span(NamedTuple):
+    """A stretch of text; `literal` text is the template's own, in which special tokens are special."""
+
+    text: str
+    literal: bool
+
+
+@dataclass(frozen=True)
+class _Special:
+    """A token that is matched as a whole before tokenizing, and which whitespace beside it goes with it."""
+
+    id: int
+    text: str
+    user_defined: bool
+    lstrip: bool
+    rstrip: bool
+
+
+@functools.cache
+def _llama() -> Any:
+    """The binding, made quiet: what llama.cpp prints while loading is not for the user's screen."""
+    import llama_cpp
+
+    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+class Tokenizer:
+    """The vocabulary of one GGUF file.
+
+    Attributes:
+        bos_id, eos_id, eot_id: token ids, None where the vocabulary has none.
+        add_bos: the model wants one BOS at the start of every sequence.
+        n_vocab: number of tokens.
+        chat_template: `tokenizer.chat_template` (Jinja), or None.
+        n_ctx_train: context that the model was trained on, tokens; 0 where the file does not say.
+        end_ids: tokens that end an answer (EOS, EOT and the like).
+
+    Args:
+        gguf: a model file; checked by the caller (`localft.conversion.check.check_gguf`), only its vocabulary is loaded.
+
+    Raises:
+        ModelError: llama.cpp cannot load it, or its vocabulary is neither sentencepiece nor BPE.
+    """
+
+    def __init__(self, gguf: Path) -> None:
+        self.path = Path(gguf)
+        self._model: Any = _load(self.path)
+        lib = _llama()
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        kind = lib.llama_vocab_type(self._vocab)
+        if kind not in (_SPM, _BPE):
+            raise ModelError(
+                f"`{self.path.name}` has a vocabulary that is neither sentencepiece nor BPE",
+                "only models with one of these two kinds of vocabulary can be trained on",
+            )
+        self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
+        self.bos_id = self._id(lib.llama_vocab_bos(self._vocab))
+        self.eos_id = self._id(lib.llama_vocab_eos(self._vocab))
+        self.eot_id = self._id(lib.llama_vocab_eot(self._vocab))
+        self.add_bos = bool(lib.llama_vocab_get_add_bos(self._vocab)) and self.bos_id is not None
+        self.chat_template = self.metadata("tokenizer.chat_template")
+        architecture = self.metadata("general.architecture")
+        self.n_ctx_train = int(self.metadata(f"{architecture}.context_length") or 0)
+        self._space_prefix = kind == _SPM and self.metadata("tokenizer.ggml.add_space_prefix") != "false"
+        self._pieces: dict[tuple[int, bool], bytes] = {}
+        self._read_vocabulary(kind)
+
+    @staticmethod
+    def _id(token: int) -> int | None:
+        return token if token >= 0 else None
+
+    def _read_vocabulary(self, kind: int) -> None:
+        lib = _llama()
+        control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+        matched = control | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+        attr_of, text_of, vocab = lib.llama_vocab_get_attr, lib.llama_vocab_get_text, self._vocab
+        attrs = [attr_of(vocab, token) for token in range(self.n_vocab)]
+        special = []
+        for token, attr in enumerate(attrs):
+            text = text_of(vocab, token).decode("utf-8", "replace") if attr & matched else ""
+            if text:
+                strips = bool(attr & lib.LLAMA_TOKEN_ATTR_LSTRIP), bool(attr & lib.LLAMA_TOKEN_ATTR_RSTRIP)
+                special.append(_Special(token, text, not attr & control, *strips))
+        self._special = sorted(special, key=lambda s: -len(s.text.encode()))
+        self._special_ids = frozenset(s.id for s in special)
+        self._control_ids = frozenset(s.id for s in special if not s.user_defined)
+        self._any_special = _pattern(s.text for s in special)
+        self._any_control = _pattern(s.text for s in special if not s.user_defined)
+        ends = {token for token in (*self._control_ids, self.eos_id, self.eot_id) if token is not None}
+        self.end_ids = frozenset(token for token in ends if lib.llama_vocab_is_eog(vocab, token))
+        # sentencepiece merges never cross a newline that is in no longer piece, so lines can be tokenized apart
+        self._newline_alone = kind == _SPM and not any(
+            len(text) > 1 and b"\n" in text for text in map(functools.partial(text_of, vocab), range(self.n_vocab))
+        )
+
+    def metadata(self, key: str) -> str | None:
+        """The value of one GGUF metadata key as text, or None."""
+        lib, size = _llama(), 1 << 12
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = lib.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
+            if length < size:
+                return None if length < 0 else buffer.raw[:length].decode("utf-8", "replace")
+            size = length + 1
+
+    def token_text(self, token: int | None) -> str:
+        """A special token as a template prints it ("</s>"), "" for None."""
+        if token is None:
+            return ""
+        text: bytes = _llama().llama_vocab_get_text(self._vocab, token)
+        return text.decode("utf-8", "replace")
+
+    def encode(self, text: str, *, special: bool = False, prefix: bool = True) -> list[int]:
+        """Token ids of `text`, never with a BOS added.
+
+        Args:
+            text: any text; "" gives [].
+            special: special tokens written out in `text` become those tokens; otherwise they are plain characters.
+            prefix: the text starts a sequence or follows a special token, where a sentencepiece vocabulary puts a space.
+        """
+        return self.encode_spans([Span(text, special)], prefix=prefix)
+
+    def encode_spans(self, spans: Sequence[Span], *, prefix: bool = True) -> list[int]:
+        """Token ids of the joined spans: one string to llama.cpp's rules, special tokens only in literal spans."""
+        text = "".join(span.text for span in spans)
+        ids: list[int] = []
+        after_special = prefix
+        for fragment in self._partition(text, _protected(spans)):
+            if isinstance(fragment, int):
+                ids.append(fragment)
+                after_special = True
+            else:
+                ids.extend(self._raw(f" {fragment}" if after_special and self._space_prefix else fragment))
+                after_special = False
+        return ids
+
+    def split_special(self, text: str) -> list[str | int]:
+        """Literal text cut at its special tokens: plain stretches as str, special tokens as ids."""
+        return self._partition(text, [])
+
+    def is_special(self, token: int) -> bool:
+        """Whether the token is matched as a whole; a sentencepiece vocabulary puts a space behind it."""
+        return token in self._special_ids
+
+    def _partition(self, text: str, protected: list[tuple[int, int]]) -> list[str | int]:
+        """Cut text at special tokens as llama.cpp does: the longest token first, through the whole text."""
+        if not text:
+            return []
+        if self._any_special is None or not self._any_special.search(text):
+            return [text]
+        pieces: list[tuple[int, int] | int] = [(0, len(text))]
+        for special in self._special:
+            if special.text in text:
+                allowed = [] if special.user_defined else protected
+                pieces = [part for piece in pieces for part in _cut(text, piece, special, allowed)]
+        return [piece if isinstance(piece, int) else text[piece[0] : piece[1]] for piece in pieces]
+
+    def _raw(self, text: str) -> list[int]:
+        """Token ids of text without special tokens, cut at newlines where that changes nothing but memory."""
+        data = text.encode("utf-8")
+        if not self._newline_alone or len(data) <= _SPM_CHUNK_BYTES:
+            return self._plain(data)
+        return [token for chunk in _line_chunks(data) for token in self._plain(chunk)]
+
+    def _plain(self, data: bytes) -> list[int]:
+        ids = self._call(data)
+        if self._any_control is None or self._control_ids.isdisjoint(ids):
+            return ids
+        # a merge can end at a control token's text: cut every such text behind its first character
+        text, ids, start = data.decode("utf-8"), [], 0
+        for match in self._any_control.finditer(text.replace("▁", " ")):
+            ids += self._call(text[start : match.start() + 1].encode())
+            start = match.start() + 1
+        return ids + self._call(text[start:].encode())
+
+    def _call(self, data: bytes) -> list[int]:
+        lib = _llama()
+        buffer = np.empty(len(data) + 1, np.int32)
+        pointer = buffer.ctypes.data_as(ctypes.POINTER(lib.llama_token))
+        n = lib.llama_tokenize(self._vocab, data, len(data), pointer, buffer.size, False, False)
+        if n < 0:
+            raise ModelError(f"`{self.path.name}`: llama.cpp could not tokenize {len(data)} bytes of text")
+        ids: list[int] = buffer[:n].tolist()
+        return ids
+
+    def piece(self, token: int, special: bool = True) -> bytes:
+        """The bytes that one token stands for (perhaps part of a UTF-8 character); b"" for hidden special tokens."""
+        key = (token, special)
+        if key not in self._pieces:
+            self._pieces[key] = self._read_piece(token, special)
+        return self._pieces[key]
+
+    def _read_piece(self, token: int, special: bool) -> bytes:
+        lib, size = _llama(), 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            n = lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if n >= 0:
+                return buffer.raw[:n]
+            size = -n
+
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """The tokens' pieces joined as they stand (a space prefix stays); special tokens only where asked for."""
+        return b"".join(self.piece(int(token), special) for token in ids).decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Free the vocabulary. The tokenizer cannot be used afterwards."""
+        if self._model is not None:
+            _llama().llama_model_free(self._model)
+            self._model = self._vocab = None
+
+
+def _load(path: Path) -> Any:
+    lib = _llama()
+    override = (lib.llama_model_kv_override * 2)()
+    override[0].key = b"tokenizer.ggml.add_space_prefix"
+    override[0].tag = lib.LLAMA_KV_OVERRIDE_TYPE_BOOL
+    override[0].value.val_bool = False
+    params = lib.llama_model_default_params()
+    params.vocab_only, params.n_gpu_layers, params.kv_overrides = True, 0, override
+    model = lib.llama_model_load_from_file(str(path).encode(), params) if path.is_file() else None
+    if not model:
+        raise ModelError(f"llama.cpp cannot load the vocabulary of `{path}`", "convert the model again, or check the path")
+    return model
+
+
+def _pattern(texts: Iterator[str]) -> re.Pattern[str] | None:
+    ordered = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+
+def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:
+    ranges, start = [], 0
+    for span in spans:
+        if span.text and not span.literal:
+            ranges.append((start, start + len(span.text)))
+        start += len(span.text)
+    return ranges
+
+
+def _cut(
+    text: str, piece: tuple[int, int] | int, special: _Special, protected: list[tuple[int, int]]
+) -> Iterator[tuple[int, int] | int]:
+    """One stretch cut at each occurrence of one special token that touches no protected range."""
+    if isinstance(piece, int):
+        yield piece
+        return
+    start, end = piece
+    search = start
+    while (at := text.find(special.text, search, end)) >= 0:
+        stop = at + len(special.text)
+        if any(low < stop and at < high for low, high in protected):
+            search = at + 1
+            continue
+        left = len(text[start:at].rstrip(_C_SPACE)) + start if special.lstrip else at
+        if left > start:
+            yield start, left
+        yield special.id
+        start = stop + (end - stop - len(text[stop:end].lstrip(_C_SPACE)) if special.rstrip else 0)
+        search = start
+    if start < end:
+        yield start, end
+
+
+def _line_chunks(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _SPM_CHUNK_BYTES) + 1 or len(data)
+        yield data[start:end]
+        start = end
