@@ -1,0 +1,91 @@
+"""Teach the bundled model to answer as a ship's parrot, and count what it learned: `python -m localft.demo`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from localft.errors import LocalftError
+
+ENOUGH = 16
+SHOWN = 3
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def ask(base: Path, lora: Path | None) -> tuple[list[str], int]:
+    """Ask the held-out questions; return the answers and how many are as expected and ended."""
+    from localft.chat import ChatSession
+    from localft.demo.count import MAX_TOKENS, ask_all, count, held_out
+
+    questions = held_out()
+    with ChatSession(base, lora, max_tokens=MAX_TOKENS) as session:
+        answers = ask_all(session, questions)
+    return [answer.text for answer in answers], count(questions, answers)
+
+
+def train() -> Path:
+    """Fine-tune on the example dataset, printing a line now and then; return the adapter."""
+    from localft import finetune
+    from localft.demo import DATA
+    from localft.events import Interrupted, RunEnd, RunStart, Step, Validation
+
+    began, last = time.monotonic(), 0.0
+    adapter = ""
+    for event in finetune("demo", DATA):
+        if isinstance(event, RunStart):
+            say(f"   {event.total_steps} steps; the run is kept in {event.run}")
+        elif isinstance(event, Step) and time.monotonic() - last > 5:
+            last = time.monotonic()
+            speed, seconds = f"{event.tok_per_sec:.0f} tok/s", f"{last - began:.0f} s"
+            say(f"   step {event.step:4d}   loss {event.loss:.3f}   {speed}   {seconds}")
+        elif isinstance(event, Validation):
+            say(f"   step {event.step:4d}   validation loss {event.val_loss:.3f}")
+        elif isinstance(event, Interrupted):
+            raise KeyboardInterrupt
+        elif isinstance(event, RunEnd):
+            adapter = event.adapter
+    return Path(adapter)
+
+
+def demo() -> int:
+    """Convert, ask, fine-tune, ask again; return how many answers are as expected afterwards."""
+    from localft import convert
+    from localft.demo.count import held_out
+
+    say("1. Convert the bundled model to GGUF")
+    base = convert("demo").path
+    say(f"   {base}")
+    say("\n2. Ask it 20 questions that it will not be trained on")
+    before, n_before = ask(base, None)
+    say("\n3. Fine-tune it on 200 answers of Polly, the ship's parrot")
+    adapter = train()
+    say("\n4. Ask the same 20 questions again, with the adapter")
+    after, n_after = ask(base, adapter)
+    for question, old, new in list(zip(held_out(), before, after, strict=True))[:SHOWN]:
+        say(f"\n   question  {question.question}\n   before    {old}\n   after     {new}")
+    say(f"\nAnswered as Polly does, and ended: {n_before} of {len(before)} before, {n_after} of {len(after)} after")
+    say("Talk to her: localft chat --lora")
+    return n_after
+
+
+def main() -> int:
+    """Run the demo; the exit status is 0 if the model has learned its lesson."""
+    from localft.cli import print_error
+
+    try:
+        return 0 if demo() >= ENOUGH else 1
+    except LocalftError as error:
+        print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
