@@ -1,0 +1,190 @@
+#include "graph.h"
+
+#include <algorithm>
+
+namespace localft {
+
+namespace {
+
+// What a layer's backward pass reads. [n_tok, ...], as ggml's contiguous f32.
+struct Acts {
+    ggml_tensor *x = nullptr;                       // the layer's input
+    Ops::Qkv     qkv{};                             // q and k after RoPE
+    ggml_tensor *o = nullptr, *x_mid = nullptr;     // attention's output; the stream after attention
+    ggml_tensor *gate = nullptr, *up = nullptr;
+    ggml_tensor *low_q = nullptr, *low_k = nullptr, *low_v = nullptr, *low_o = nullptr, *low_gate = nullptr, *low_up = nullptr;
+};
+
+// Inputs that share a dropout mask: the four places in a layer where LoRA reads.
+enum Stream { IN_QKV, IN_O, IN_FFN, IN_DOWN, N_STREAM };
+
+class Builder {
+public:
+    Builder(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
+
+    StepGraph finish() { return std::move(g_); }
+
+private:
+    uint64_t      stream(int64_t il, Stream s) const { return (uint64_t) il * N_STREAM + s; }
+    ggml_tensor * rope(ggml_tensor * x, ggml_tensor * positions);
+    ggml_tensor * forward(int64_t il, Acts & a, bool whole);
+    ggml_tensor * backward(int64_t il, const Acts & a, ggml_tensor * dy);
+    ggml_tensor * head(ggml_tensor * x);
+    ggml_tensor * head_chunk(ggml_tensor * hn, int64_t first, int64_t n);
+    bool          lora_on(const Matrix & w) { return lora_.find(w.w) != nullptr; }
+
+    Model::Impl &   m_;
+    const Hparams & h_;
+    Lora &          lora_;
+    Pass            pass_;
+    int64_t         n_tok_, n_supervised_;
+    StepGraph       g_;
+    Ops *           ops_;
+};
+
+int64_t chunk_rows(int64_t n_vocab) {
+    constexpr int64_t BYTES = 32 << 20; // of logits
+    return std::max<int64_t>(16, BYTES / ((int64_t) sizeof(float) * n_vocab));
+}
+
+size_t max_nodes(const Hparams & h, bool plain, size_t n_row, int64_t n_supervised) {
+    const size_t per_layer = 120 + (plain ? 140 + 64 * n_row + (size_t) (h.n_head / h.n_head_kv) * 8 * n_row : 0);
+    return 256 + (size_t) h.n_layer * per_layer + 48 * (size_t) (n_supervised / chunk_rows(h.n_vocab) + 1);
+}
+
+Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised)
+    : m_(model), h_(model.hparams), lora_(lora), pass_(pass), n_tok_(row_starts.back()), n_supervised_(n_supervised) {
+    g_.ops             = std::make_unique<Ops>(lora, options.table, max_nodes(h_, !options.table, row_starts.size(), n_supervised));
+    ops_               = g_.ops.get();
+    ops_->row_starts   = row_starts;
+    ops_->lora_scale   = options.lora_scale;
+    ops_->dropout      = pass == Pass::train ? options.dropout : 0.0f;
+    ops_->dropout_seed = options.dropout_seed;
+    g_.x0              = ops_->input(GGML_TYPE_F32, h_.n_embd, n_tok_);
+    g_.positions       = ops_->input(GGML_TYPE_I32, n_tok_);
+    if (pass == Pass::train) g_.positions_back = ops_->input(GGML_TYPE_I32, n_tok_);
+    if (n_supervised < n_tok_) g_.supervised = ops_->input(GGML_TYPE_I32, n_supervised);
+
+    std::vector<Acts> acts(h_.n_layer);
+    ggml_tensor *     x = g_.x0;
+    for (int64_t il = 0; il < h_.n_layer; il++) {
+        acts[il].x = x;
+        x          = forward(il, acts[il], true);
+    }
+    ggml_tensor * dx = head(x);
+    if (pass != Pass::train) return;
+    for (int64_t il = h_.n_layer - 1; il >= lora_.lowest_layer(); il--) {
+        if (il < options.n_recompute) {
+            Acts again;
+            again.x = acts[il].x;
+            forward(il, again, false);
+            acts[il] = again;
+        }
+        dx = backward(il, acts[il], dx);
+    }
+}
+
+ggml_tensor * Builder::rope(ggml_tensor * x, ggml_tensor * positions) {
+    ggml_context * ctx = ops_->ctx();
+    ggml_tensor *  y   = ggml_reshape_3d(ctx, x, h_.n_embd_head, x->ne[0] / h_.n_embd_head, x->ne[1]);
+    y = ggml_rope_ext(ctx, y, positions, m_.rope_freqs, (int) h_.n_rot, m_.arch->rope_mode, (int) h_.n_ctx_train, h_.rope_freq_base, h_.rope_freq_scale,
+                      0.0f, 1.0f, 32.0f, 1.0f);
+    return ops_->expand(ggml_reshape_2d(ctx, y, x->ne[0], x->ne[1]));
+}
+
+// Returns the layer's output; where not `whole`, only what the backward pass reads is computed and null is returned.
+ggml_tensor * Builder::forward(int64_t il, Acts & a, bool whole) {
+    const Layer & l   = m_.layers[il];
+    ggml_tensor * low = nullptr;
+    ggml_tensor * h   = ops_->norm(a.x, l.attn_norm, h_.rms_eps);
+    a.qkv.q           = rope(ops_->linear(l.q, h, nullptr, stream(il, IN_QKV), &a.low_q), g_.positions);
+    a.qkv.k           = rope(ops_->linear(l.k, h, nullptr, stream(il, IN_QKV), &a.low_k), g_.positions);
+    a.qkv.v           = ops_->linear(l.v, h, nullptr, stream(il, IN_QKV), &a.low_v);
+    a.o               = ops_->attention(a.qkv, h_);
+    a.x_mid           = ops_->linear(l.o, a.o, a.x, stream(il, IN_O), &a.low_o);
+    ggml_tensor * h2  = ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps);
+    a.gate            = ops_->linear(l.gate, h2, nullptr, stream(il, IN_FFN), &a.low_gate);
+    a.up              = ops_->linear(l.up, h2, nullptr, stream(il, IN_FFN), &a.low_up);
+    if (!whole) return nullptr;
+    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up));
+    return ops_->linear(l.down, act, a.x_mid, stream(il, IN_DOWN), &low);
+}
+
+// Accumulates the layer's LoRA gradients and returns dx, or null below the lowest adapted layer. Norms and the
+// activation function are recomputed: they cost little and would take as much memory as the products.
+ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
+    const Layer & l        = m_.layers[il];
+    const bool    need_x   = il > lora_.lowest_layer();
+    const bool    need_qkv = need_x || lora_on(l.q) || lora_on(l.k) || lora_on(l.v);
+    const bool    need_mid = need_qkv || lora_on(l.o);
+    const bool    need_act = need_mid || lora_on(l.gate) || lora_on(l.up);
+
+    ggml_tensor * act = nullptr, *low_down = nullptr;
+    if (lora_on(l.down)) {
+        act      = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up));
+        low_down = ops_->low(l.down, act, stream(il, IN_DOWN));
+    }
+    ggml_tensor * da = ops_->linear_back(l.down, dy, act, low_down, nullptr, stream(il, IN_DOWN), need_act);
+    if (!need_act) return nullptr;
+    const Ops::GateUp d   = ops_->swiglu_back(da, a.gate, a.up);
+    ggml_tensor *     h2  = lora_on(l.gate) || lora_on(l.up) ? ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps) : nullptr;
+    ggml_tensor *     dh2 = ops_->linear_back(l.gate, d.gate, h2, a.low_gate, nullptr, stream(il, IN_FFN), need_mid);
+    dh2                   = ops_->linear_back(l.up, d.up, h2, a.low_up, dh2, stream(il, IN_FFN), need_mid);
+    if (!need_mid) return nullptr;
+    ggml_tensor * dx_mid = ops_->norm_back(dh2, a.x_mid, l.ffn_norm, dy, h_.rms_eps);
+    ggml_tensor * d_o    = ops_->linear_back(l.o, dx_mid, a.o, a.low_o, nullptr, stream(il, IN_O), need_qkv);
+    if (!need_qkv) return nullptr;
+    Ops::Qkv dqkv    = ops_->attention_back(d_o, a.qkv, h_);
+    dqkv.q           = rope(dqkv.q, g_.positions_back);
+    dqkv.k           = rope(dqkv.k, g_.positions_back);
+    ggml_tensor * h  = lora_on(l.q) || lora_on(l.k) || lora_on(l.v) ? ops_->norm(a.x, l.attn_norm, h_.rms_eps) : nullptr;
+    ggml_tensor * dh = ops_->linear_back(l.q, dqkv.q, h, a.low_q, nullptr, stream(il, IN_QKV), need_x);
+    dh               = ops_->linear_back(l.k, dqkv.k, h, a.low_k, dh, stream(il, IN_QKV), need_x);
+    dh               = ops_->linear_back(l.v, dqkv.v, h, a.low_v, dh, stream(il, IN_QKV), need_x);
+    return need_x ? ops_->norm_back(dh, a.x, l.attn_norm, dx_mid, h_.rms_eps) : nullptr;
+}
+
+// One chunk of supervised positions through the head; returns its gradient with respect to `hn`, where one is needed.
+ggml_tensor * Builder::head_chunk(ggml_tensor * hn, int64_t first, int64_t n) {
+    ggml_context * ctx     = ops_->ctx();
+    const uint64_t place   = stream(h_.n_layer, IN_QKV);
+    ggml_tensor *  low     = nullptr;
+    ggml_tensor *  h       = ggml_view_2d(ctx, hn, h_.n_embd, n, hn->nb[1], first * hn->nb[1]);
+    ggml_tensor *  logits  = ops_->linear(m_.output, h, nullptr, place, &low);
+    ggml_tensor *  targets = ops_->input(GGML_TYPE_I32, n);
+    const Ops::Head head   = ops_->cross_entropy(logits, targets);
+    g_.chunks.push_back({ targets, head.loss, first, n });
+    if (pass_ != Pass::train) return nullptr;
+    return ops_->linear_back(m_.output, head.d_logits, h, low, nullptr, place, lora_.lowest_layer() < h_.n_layer);
+}
+
+// The last norm and the output matrix, at supervised positions only. Returns dx over all positions when training.
+ggml_tensor * Builder::head(ggml_tensor * x) {
+    ggml_context * ctx = ops_->ctx();
+    ggml_tensor *  xs  = g_.supervised ? ops_->expand(ggml_get_rows(ctx, x, g_.supervised)) : x;
+    ggml_tensor *  hn  = ops_->norm(xs, m_.output_norm, h_.rms_eps);
+    if (pass_ == Pass::logits) {
+        ggml_tensor * low = nullptr;
+        g_.logits         = ops_->linear(m_.output, hn, nullptr, 0, &low);
+        ggml_set_output(g_.logits);
+        return nullptr;
+    }
+    std::vector<ggml_tensor *> d_chunks;
+    for (int64_t first = 0, n; first < n_supervised_; first += n) {
+        n = std::min(chunk_rows(h_.n_vocab), n_supervised_ - first);
+        d_chunks.push_back(head_chunk(hn, first, n));
+    }
+    if (pass_ != Pass::train || !d_chunks[0]) return nullptr;
+    ggml_tensor * dxs = ops_->norm_back(ops_->join(d_chunks), xs, m_.output_norm, nullptr, h_.rms_eps);
+    if (!g_.supervised) return dxs;
+    g_.zeros = ops_->input(GGML_TYPE_F32, h_.n_embd, n_tok_);
+    return ops_->expand(ggml_set_rows(ctx, g_.zeros, dxs, g_.supervised));
+}
+
+} // namespace
+
+StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised) {
+    return Builder(model, lora, options, pass, row_starts, n_supervised).finish();
+}
+
+} // namespace localft

@@ -1,0 +1,136 @@
+// Builds the graph of one micro-batch: the forward pass, the head in chunks, and the hand-written backward pass.
+// ggml's allocator plans its memory: an activation stays only while a later node reads it, so whether a layer keeps or
+// recomputes its activations is only a question of which tensors its backward pass refers to.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "lora.h"
+
+#include <deque>
+
+namespace localft {
+
+// What a custom op needs besides its tensors.
+struct Args {
+    const kernels::Table *       table;
+    bool                         stored_nk = false, has_init = false, has_tail = false;
+    float                        eps       = 0;
+    int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
+    const std::vector<int32_t> * row_starts = nullptr;
+    uint64_t                     seed = 0, stream = 0;
+    float                        p = 0;
+};
+
+// What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
+class Ops {
+public:
+    Ops(Lora & lora, const kernels::Table * table, size_t max_nodes);
+
+    ggml_context * ctx() const { return ctx_.get(); }
+    ggml_cgraph *  graph() const { return graph_; }
+    ggml_tensor *  expand(ggml_tensor * t); // append t, and all it needs, to the graph
+
+    // Where a micro-batch's rows lie, and the seed of its dropout; set before anything is built.
+    std::vector<int32_t> row_starts;
+    float                dropout = 0, lora_scale = 0;
+    uint64_t             dropout_seed = 0;
+
+    // Tensors that the caller fills after allocation.
+    ggml_tensor * input(ggml_type type, int64_t ne0, int64_t ne1 = 1);
+    struct Mask {
+        ggml_tensor * tensor; // causal, [n, n]
+        int64_t       n;
+    };
+    struct DropoutMask {
+        ggml_tensor * tensor; // 0 or 1/(1−p)
+        uint64_t      stream;
+    };
+    std::vector<Mask>        masks;         // filled by the plain ops
+    std::vector<DropoutMask> dropout_masks; // likewise
+
+    // y = x Wᵀ + s (x̃ Aᵀ) Bᵀ + init, [n_tok, n_out]; `init` may be null. `low` receives s · x̃ Aᵀ.
+    ggml_tensor * linear(const Matrix & w, ggml_tensor * x, ggml_tensor * init, uint64_t stream, ggml_tensor ** low);
+    // s · x̃ Aᵀ alone [n_tok, rank]; null where w carries no LoRA.
+    ggml_tensor * low(const Matrix & w, ggml_tensor * x, uint64_t stream);
+    // linear backwards: accumulates the gradients of A and B and returns dx [n_tok, n_in] + init, or null unless `need_dx`.
+    ggml_tensor * linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor * x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx);
+
+    ggml_tensor * norm(ggml_tensor * x, ggml_tensor * g, float eps);
+    ggml_tensor * norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g, ggml_tensor * add, float eps);
+    struct Qkv {
+        ggml_tensor *q, *k, *v;
+    };
+    ggml_tensor * attention(const Qkv & x, const Hparams & h);
+    Qkv           attention_back(ggml_tensor * d_o, const Qkv & x, const Hparams & h);
+    struct GateUp {
+        ggml_tensor *gate, *up;
+    };
+    GateUp        swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
+    // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
+    struct Head {
+        ggml_tensor * loss;      // [n] nats; with plain ops the probabilities of the targets
+        ggml_tensor * d_logits;  // [n, n_vocab]
+    };
+    Head cross_entropy(ggml_tensor * logits, ggml_tensor * targets);
+
+    ggml_tensor * join(std::vector<ggml_tensor *> parts); // concatenate along tokens
+
+    bool plain() const { return !table_; }
+
+private:
+    ggml_tensor * custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
+    ggml_tensor * custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f);
+    ggml_tensor * product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2);
+    void          accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide); // sum += lowᵀ wide
+    ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // x rowsᵀ
+    ggml_tensor * across(ggml_tensor * x, ggml_tensor * rows);                                // x rows
+    ggml_tensor * drop(ggml_tensor * x, uint64_t stream);
+
+    ggml_tensor * attention_plain(const Qkv & x, const Hparams & h);
+    Qkv           attention_back_plain(ggml_tensor * d_o, const Qkv & x, const Hparams & h);
+    Qkv           attention_back_row(ggml_tensor * d_o, ggml_tensor * q, ggml_tensor * k, ggml_tensor * v, const Hparams & h);
+    ggml_tensor * causal_mask(int64_t n);
+    ggml_tensor * heads_of_row(ggml_tensor * x, size_t row, int64_t n_embd_head);
+    ggml_tensor * row_of_heads(ggml_tensor * x);
+    ggml_tensor * probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h);
+    ggml_tensor * sum_group(ggml_tensor * x, const Hparams & h);
+
+    Lora &                  lora_;
+    const kernels::Table *  table_;
+    ggml_context_ptr        ctx_;
+    ggml_cgraph *           graph_;
+    std::deque<Args>        args_; // user data of custom ops, alive as long as the graph
+};
+
+struct StepGraph {
+    struct Chunk {
+        ggml_tensor *targets; // [n]; with plain ops index i · n_vocab + target
+        ggml_tensor *loss;    // [n]; with plain ops the targets' probabilities
+        int64_t      first, n; // of the supervised positions
+    };
+
+    std::unique_ptr<Ops> ops;
+    ggml_tensor *        x0        = nullptr; // [n_tok, n_embd] embeddings
+    ggml_tensor *        positions = nullptr; // [n_tok]
+    ggml_tensor *        positions_back = nullptr; // [n_tok] negated: rope by −θ is rope's adjoint
+    ggml_tensor *        supervised = nullptr; // [n_supervised] indices, where some positions are not
+    ggml_tensor *        zeros     = nullptr; // [n_tok, n_embd], likewise
+    ggml_tensor *        logits    = nullptr;
+    std::vector<Chunk>   chunks;
+};
+
+enum class Pass { train, loss, logits };
+
+struct GraphOptions {
+    const kernels::Table * table; // null: plain ops
+    float                  lora_scale, dropout;
+    uint64_t               dropout_seed;
+    int64_t                n_recompute; // the first layers recompute their activations
+};
+
+StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
+
+// The factor 0 or 1/(1 − p) of element `index`: a hash, so that a pass can be repeated exactly.
+float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p);
+
+} // namespace localft

@@ -1,0 +1,80 @@
+// CPU kernels, compiled once per instruction set and chosen at run time. f32 arithmetic throughout: a weight of any type
+// is dequantised panel by panel while it is in cache, in whichever direction the product runs.
+// Every output element is summed by one thread in one order, so results do not depend on the number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace localft::kernels {
+
+using ToFloat = void (*)(const void * blocks, float * values, int64_t n);
+
+// The right operand of a product: a matrix of any ggml type, read along its rows or across them.
+struct Operand {
+    const void * data;
+    ToFloat      to_float;     // null: the data are f32
+    size_t       row_bytes;    // from one stored row to the next
+    int64_t      block;        // values per block, 1 for float types
+    size_t       block_bytes;
+    bool         stored_nk;    // true: stored [n][k] (y = x Wᵀ); false: stored [k][n] (dx = dy W)
+};
+
+// c = init + a b + a2 b2, where a b has depth k and the low-rank tail a2 b2 has depth k2.
+struct Product {
+    int64_t       m, n, k;
+    const float * a;           // [m][k], or its transpose
+    int64_t       a_stride;    // floats between rows (a_by_column: between columns)
+    bool          a_by_column; // true: a is stored [k][m]
+    Operand       b;
+    const float * init;        // [m][n] or null for zero; may be c itself
+    int64_t       init_stride;
+    float *       c;           // [m][n]
+    int64_t       c_stride;
+    int64_t       k2;          // 0: no tail
+    const float * a2;          // [m][k2]
+    int64_t       a2_stride;
+    const float * b2;          // [k2][n], contiguous
+};
+
+// Causal attention inside each row; grouped KV heads. q, o: [n_tok][n_head * n_embd_head]; k, v: [n_tok][n_head_kv * ...].
+struct Attention {
+    int64_t         n_head, n_head_kv, n_embd_head;
+    const int32_t * row_starts; // [n_row + 1]
+    int64_t         n_row;
+    float           scale;
+    const float *   q;
+    const float *   k;
+    const float *   v;
+    float *         o;          // forward only
+    const float *   d_o;        // backward only, as are the three below, shaped like o, q, k and v
+    float *         dq;
+    float *         dk;
+    float *         dv;
+};
+
+struct Table {
+    const char * name;
+    void (*product)(const Product & p, int ith, int nth);
+    void (*attention)(const Attention & p, int ith, int nth);
+    void (*attention_back)(const Attention & p, int ith, int nth);
+    // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
+    void (*swiglu_back)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
+    // One row: dx = add + r (z − x r² mean(z∘x)), z = dh∘g, r = 1/√(mean x² + eps); add may be null
+    void (*rms_norm_back)(const float * dh, const float * x, const float * g, const float * add, float * dx, int64_t n, float eps);
+    // One row of logits: returns logsumexp − logits[target] in nats, and replaces logits by softmax − onehot
+    float (*cross_entropy)(float * logits, int64_t n, int32_t target);
+};
+
+// The table called `name` ("avx512", "avx2", "generic"), or the best that this CPU can run for "auto".
+// Null if there is none of that name or the CPU cannot run it.
+const Table * find(const std::string & name);
+
+const Table * generic_table();
+#if defined(__x86_64__)
+const Table * avx2_table();
+const Table * avx512_table();
+#endif
+
+} // namespace localft::kernels

@@ -1,0 +1,67 @@
+// Vectors of the width that this file is compiled for, through GCC's and Clang's vector extensions.
+// Included by kernels.inc only; no standard templates here, so that no wide instruction leaks into shared inline code.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+constexpr int VL = LOCALFT_VECTOR_BYTES / 4;
+
+typedef float   vf __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+typedef int32_t vi __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+typedef float   f4 __attribute__((vector_size(16)));
+
+inline vf load(const float * p) {
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(float * p, vf v) {
+    memcpy(p, &v, sizeof v);
+}
+
+inline vf all(float s) {
+    return s - vf{};
+}
+
+inline vf select(vi mask, vf yes, vf no) {
+    return (vf) ((mask & (vi) yes) | (~mask & (vi) no));
+}
+
+inline float sum(vf v) {
+    float s = 0;
+    for (int i = 0; i < VL; i++) s += v[i];
+    return s;
+}
+
+inline float max(vf v) {
+    float m = v[0];
+    for (int i = 1; i < VL; i++) m = v[i] > m ? v[i] : m;
+    return m;
+}
+
+// e^x within 2 units in the last place; 0 below −87. Cody-Waite reduction, then the Taylor series to degree 7
+// on [−ln2/2, ln2/2], whose remainder is under 1e-8 of the value.
+inline vf exp(vf x) {
+    const vi tiny = x < all(-87.0f);
+    x             = select(tiny, all(-87.0f), x);
+    x             = select(x > all(88.0f), all(88.0f), x);
+    const vf round = all(12582912.0f); // 1.5 · 2²³: adding it rounds to an integer
+    const vf n     = (x * 1.44269504088896341f + round) - round;
+    const vf r     = (x - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
+    vf p           = all(1.0f / 5040.0f);
+    p              = p * r + 1.0f / 720.0f;
+    p              = p * r + 1.0f / 120.0f;
+    p              = p * r + 1.0f / 24.0f;
+    p              = p * r + 1.0f / 6.0f;
+    p              = p * r + 0.5f;
+    p              = p * r + 1.0f;
+    p              = p * r + 1.0f;
+    const vi power = (__builtin_convertvector(n, vi) + 127) << 23;
+    return select(tiny, vf{}, p * (vf) power);
+}
+
+} // namespace

@@ -1,0 +1,301 @@
+#include "graph.h"
+
+#include <cmath>
+
+namespace localft {
+
+namespace {
+
+const Args & args_of(void * data) {
+    return *static_cast<const Args *>(data);
+}
+
+float * floats(const ggml_tensor * t) {
+    return static_cast<float *>(t->data);
+}
+
+int64_t stride(const ggml_tensor * t) {
+    return (int64_t) (t->nb[1] / sizeof(float));
+}
+
+kernels::Operand operand(const ggml_tensor * t, bool stored_nk) {
+    const ggml_type_traits * traits = ggml_get_type_traits(t->type);
+    return { t->data, t->type == GGML_TYPE_F32 ? nullptr : traits->to_float, t->nb[1], traits->blck_size, traits->type_size, stored_nk };
+}
+
+// dst [m, n] = x b (+ init) (+ x2 b2)
+void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
+    const Args &        args = args_of(data);
+    const ggml_tensor * x    = dst->src[0];
+    kernels::Product    p    = {};
+    p.m = dst->ne[1], p.n = dst->ne[0], p.k = x->ne[0];
+    p.a = floats(x), p.a_stride = stride(x);
+    p.b = operand(dst->src[1], args.stored_nk);
+    p.c = floats(dst), p.c_stride = stride(dst);
+    int next = 2;
+    if (args.has_init) {
+        p.init = floats(dst->src[next]), p.init_stride = stride(dst->src[next]);
+        next++;
+    }
+    if (args.has_tail) {
+        const ggml_tensor *x2 = dst->src[next], *b2 = dst->src[next + 1];
+        p.k2 = x2->ne[0], p.a2 = floats(x2), p.a2_stride = stride(x2), p.b2 = floats(b2);
+    }
+    args.table->product(p, ith, nth);
+}
+
+// dst [rank, width] += lowᵀ wide
+void run_outer(ggml_tensor * dst, int ith, int nth, void * data) {
+    const ggml_tensor *low = dst->src[1], *wide = dst->src[2];
+    kernels::Product   p   = {};
+    p.m = dst->ne[1], p.n = dst->ne[0], p.k = low->ne[1];
+    p.a = floats(low), p.a_stride = stride(low), p.a_by_column = true;
+    p.b    = operand(wide, false);
+    p.init = p.c = floats(dst), p.init_stride = p.c_stride = stride(dst);
+    args_of(data).table->product(p, ith, nth);
+}
+
+kernels::Attention attention_args(const Args & args) {
+    kernels::Attention p = {};
+    p.n_head = args.n_head, p.n_head_kv = args.n_head_kv, p.n_embd_head = args.n_embd_head;
+    p.row_starts = args.row_starts->data(), p.n_row = (int64_t) args.row_starts->size() - 1;
+    p.scale = 1.0f / sqrtf((float) args.n_embd_head);
+    return p;
+}
+
+void run_attention(ggml_tensor * dst, int ith, int nth, void * data) {
+    kernels::Attention p = attention_args(args_of(data));
+    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.o = floats(dst);
+    args_of(data).table->attention(p, ith, nth);
+}
+
+void run_attention_back(ggml_tensor * dst, int ith, int nth, void * data) {
+    kernels::Attention p = attention_args(args_of(data));
+    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.d_o = floats(dst->src[3]);
+    p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
+    args_of(data).table->attention_back(p, ith, nth);
+}
+
+// Rows [first, last) of n that thread ith of nth takes.
+void share(int64_t n, int ith, int nth, int64_t * first, int64_t * last) {
+    *first = n * ith / nth;
+    *last  = n * (ith + 1) / nth;
+}
+
+void run_swiglu_back(ggml_tensor * dst, int ith, int nth, void * data) {
+    int64_t i0, i1;
+    share(dst->ne[1], ith, nth, &i0, &i1);
+    const int64_t n = dst->ne[0], whole = n * dst->ne[1], at = i0 * n;
+    args_of(data).table->swiglu_back(floats(dst->src[0]) + at, floats(dst->src[1]) + at, floats(dst->src[2]) + at, floats(dst) + at,
+                                     floats(dst) + whole + at, (i1 - i0) * n);
+}
+
+void run_norm_back(ggml_tensor * dst, int ith, int nth, void * data) {
+    const Args & args = args_of(data);
+    int64_t      i0, i1;
+    share(dst->ne[1], ith, nth, &i0, &i1);
+    const int64_t n   = dst->ne[0];
+    const float * add = args.has_init ? floats(dst->src[3]) : nullptr;
+    for (int64_t i = i0; i < i1; i++)
+        args.table->rms_norm_back(floats(dst->src[0]) + i * n, floats(dst->src[1]) + i * n, floats(dst->src[2]), add ? add + i * n : nullptr,
+                                  floats(dst) + i * n, n, args.eps);
+}
+
+// dst is logits in place; src: logits, targets, loss
+void run_cross_entropy(ggml_tensor * dst, int ith, int nth, void * data) {
+    int64_t i0, i1;
+    share(dst->ne[1], ith, nth, &i0, &i1);
+    const int32_t * targets = static_cast<const int32_t *>(dst->src[1]->data);
+    float *         loss    = floats(dst->src[2]);
+    for (int64_t i = i0; i < i1; i++) loss[i] = args_of(data).table->cross_entropy(floats(dst) + i * dst->ne[0], dst->ne[0], targets[i]);
+}
+
+void run_drop(ggml_tensor * dst, int ith, int nth, void * data) {
+    const Args & args = args_of(data);
+    int64_t      i0, i1;
+    share(ggml_nelements(dst), ith, nth, &i0, &i1);
+    for (int64_t i = i0; i < i1; i++) floats(dst)[i] = floats(dst->src[0])[i] * dropout_factor(args.seed, args.stream, (uint64_t) i, args.p);
+}
+
+uint64_t mix(uint64_t x) { // the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
+}
+
+} // namespace
+
+float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p) {
+    const uint64_t bits = mix(mix(seed + 0x9e3779b97f4a7c15ull * (stream + 1)) + 0x9e3779b97f4a7c15ull * index);
+    return (float) (bits >> 40) * 0x1p-24f < p ? 0.0f : 1.0f / (1.0f - p);
+}
+
+Ops::Ops(Lora & lora, const kernels::Table * table, size_t max_nodes) : lora_(lora), table_(table) {
+    ggml_init_params params = { ggml_tensor_overhead() * max_nodes + ggml_graph_overhead_custom(max_nodes, false), nullptr, true };
+    ctx_.reset(ggml_init(params));
+    graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
+}
+
+ggml_tensor * Ops::expand(ggml_tensor * t) {
+    ggml_build_forward_expand(graph_, t);
+    return t;
+}
+
+ggml_tensor * Ops::input(ggml_type type, int64_t ne0, int64_t ne1) {
+    ggml_tensor * t = ggml_new_tensor_2d(ctx(), type, ne0, ne1);
+    ggml_set_input(t);
+    ggml_set_output(t); // keeps its memory to the end
+    return t;
+}
+
+ggml_tensor * Ops::custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args) {
+    args.table      = table_;
+    args.row_starts = &row_starts;
+    args_.push_back(args);
+    return ggml_custom_4d(ctx(), GGML_TYPE_F32, ne0, ne1, ne2, 1, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
+}
+
+ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f) {
+    Args args;
+    args.table = table_;
+    args_.push_back(args);
+    return ggml_custom_inplace(ctx(), t, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
+}
+
+ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2) {
+    if (plain()) {
+        ggml_tensor * y = ggml_mul_mat(ctx(), stored_nk ? b.w : b.wt, x);
+        if (x2) y = ggml_add(ctx(), y, across(x2, b2));
+        return init ? ggml_add(ctx(), y, init) : y;
+    }
+    std::vector<ggml_tensor *> sources = { x, b.w };
+    Args                       args;
+    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2;
+    if (init) sources.push_back(init);
+    if (x2) sources.insert(sources.end(), { x2, b2 });
+    return custom(b.w->ne[stored_nk ? 1 : 0], x->ne[1], 1, sources, run_product, args);
+}
+
+ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
+    if (plain()) return ggml_mul_mat(ctx(), rows, x);
+    Args args;
+    args.stored_nk = true;
+    return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_product, args);
+}
+
+ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {
+    if (plain()) return ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), rows)), x);
+    return custom(rows->ne[0], x->ne[1], 1, { x, rows }, run_product, {});
+}
+
+void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide) {
+    if (!plain()) {
+        expand(custom_inplace(sum, { low, wide }, run_outer));
+        return;
+    }
+    ggml_tensor * outer = ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), wide)), ggml_cont(ctx(), ggml_transpose(ctx(), low)));
+    expand(ggml_add_inplace(ctx(), sum, outer));
+}
+
+ggml_tensor * Ops::drop(ggml_tensor * x, uint64_t stream) {
+    if (dropout == 0) return x;
+    if (plain()) {
+        dropout_masks.push_back({ input(GGML_TYPE_F32, x->ne[0], x->ne[1]), stream });
+        return ggml_mul(ctx(), x, dropout_masks.back().tensor);
+    }
+    Args args;
+    args.seed = dropout_seed, args.stream = stream, args.p = dropout;
+    return custom(x->ne[0], x->ne[1], 1, { x }, run_drop, args);
+}
+
+ggml_tensor * Ops::linear(const Matrix & w, ggml_tensor * x, ggml_tensor * init, uint64_t stream, ggml_tensor ** low) {
+    const LoraTensor * lora = lora_.find(w.w);
+    *low                    = this->low(w, x, stream);
+    return expand(product(x, w, true, init, *low, lora ? lora->bt : nullptr));
+}
+
+ggml_tensor * Ops::low(const Matrix & w, ggml_tensor * x, uint64_t stream) {
+    const LoraTensor * lora = lora_.find(w.w);
+    return lora ? expand(ggml_scale(ctx(), times(drop(x, stream), lora->a), lora_scale)) : nullptr;
+}
+
+ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor * x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
+    const LoraTensor * lora = lora_.find(w.w);
+    ggml_tensor *      v    = nullptr; // s · dy B
+    if (lora) {
+        v = ggml_scale(ctx(), times(dy, lora->bt), lora_scale);
+        accumulate_outer(lora->dbt, low, dy);
+        accumulate_outer(lora->da, v, drop(x, stream));
+    }
+    if (!need_dx) return init;
+    if (!lora || dropout == 0) return expand(product(dy, w, false, init, v, lora ? lora->a : nullptr));
+    ggml_tensor * through = drop(across(v, lora->a), stream);
+    return expand(product(dy, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr));
+}
+
+ggml_tensor * Ops::norm(ggml_tensor * x, ggml_tensor * g, float eps) {
+    return expand(ggml_mul(ctx(), ggml_rms_norm(ctx(), x, eps), g));
+}
+
+ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g, ggml_tensor * add, float eps) {
+    if (!plain()) {
+        std::vector<ggml_tensor *> sources = { dh, x, g };
+        if (add) sources.push_back(add);
+        Args args;
+        args.eps = eps, args.has_init = add;
+        return expand(custom(x->ne[0], x->ne[1], 1, sources, run_norm_back, args));
+    }
+    const float   inverse = 1.0f / (float) x->ne[0];
+    ggml_tensor * z       = ggml_mul(ctx(), dh, g);
+    ggml_tensor * mean    = ggml_scale_bias(ctx(), ggml_sum_rows(ctx(), ggml_sqr(ctx(), x)), inverse, eps);
+    ggml_tensor * root    = ggml_sqrt(ctx(), mean);
+    ggml_tensor * pull    = ggml_div(ctx(), ggml_scale(ctx(), ggml_sum_rows(ctx(), ggml_mul(ctx(), z, x)), inverse), mean);
+    ggml_tensor * dx      = ggml_div(ctx(), ggml_sub(ctx(), z, ggml_mul(ctx(), x, pull)), root);
+    return expand(add ? ggml_add(ctx(), dx, add) : dx);
+}
+
+Ops::GateUp Ops::swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up) {
+    if (!plain()) {
+        ggml_tensor * both = expand(custom(gate->ne[0], gate->ne[1], 2, { da, gate, up }, run_swiglu_back, {}));
+        return { ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], 0),
+                 ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], both->nb[2]) };
+    }
+    ggml_tensor * s     = ggml_sigmoid(ctx(), gate);
+    ggml_tensor * das   = ggml_mul(ctx(), da, s);
+    ggml_tensor * slope = ggml_scale_bias(ctx(), ggml_mul(ctx(), gate, ggml_scale_bias(ctx(), s, -1.0f, 1.0f)), 1.0f, 1.0f);
+    return { expand(ggml_mul(ctx(), ggml_mul(ctx(), das, up), slope)), expand(ggml_mul(ctx(), das, gate)) };
+}
+
+Ops::Head Ops::cross_entropy(ggml_tensor * logits, ggml_tensor * targets) {
+    const int64_t n_vocab = logits->ne[0], n = logits->ne[1];
+    if (!plain()) {
+        ggml_tensor * loss = input(GGML_TYPE_F32, n);
+        return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy)) };
+    }
+    ggml_tensor * p        = ggml_reshape_2d(ctx(), ggml_soft_max(ctx(), logits), 1, n_vocab * n);
+    ggml_tensor * p_target = expand(ggml_get_rows(ctx(), p, targets));
+    ggml_set_output(p_target);
+    ggml_tensor * d = ggml_set_rows(ctx(), p, ggml_scale_bias(ctx(), p_target, 1.0f, -1.0f), targets);
+    return { p_target, expand(ggml_reshape_2d(ctx(), d, n_vocab, n)) };
+}
+
+ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
+    if (plain()) return attention_plain(x, h);
+    Args args;
+    args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
+    return expand(custom(x.q->ne[0], x.q->ne[1], 1, { x.q, x.k, x.v }, run_attention, args));
+}
+
+Ops::Qkv Ops::attention_back(ggml_tensor * d_o, const Qkv & x, const Hparams & h) {
+    if (plain()) return attention_back_plain(d_o, x, h);
+    Args args;
+    args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
+    const int64_t nq = x.q->ne[0], nkv = x.k->ne[0], n = x.q->ne[1];
+    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o }, run_attention_back, args));
+    const auto    view = [&](int64_t width, int64_t at) {
+        return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float));
+    };
+    return { view(nq, 0), view(nkv, nq), view(nkv, nq + nkv) };
+}
+
+} // namespace localft

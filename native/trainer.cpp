@@ -1,0 +1,328 @@
+#include "graph.h"
+
+#include <ggml-cpu.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+namespace localft {
+
+namespace {
+
+[[noreturn]] void fail(const std::string & op, const std::string & text) {
+    throw std::runtime_error("[" + op + "] " + text);
+}
+
+bool is_view(const ggml_tensor * t) {
+    return t->op == GGML_OP_NONE || t->op == GGML_OP_RESHAPE || t->op == GGML_OP_VIEW || t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
+}
+
+std::string describe(const ggml_tensor * t) {
+    std::string text = ggml_op_desc(t);
+    for (int i = 0; i < GGML_MAX_SRC && t->src[i]; i++) text += std::string(i ? "," : " ") + ggml_type_name(t->src[i]->type);
+    return text + " -> " + ggml_type_name(t->type);
+}
+
+} // namespace
+
+struct Trainer::Impl {
+    Model &                model;
+    Model::Impl &          m;
+    TrainerOptions         options;
+    const kernels::Table * table = nullptr; // null: plain ops
+    std::string            kernels = "plain";
+    Lora                   lora;
+    ggml_gallocr_ptr       allocator;
+    std::function<bool()>  should_stop;
+    int64_t                n_recompute = 0, n_supervised = 0;
+    size_t                 compute_bytes = 0;
+
+    Impl(Model & model, const TrainerOptions & options);
+
+    GraphOptions graph_options(int64_t micro_step) const;
+    size_t       measure(int64_t n_recompute) const;
+    void         choose_recompute();
+    void         check(const Batch & batch, const char * op) const;
+    void         check_supported(const StepGraph & g) const;
+    void         fill(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
+    void         fill_plain(const StepGraph & g);
+    void         fill_targets(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) const;
+    void         run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
+    double       read_loss(const StepGraph & g) const;
+    MicroResult  pass(Pass pass, const Batch & batch, int64_t micro_step);
+    double       grad_norm(float inverse);
+};
+
+Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
+    : model(model), m(model.impl()), options(options), lora(model, options.targets, options.rank) {
+    if (options.n_threads < 1 || options.n_threads > 4096) fail("trainer", "the number of threads is out of range");
+    if (!(options.dropout >= 0 && options.dropout < 1)) fail("trainer", "dropout must be in [0, 1)");
+    if (!std::isfinite(options.lora_scale)) fail("trainer", "alpha / rank is not finite");
+    if (m.is_cpu && options.kernels != "plain") {
+        table = kernels::find(options.kernels);
+        if (!table) fail("trainer", "this CPU has no kernels called \"" + options.kernels + "\"");
+        kernels = table->name;
+    } else if (options.kernels != "plain" && options.kernels != "auto") {
+        fail("trainer", "kernels \"" + options.kernels + "\" run on the CPU only");
+    }
+    if (!table) m.make_transposed();
+    if (m.is_cpu) {
+        ggml_backend_cpu_set_n_threads(m.backend.get(), options.n_threads);
+        ggml_backend_cpu_set_abort_callback(
+            m.backend.get(),
+            [](void * self) {
+                const auto & stop = static_cast<Impl *>(self)->should_stop;
+                return stop && stop();
+            },
+            this);
+    }
+    allocator.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(m.backend.get())));
+    choose_recompute();
+}
+
+GraphOptions Trainer::Impl::graph_options(int64_t micro_step) const {
+    return { table, options.lora_scale, options.dropout, options.seed * 0x9e3779b97f4a7c15ull + (uint64_t) micro_step, n_recompute };
+}
+
+// Bytes of activations and scratch for one row of max_tokens, all supervised.
+size_t Trainer::Impl::measure(int64_t n) const {
+    GraphOptions o = graph_options(0);
+    o.n_recompute  = n;
+    const StepGraph  g = build(m, const_cast<Lora &>(lora), o, Pass::train, { 0, (int32_t) options.max_tokens }, options.max_tokens);
+    ggml_gallocr_ptr measuring(ggml_gallocr_new(ggml_backend_get_default_buffer_type(m.backend.get())));
+    size_t           bytes = 0;
+    ggml_gallocr_reserve_n_size(measuring.get(), g.ops->graph(), nullptr, nullptr, &bytes);
+    return bytes;
+}
+
+void Trainer::Impl::choose_recompute() {
+    if (options.max_tokens < 1) return;
+    int64_t low = 0, high = m.hparams.n_layer;
+    if (options.memory_budget > 0 && measure(0) > options.memory_budget) {
+        while (low < high) {
+            const int64_t middle = (low + high) / 2;
+            if (measure(middle) <= options.memory_budget) high = middle;
+            else low = middle + 1;
+        }
+        n_recompute = low;
+    }
+    compute_bytes = measure(n_recompute);
+}
+
+void Trainer::Impl::check(const Batch & b, const char * op) const {
+    if (b.n_row < 1 || b.n_tok < 1 || b.n_tok > (1 << 24)) fail(op, "an empty or oversized micro-batch");
+    if (b.row_starts[0] != 0 || b.row_starts[b.n_row] != b.n_tok) fail(op, "row_starts does not span the micro-batch");
+    for (int64_t r = 0; r < b.n_row; r++)
+        if (b.row_starts[r + 1] <= b.row_starts[r]) fail(op, "row_starts does not increase");
+    for (int64_t i = 0; i < b.n_tok; i++) {
+        if (b.tokens[i] < 0 || b.tokens[i] >= m.hparams.n_vocab) fail(op, "token " + std::to_string(b.tokens[i]) + " is outside the vocabulary");
+        if (b.loss_mask[i] > 1) fail(op, "loss_mask holds " + std::to_string(b.loss_mask[i]) + ", not 0 or 1");
+        if (b.loss_mask[i] && (b.targets[i] < 0 || b.targets[i] >= m.hparams.n_vocab))
+            fail(op, "target " + std::to_string(b.targets[i]) + " is outside the vocabulary");
+    }
+}
+
+void Trainer::Impl::check_supported(const StepGraph & g) const {
+    if (m.is_cpu) return;
+    ggml_backend_dev_t dev = ggml_backend_get_device(m.backend.get());
+    for (int i = 0; i < ggml_graph_n_nodes(g.ops->graph()); i++) {
+        const ggml_tensor * t = ggml_graph_node(g.ops->graph(), i);
+        if (!is_view(t) && !ggml_backend_dev_supports_op(dev, t)) fail("graph", "device \"" + m.device_name + "\" cannot compute " + describe(t));
+    }
+}
+
+void Trainer::Impl::fill(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) {
+    const int64_t      n_embd   = m.hparams.n_embd;
+    const ggml_tensor * e       = m.embedding;
+    const auto         to_float = ggml_get_type_traits(e->type)->to_float;
+    std::vector<float> x(n_embd * b.n_tok);
+    for (int64_t i = 0; i < b.n_tok; i++) {
+        const char * row = static_cast<const char *>(e->data) + b.tokens[i] * e->nb[1];
+        if (e->type == GGML_TYPE_F32) std::copy_n(reinterpret_cast<const float *>(row), n_embd, x.data() + i * n_embd);
+        else to_float(row, x.data() + i * n_embd, n_embd);
+    }
+    upload(g.x0, x);
+    std::vector<int32_t> positions(b.n_tok);
+    for (int64_t r = 0; r < b.n_row; r++)
+        for (int32_t i = b.row_starts[r]; i < b.row_starts[r + 1]; i++) positions[i] = i - b.row_starts[r];
+    ggml_backend_tensor_set(g.positions, positions.data(), 0, ggml_nbytes(g.positions));
+    for (int32_t & p : positions) p = -p;
+    if (g.positions_back && g.positions_back->buffer) ggml_backend_tensor_set(g.positions_back, positions.data(), 0, ggml_nbytes(g.positions_back));
+    if (g.supervised) ggml_backend_tensor_set(g.supervised, supervised.data(), 0, ggml_nbytes(g.supervised));
+    if (g.zeros) ggml_backend_tensor_memset(g.zeros, 0, 0, ggml_nbytes(g.zeros));
+    fill_targets(g, b, supervised);
+    fill_plain(g);
+}
+
+void Trainer::Impl::fill_targets(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) const {
+    for (const StepGraph::Chunk & chunk : g.chunks) {
+        std::vector<int32_t> targets(chunk.n);
+        for (int64_t i = 0; i < chunk.n; i++) {
+            targets[i] = b.targets[supervised[chunk.first + i]];
+            if (!table) targets[i] += (int32_t) (i * m.hparams.n_vocab);
+        }
+        ggml_backend_tensor_set(chunk.targets, targets.data(), 0, ggml_nbytes(chunk.targets));
+    }
+}
+
+void Trainer::Impl::fill_plain(const StepGraph & g) {
+    for (const Ops::Mask & mask : g.ops->masks) {
+        std::vector<float> values(mask.n * mask.n);
+        for (int64_t i = 0; i < mask.n; i++)
+            for (int64_t j = 0; j < mask.n; j++) values[i * mask.n + j] = j <= i ? 0.0f : -std::numeric_limits<float>::infinity();
+        upload(mask.tensor, values);
+    }
+    for (const Ops::DropoutMask & mask : g.ops->dropout_masks) {
+        std::vector<float> values(ggml_nelements(mask.tensor));
+        for (size_t i = 0; i < values.size(); i++) values[i] = dropout_factor(g.ops->dropout_seed, mask.stream, i, options.dropout);
+        upload(mask.tensor, values);
+    }
+}
+
+void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) {
+    check_supported(g);
+    if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph())) fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
+    fill(g, batch, supervised);
+    const ggml_status status = ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
+    if (status == GGML_STATUS_ABORTED) throw Interrupted();
+    if (status != GGML_STATUS_SUCCESS) fail("compute", std::string("the device failed: ") + ggml_status_to_string(status));
+}
+
+double Trainer::Impl::read_loss(const StepGraph & g) const {
+    double total = 0;
+    for (const StepGraph::Chunk & chunk : g.chunks)
+        for (const float value : download(chunk.loss)) total += table ? (double) value : -std::log((double) value);
+    if (!std::isfinite(total)) fail("compute", "the loss is not finite: the weights hold NaN or infinity, or the learning rate is too high");
+    return total;
+}
+
+MicroResult Trainer::Impl::pass(Pass pass, const Batch & batch, int64_t micro_step) {
+    std::vector<int32_t> supervised;
+    for (int64_t i = 0; i < batch.n_tok; i++)
+        if (batch.loss_mask[i]) supervised.push_back((int32_t) i);
+    if (supervised.empty()) return { 0.0, 0 };
+    const StepGraph g = build(m, lora, graph_options(micro_step), pass, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, (int64_t) supervised.size());
+    run(g, batch, supervised);
+    return { read_loss(g), (int64_t) supervised.size() };
+}
+
+double Trainer::Impl::grad_norm(float inverse) {
+    double squares = 0;
+    for (LoraTensor & t : lora.all())
+        for (const ggml_tensor * g : { t.da, t.dbt })
+            for (const float x : download(g)) squares += (double) (x * inverse) * (double) (x * inverse);
+    return std::sqrt(squares);
+}
+
+Trainer::Trainer(Model & model, const TrainerOptions & options) : step(0), micro_step(0), impl_(std::make_unique<Impl>(model, options)) {}
+
+Trainer::~Trainer() {
+    if (impl_->m.is_cpu) ggml_backend_cpu_set_abort_callback(impl_->m.backend.get(), nullptr, nullptr);
+}
+
+void Trainer::set_should_stop(std::function<bool()> should_stop) {
+    impl_->should_stop = std::move(should_stop);
+}
+
+MicroResult Trainer::accumulate(const Batch & batch) {
+    impl_->check(batch, "accumulate");
+    try {
+        const MicroResult result = impl_->pass(Pass::train, batch, micro_step++);
+        impl_->n_supervised += result.n_supervised;
+        return result;
+    } catch (...) {
+        impl_->lora.clear_gradients();
+        impl_->n_supervised = 0;
+        throw;
+    }
+}
+
+double Trainer::apply(const AdamOptions & o) {
+    if (impl_->n_supervised == 0) fail("apply", "no supervised target was accumulated");
+    const float  inverse = 1.0f / (float) impl_->n_supervised;
+    const double norm    = impl_->grad_norm(inverse);
+    if (!std::isfinite(norm)) fail("apply", "the gradient is not finite: the learning rate is too high, or the weights hold NaN or infinity");
+    const double clip  = o.grad_clip > 0 ? std::min(1.0, o.grad_clip / (norm + 1e-6)) : 1.0;
+    const float  scale = inverse * (float) clip;
+    step++;
+    for (LoraTensor & t : impl_->lora.all()) {
+        std::vector<float> a = download(t.a), bt = download(t.bt);
+        adamw(a.data(), download(t.da).data(), t.a_m.data(), t.a_v.data(), (int64_t) a.size(), step, scale, o);
+        adamw(bt.data(), download(t.dbt).data(), t.bt_m.data(), t.bt_v.data(), (int64_t) bt.size(), step, scale, o);
+        upload(t.a, a);
+        upload(t.bt, bt);
+    }
+    impl_->lora.clear_gradients();
+    impl_->n_supervised = 0;
+    return norm;
+}
+
+MicroResult Trainer::evaluate(const Batch & batch) {
+    impl_->check(batch, "evaluate");
+    return impl_->pass(Pass::loss, batch, 0);
+}
+
+std::vector<float> Trainer::logits(const Batch & batch) {
+    impl_->check(batch, "logits");
+    const StepGraph g = build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, batch.n_tok);
+    impl_->run(g, batch, {});
+    return download(g.logits);
+}
+
+Factors Trainer::lora(const std::string & name) const {
+    const LoraTensor & t = impl_->lora.at(name);
+    return { download(t.a), transposed(download(t.bt), impl_->lora.rank(), t.n_out) };
+}
+
+Factors Trainer::gradient(const std::string & name) const {
+    const LoraTensor & t = impl_->lora.at(name);
+    return { download(t.da), transposed(download(t.dbt), impl_->lora.rank(), t.n_out) };
+}
+
+Factors Trainer::moment(const std::string & name, int order) const {
+    const LoraTensor & t = impl_->lora.at(name);
+    return { order == 1 ? t.a_m : t.a_v, transposed(order == 1 ? t.bt_m : t.bt_v, impl_->lora.rank(), t.n_out) };
+}
+
+void Trainer::set_lora(const std::string & name, const Factors & f) {
+    LoraTensor & t = impl_->lora.at(name);
+    if ((int64_t) f.b.size() != ggml_nelements(t.bt)) fail("set_lora", "\"" + name + "\": b does not have n_out × rank values");
+    if ((int64_t) f.a.size() != ggml_nelements(t.a)) fail("set_lora", "\"" + name + "\": a does not have rank × n_in values");
+    upload(t.a, f.a);
+    upload(t.bt, transposed(f.b, t.n_out, impl_->lora.rank()));
+}
+
+void Trainer::set_moment(const std::string & name, int order, const Factors & f) {
+    LoraTensor & t = impl_->lora.at(name);
+    if (f.a.size() != t.a_m.size() || f.b.size() != t.bt_m.size()) fail("set_moment", "\"" + name + "\": the moments do not have the factors' shapes");
+    (order == 1 ? t.a_m : t.a_v)   = f.a;
+    (order == 1 ? t.bt_m : t.bt_v) = transposed(f.b, t.n_out, impl_->lora.rank());
+}
+
+int64_t Trainer::n_recompute() const {
+    return impl_->n_recompute;
+}
+
+size_t Trainer::compute_bytes() const {
+    return impl_->compute_bytes;
+}
+
+const std::string & Trainer::kernels() const {
+    return impl_->kernels;
+}
+
+std::vector<std::string> Trainer::ops(const Batch & batch) {
+    impl_->check(batch, "ops");
+    int64_t n_supervised = 0;
+    for (int64_t i = 0; i < batch.n_tok; i++) n_supervised += batch.loss_mask[i];
+    const StepGraph g = build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::train, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, n_supervised);
+    std::set<std::string> found;
+    for (int i = 0; i < ggml_graph_n_nodes(g.ops->graph()); i++) {
+        const ggml_tensor * t = ggml_graph_node(g.ops->graph(), i);
+        if (!is_view(t)) found.insert(describe(t));
+    }
+    return { found.begin(), found.end() };
+}
+
+} // namespace localft
