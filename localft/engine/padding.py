@@ -24,8 +24,8 @@ def check_batch(batch: MicroBatch, n_vocab: int) -> None:
         raise EngineError(f"a micro-batch of {n_tok} tokens needs as many targets and mask entries, and at least one")
     if starts.size < 2 or starts[0] != 0 or starts[-1] != n_tok or (np.diff(starts) <= 0).any():
         raise EngineError("row_starts must rise from 0 to the number of tokens")
-    for ids in (batch.tokens, batch.targets):
-        if ids.min() < 0 or ids.max() >= n_vocab:
+    for ids in (batch.tokens, batch.targets[batch.loss_mask == 1]):
+        if ids.size and (ids.min() < 0 or ids.max() >= n_vocab):
             raise EngineError(f"a token id is outside the model's vocabulary of {n_vocab}", "tokenize with this model")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
+from localft.engine.lora import initial_state
 from localft.engine.padding import check_batch, row_groups
 from localft.engine.torch_lora import (
     F32,
@@ -80,9 +81,8 @@ class PeftEngine:
             weight_decay=adam.weight_decay,
         )
         self._n_vocab = int(self._model.config.vocab_size)
-        self._n_supervised = 0
-        self._step = 0
-        self._micro_step = 0
+        shapes = {name: (f.b.shape[0], f.a.shape[1]) for name, f in self._factors.items()}
+        self.load_state(initial_state(lora, shapes))
 
     def accumulate(self, batch: MicroBatch) -> MicroResult:
         """Run forward and backward and add the gradient of the summed loss to the accumulator.
@@ -100,6 +100,7 @@ class PeftEngine:
                     loss.backward()
                     loss_sum += float(loss.item())
         if not np.isfinite(loss_sum):
+            self._clear()
             raise EngineError(
                 f"the loss of a micro-batch is {loss_sum}", "lower --lr, or check the base model's weights"
             )
@@ -240,13 +241,12 @@ class PeftEngine:
             return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
 
     def _export(self, factors: Factors) -> LoraState:
-        moments = [self._optimizer.state.get(p, {}) for p in (factors.a, factors.b)]
-        empty = np.empty(0, np.float32)
-        a_m, b_m = (to_array(m["exp_avg"]) if m else empty for m in moments)
-        a_v, b_v = (to_array(m["exp_avg_sq"]) if m else empty for m in moments)
-        n_head = factors.n_head
-        b, b_m, b_v = (permute(x, n_head) for x in (to_array(factors.b), b_m, b_v))
-        return LoraState(to_array(factors.a), b, a_m, a_v, b_m, b_v)
+        a_state, b_state = (self._optimizer.state[parameter] for parameter in (factors.a, factors.b))
+        a, a_m, a_v = map(to_array, (factors.a, a_state["exp_avg"], a_state["exp_avg_sq"]))
+        b, b_m, b_v = (
+            permute(to_array(rows), factors.n_head) for rows in (factors.b, b_state["exp_avg"], b_state["exp_avg_sq"])
+        )
+        return LoraState(a, b, a_m, a_v, b_m, b_v)
 
     def _load(self, factors: Factors, state: LoraState, step: int) -> None:
         torch = self._torch

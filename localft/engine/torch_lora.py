@@ -96,7 +96,7 @@ def load_base(checkpoint: Path, dtype: Any) -> Any:
 
 
 def add_lora(torch: Any, base: Any, lora: LoraSpec) -> Any:
-    """A PeftModel of `base`, its adapter initialised from lora.seed alone.
+    """A PeftModel of `base`; torch's own random stream goes on as if nothing had been drawn.
 
     Raises:
         ConfigError: a target that the model has not.

@@ -151,3 +151,18 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
         engine.load_state(EngineState({"blk.0.attn_q.weight": wrong}))
     with pytest.raises(EngineError, match="in one of them only"):
         engine.load_state(EngineState({}))
+
+
+def test_a_run_starts_as_the_native_engine_does(tmp_path: Path) -> None:
+    """Both engines draw A from the same stream and set B to zero, so a run is the same run on either."""
+    from localft.engine.lora import initial_state
+    from localft.engine.peft import PeftEngine
+
+    shape = models.MODELS["tiny"]
+    lora = LoraSpec(tuple(shape.matrices()), rank=3, seed=0)
+    engine = PeftEngine(models.write_checkpoint(shape, tmp_path), lora, AdamSpec(), device="cpu")
+    for name, tensor in initial_state(lora, shape.matrices()).tensors.items():
+        ours = engine.state().tensors[name]
+        np.testing.assert_array_equal(ours.a, tensor.a)
+        np.testing.assert_array_equal(ours.b, np.zeros_like(tensor.b))
+        np.testing.assert_array_equal(ours.a_v, np.zeros_like(tensor.a))
