@@ -1,0 +1,60 @@
+"""What the adapter changed: a few validation prompts, answered by the base model and with the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localft.errors import LocalftError
+from localft.events import Answers, Notice, TrainEvent
+
+if TYPE_CHECKING:
+    from localft.chat import ChatSession
+    from localft.data.prompts import ValPrompt
+
+N_PROMPTS = 3
+MAX_TOKENS = 64
+
+
+def compare_answers(
+    base: Path,
+    adapter: Path,
+    prompts: Sequence[ValPrompt],
+    n_threads: int,
+    report: Callable[[str, int, int], None] | None = None,
+) -> Iterator[TrainEvent]:
+    """Answer up to three prompts greedily from one loaded model, with and without the adapter.
+
+    A failure here is a notice and not an error: the run is complete and saved by now.
+    """
+    chosen = list(prompts)[:N_PROMPTS]
+    if not chosen:
+        return
+    from localft.chat import ChatSession
+
+    try:
+        with ChatSession(base, adapter, n_threads=n_threads, max_tokens=MAX_TOKENS) as chat:
+            for done, prompt in enumerate(chosen):
+                if report:
+                    report("answers", done, len(chosen))
+                yield _answer(chat, prompt)
+    except LocalftError as error:
+        yield Notice(f"base and adapter could not be compared: {error.message}", "warning")
+
+
+def _answer(chat: ChatSession, prompt: ValPrompt) -> Answers:
+    """Ask a prompt at the start of a conversation; a text is continued."""
+    from localft.chat import Message
+
+    history: list[Message]
+    if isinstance(prompt.prompt, str):
+        shown = question = prompt.prompt
+        history = []
+    else:
+        shown = question = prompt.prompt[-1].content
+        history = [Message(turn.role, turn.content) for turn in prompt.prompt[:-1] if turn.role != "system"]
+    chat.reset()
+    chat.messages += history
+    base, tuned = chat.compare(question)
+    return Answers(shown, prompt.expected, base, tuned)

@@ -1,0 +1,172 @@
+"""`localft finetune`: train a LoRA adapter on a base model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localft.config import MACHINE, MODEL, RUN, SETTINGS, TRAIN
+from localft.errors import ConfigError
+from localft.legacy import is_old_form, translate
+from localft.settings import Setting, flag_name
+
+if TYPE_CHECKING:
+    from localft.events import TrainEvent
+    from localft.ui import Screen
+
+NEWEST = "@newest"
+
+
+class GroupedOption(click.Option):
+    """An option that belongs to a section of the help page."""
+
+    def __init__(self, *args: Any, group: str = RUN, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
+
+class FinetuneCommand(click.Command):
+    """Understands the old program's command line too, and sorts its help page."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
+        except click.NoSuchOption as error:
+            close = error.possibilities[0] if error.possibilities else None
+            hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the options"
+            raise ConfigError(f"unknown option `{error.option_name}`", hint) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record:
+                groups.setdefault(getattr(param, "group", "Other"), []).append(record)
+        for name in sorted(groups, key=list(groups).index):
+            with formatter.section(name):
+                formatter.write_dl(groups[name])
+
+
+def setting_options() -> Iterator[click.Option]:
+    """One option for each setting."""
+    for name, spec in SETTINGS.items():
+        rules: Setting = spec.metadata["setting"]
+        attributes: dict[str, Any] = {"help": _help(rules, spec.default), "hidden": rules.hidden, "group": rules.group}
+        if spec.type == "bool":
+            attributes |= {"is_flag": True, "default": None}
+        elif rules.choices:
+            attributes |= {"metavar": rules.metavar or "|".join(rules.choices)}
+        else:
+            attributes |= {"metavar": rules.metavar or ("N" if "int" in str(spec.type) else "X")}
+        if str(spec.type).startswith("tuple"):
+            attributes |= {"multiple": True}
+        yield GroupedOption([flag_name(name), name], **attributes)
+
+
+def _help(rules: Setting, default: Any) -> str:
+    unset = default is None or isinstance(default, (bool, tuple)) or default == ""
+    plain = f"{default:g}" if isinstance(default, float) else str(default)
+    shown = rules.shown_default or ("" if unset else plain)
+    words = rules.help[0].upper() + rules.help[1:]
+    listed = f" ({', '.join(rules.choices)})" if rules.choices and rules.metavar else ""
+    return f"{words}{listed}." + (f" [default: {shown}]" if shown else "")
+
+
+def own_options() -> Iterator[click.Option]:
+    """Options that are no settings: they say what to do, not how to train."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    yield GroupedOption(["--config"], type=path, metavar="FILE", help="TOML file of settings; flags go before it.")
+    yield GroupedOption(
+        ["--resume"],
+        is_flag=False,
+        flag_value=NEWEST,
+        metavar="[RUN]",
+        help="Go on with a run: its folder or a checkpoint; without a value the newest one.",
+    )
+    yield GroupedOption(["--dry-run"], is_flag=True, help="Show the resolved run and its data, then stop.")
+    yield GroupedOption(["--json"], is_flag=True, help="Print events as lines of JSON on stdout.")
+
+
+EXAMPLES = """Fine-tune a model with LoRA on your data.
+
+The result is a run: a folder with the adapter, its settings and its metrics. Values come from flags, then from --config,
+then from the model's card, then from the defaults; the run's header says which.
+
+\b
+Examples:
+  localft finetune --model demo --data my.jsonl
+  localft finetune --model tinymistral --data my.jsonl --val-data held-out.jsonl --epochs 2
+  localft finetune --model ./my-model.gguf --data book.txt --ctx 512 --max-steps 200
+  localft finetune --config run.toml --lr 1e-4 --dry-run
+  localft finetune --resume
+
+Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages": […]}, {"instruction": "…", "output": "…"} or
+{"text": "…"}, or plain text. The command line of llama.cpp's old finetune program (--model-base, --train-data, …) is
+understood too.
+"""
+
+
+def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bool, **flags: Any) -> None:
+    """What `localft finetune` does: open the run, show its events, save on Ctrl-C."""
+    from localft.train import finetune
+    from localft.ui import open_screen
+
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    screen = open_screen(json, _report_every(given))
+    where: bool | str | None = True if resume == NEWEST else resume
+    events = finetune(config=config, resume=where, dry_run=dry_run, report=screen.report, **given)
+    try:
+        _show(events, screen)
+    finally:
+        screen.close()
+
+
+def _report_every(given: dict[str, Any]) -> int | None:
+    from localft.settings import coerce
+
+    value: int | None = coerce(SETTINGS["report_every"], given.get("report_every"), "flag")
+    return value
+
+
+def _show(events: Iterator[TrainEvent], screen: Screen) -> None:
+    from localft.events import RunStart
+
+    folder = ""
+    try:
+        for event in events:
+            folder = event.run if isinstance(event, RunStart) else folder
+            screen.show(event)
+    except KeyboardInterrupt:
+        if folder:
+            _interrupted(events, screen, Path(folder))
+        raise
+
+
+def _interrupted(events: Iterator[TrainEvent], screen: Screen, folder: Path) -> None:
+    """Let the loop save its checkpoint, wherever it was, and say how to go on."""
+    from localft.checkpoint import read_checkpoint
+    from localft.events import Interrupted
+    from localft.run import Run, resume_command
+
+    events.close()  # type: ignore[attr-defined]
+    run = Run(folder)
+    if run.checkpoint.is_file():
+        step = read_checkpoint(run.checkpoint).cursor.step
+        screen.show(Interrupted(step, str(run.checkpoint), resume_command(folder)))
+
+
+def _ordered(options: Sequence[click.Option]) -> list[click.Parameter]:
+    order = [MODEL, TRAIN, "Adapter", "Validation", MACHINE, RUN]
+    return sorted(options, key=lambda option: order.index(option.group) if option.group in order else len(order))  # type: ignore[attr-defined]
+
+
+command = FinetuneCommand(
+    "finetune",
+    callback=run_command,
+    params=_ordered([*setting_options(), *own_options()]),
+    help=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)

@@ -1,0 +1,286 @@
+"""TrainConfig: every setting of a run, with where its value comes from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from localft.errors import ConfigError
+from localft.settings import (
+    coerce,
+    flag_name,
+    nearest,
+    parse_layers,
+    parse_names,
+    parse_size,
+    parse_warmup,
+    setting,
+)
+
+Source = Literal["flag", "config file", "model card", "hardware", "default"]
+
+MODEL, VALID, TRAIN, LORA, MACHINE, RUN, OLD = (
+    "Model and data",
+    "Validation",
+    "Training",
+    "Adapter",
+    "Machine",
+    "Run",
+    "Old form",
+)
+OUTTYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k_m", "q4_k_s", "q5_k_m", "q6_k")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of one run. Field names are config keys; the flags are the same with dashes.
+
+    Attributes:
+        sources: where each value comes from, by name.
+        reasons: why, where a value was derived and not given.
+    """
+
+    model: str = setting("", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL")
+    data: tuple[str, ...] = setting((), MODEL, "data file or folder; may be given more than once", metavar="PATH")
+    outtype: str = setting(
+        "q8_0", MODEL, "type of the base model's weights, for training and chat", choices=OUTTYPES, metavar="TYPE"
+    )
+    ctx: int | None = setting(
+        None, MODEL, "tokens per row at most", minimum=8, shown_default="99th percentile of the rows"
+    )
+    overlength: str = setting(
+        "drop", MODEL, "what to do with answer rows longer than the context", choices=("drop", "truncate", "refuse")
+    )
+    train_on_prompt: bool = setting(False, MODEL, "learn from prompts too, not from answers alone")
+    sample_start: str | None = setting(
+        None, MODEL, "split a .txt file into rows where this text begins", metavar="TEXT"
+    )
+    packing: bool = setting(False, MODEL, "fill each sequence with as many rows as fit")
+    template: str | None = setting(
+        None, MODEL, "format of the rows, in place of the model's own", metavar="NAME", shown_default="the model's"
+    )
+    raw: bool = setting(False, MODEL, "use rows as plain text, without any template")
+
+    val_data: str | None = setting(None, VALID, "a file of validation rows", metavar="PATH")
+    val_split: float = setting(
+        0.1, VALID, "share of the rows that is kept for validation", minimum=0, maximum=0.9, above=True
+    )
+    val_samples: int | None = setting(None, VALID, "use at most this many validation rows", minimum=1)
+    val_batch_size: int | None = setting(
+        None, VALID, "rows per validation pass; changes speed only", minimum=1, shown_default="as memory suggests"
+    )
+    val_every: int | None = setting(
+        None, VALID, "steps between validations", minimum=1, shown_default="a tenth of the run"
+    )
+    no_val: bool = setting(False, VALID, "train on every row, without validation")
+
+    epochs: int = setting(3, TRAIN, "passes over the data", minimum=1)
+    max_steps: int | None = setting(
+        None, TRAIN, "stop after this many steps; without --epochs, run exactly so many", minimum=1
+    )
+    batch_size: int = setting(8, TRAIN, "sequences per step", minimum=1)
+    micro_batch_size: int | None = setting(
+        None,
+        TRAIN,
+        "sequences per pass; changes speed and memory only",
+        minimum=1,
+        shown_default="rows up to 1024 tokens together",
+    )
+    lr: float = setting(2e-4, TRAIN, "peak learning rate", minimum=0, maximum=10, above=True)
+    lr_schedule: str = setting(
+        "cosine", TRAIN, "shape of the learning rate over the run", choices=("constant", "linear", "cosine")
+    )
+    warmup: float = setting(
+        0.05, TRAIN, "warm-up: a share of all steps (0.05 or 5%), or from 1 on a number of steps",
+        minimum=0, parse=parse_warmup, metavar="SHARE|STEPS",
+    )  # fmt: skip
+    min_lr: float = setting(0.0, TRAIN, "learning rate at the end of a linear or cosine schedule", minimum=0)
+    weight_decay: float = setting(0.0, TRAIN, "decoupled weight decay of AdamW", minimum=0)
+    grad_clip: float = setting(1.0, TRAIN, "largest global gradient norm; 0 = no clipping", minimum=0)
+    seed: int = setting(
+        42, TRAIN, "of the split, the order, the initialisation and dropout", minimum=0, maximum=2**31 - 1
+    )
+
+    lora_rank: int = setting(8, LORA, "rank of the adapter", minimum=1)
+    lora_alpha: float = setting(16.0, LORA, "the adapter is scaled by alpha / rank", minimum=0, above=True)
+    lora_dropout: float = setting(
+        0.0, LORA, "share of the adapter's inputs dropped while training", minimum=0, maximum=0.95
+    )
+    lora_targets: str = setting(
+        "all", LORA, "matrices that carry LoRA: all, attn, ffn, or names such as attn_q,attn_v,output",
+        parse=parse_names, metavar="NAMES",
+    )  # fmt: skip
+    lora_layers: str = setting(
+        "all", LORA, "layers that carry LoRA: all, 8-11, 8-, or last:4", parse=parse_layers, metavar="LAYERS"
+    )
+
+    threads: int | None = setting(
+        None, MACHINE, "threads to compute with", minimum=1, shown_default="the physical cores"
+    )
+    device: str | None = setting(
+        None,
+        MACHINE,
+        "device to train on; `localft doctor` lists them",
+        metavar="NAME",
+        shown_default="the best there is",
+    )
+    memory: int | None = setting(
+        None, MACHINE, "memory that training may use, such as 6GiB", minimum=2**20, parse=parse_size, metavar="SIZE",
+        shown_default="80 % of what is free",
+    )  # fmt: skip
+    kernels: str = setting(
+        "auto", MACHINE, "kernels to compute with; plain = ggml's own operations only",
+        choices=("auto", "avx512", "avx2", "generic", "plain"), metavar="NAME",
+    )  # fmt: skip
+
+    out: str | None = setting(None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>")
+    checkpoint_every: int | None = setting(
+        None, RUN, "steps between checkpoints", minimum=1, shown_default="at validations, and every 2 minutes"
+    )
+    report_every: int | None = setting(
+        None, RUN, "steps between printed rows", minimum=1, shown_default="about 30 rows"
+    )
+
+    checkpoint_in: str | None = setting(
+        None, OLD, "go on from this checkpoint if it exists", metavar="FILE", hidden=True
+    )
+    checkpoint_out: str | None = setting(
+        None, OLD, "write checkpoints here; ITERATION stands for the step", metavar="FILE", hidden=True
+    )
+    lora_out: str | None = setting(
+        None, OLD, "write the adapter here too; ITERATION stands for the step", metavar="FILE", hidden=True
+    )
+
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, name: str) -> Source:
+        """Where the value of setting `name` comes from."""
+        return self.sources.get(name, "default")
+
+    def with_values(self, source: Source, values: Mapping[str, Any], reasons: Mapping[str, str] = {}) -> TrainConfig:
+        """A copy with `values` put in, each of them from `source`; values are checked.
+
+        Raises:
+            ConfigError: an unknown name, a wrong type or a value out of range.
+        """
+        checked = {name: coerce(_find(name, source), value, source) for name, value in values.items()}
+        return replace(
+            self,
+            **checked,
+            sources={**self.sources, **(dict.fromkeys(checked, source) if source != "default" else {})},
+            reasons={**self.reasons, **reasons},
+        )
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Every setting as {"value", "source"} and, where there is one, "reason"; ready for JSON."""
+        entries: dict[str, dict[str, Any]] = {}
+        for name in SETTINGS:
+            value = getattr(self, name)
+            entry = {"value": list(value) if isinstance(value, tuple) else value, "source": self.source(name)}
+            if name in self.reasons:
+                entry["reason"] = self.reasons[name]
+            entries[name] = entry
+        return entries
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Mapping[str, Any]]) -> TrainConfig:
+        """The inverse of `to_dict`."""
+        config = cls()
+        for name, entry in entries.items():
+            reasons = {name: entry["reason"]} if "reason" in entry else {}
+            config = config.with_values(entry["source"], {name: entry["value"]}, reasons)
+        return config
+
+
+SETTINGS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(TrainConfig) if "setting" in spec.metadata}
+
+
+def resolve(
+    flags: Mapping[str, Any],
+    config_file: Path | None = None,
+    card_defaults: Callable[[str], Mapping[str, Any]] | None = None,
+) -> TrainConfig:
+    """Merge flags over the config file over the model's card over the defaults.
+
+    Args:
+        flags: values given on the command line or to `localft.finetune`, by setting name.
+        config_file: a TOML file of settings.
+        card_defaults: the settings in the card of the model that it is called with; by default none.
+
+    Raises:
+        ConfigError: an unknown key (names the nearest), a wrong type, a value out of range, settings at odds.
+    """
+    from_file = read_config_file(config_file) if config_file else {}
+    given = TrainConfig().with_values("config file", from_file).with_values("flag", flags)
+    card = card_defaults(given.model) if card_defaults and given.model else {}
+    config = TrainConfig().with_values("model card", card)
+    config = config.with_values("config file", from_file).with_values("flag", flags)
+    check_together(config)
+    return config
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read, is no TOML, or holds tables.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"config file `{path}` is not TOML: {error}", "write lines such as `lora_rank = 16`"
+        ) from None
+    for name, value in values.items():
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"config file `{path}` has a table `[{name}]`", "settings stand at the top level of the file"
+            )
+    return values
+
+
+def check_together(config: TrainConfig) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ConfigError: names both.
+    """
+    if config.no_val:
+        for name in ("val_data", "val_samples", "val_every", "val_batch_size", "val_split"):
+            if name in config.sources:
+                raise ConfigError(f"`--no-val` and `{flag_name(name)}` contradict each other", "leave one of them out")
+    if config.val_data and "val_split" in config.sources:
+        raise ConfigError("`--val-data` and `--val-split` contradict each other", "leave one of them out")
+    if config.raw and config.template:
+        raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
+    if config.micro_batch_size and config.micro_batch_size > config.batch_size:
+        raise ConfigError(
+            f"`--micro-batch-size {config.micro_batch_size}` is larger than `--batch-size {config.batch_size}`",
+            "batch size counts the sequences of a whole step",
+        )
+    if config.min_lr > config.lr:
+        raise ConfigError(f"`--min-lr {config.min_lr:g}` is above `--lr {config.lr:g}`")
+    if config.min_lr and config.lr_schedule == "constant":
+        raise ConfigError("`--min-lr` has no meaning with `--lr-schedule constant`", "use linear or cosine")
+
+
+def _find(name: str, source: Source) -> Field[Any]:
+    if name in SETTINGS:
+        return SETTINGS[name]
+    close = nearest(name.replace("-", "_"), (known for known in SETTINGS if known not in _OLD_ONLY))
+    where = "setting" if source == "flag" else f"key in the {source}"
+    hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the settings"
+    raise ConfigError(f"unknown {where} `{name}`", hint)
+
+
+_OLD_ONLY = frozenset(name for name, spec in SETTINGS.items() if spec.metadata["setting"].group == OLD)

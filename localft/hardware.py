@@ -1,0 +1,141 @@
+"""What this machine has: threads, memory, devices, each with the reason for what is chosen."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+MEMORY_SHARE = 0.8
+
+
+class DeviceLike(Protocol):
+    """What is needed of a device to choose one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def memory_free(self) -> int: ...
+
+
+def choose_threads() -> tuple[int, str]:
+    """Threads to compute with: the physical cores that this process may use, and why."""
+    allowed = _allowed_cpus()
+    quota = _cgroup_cpus()
+    cores = _physical_cores() or allowed
+    if quota and quota < min(allowed, cores):
+        return quota, f"a quota of {quota} of {allowed} processors"
+    if cores <= allowed:
+        return cores, f"{_count(cores, 'physical core')}"
+    return allowed, f"{_count(allowed, 'processor')} of {_physical_cores()} are open to this process"
+
+
+def choose_memory() -> tuple[int, str]:
+    """Bytes that training may use: a share of what is free now, and why."""
+    free = memory_free()
+    return int(free * MEMORY_SHARE), f"{MEMORY_SHARE:.0%} of the {free / 2**30:.1f} GiB that are free".replace(
+        "%", " %"
+    )
+
+
+def choose_device(devices: Sequence[DeviceLike]) -> tuple[str, str]:
+    """The name of the device to train on, and why: the GPU with most free memory, else the CPU."""
+    gpus = [device for device in devices if device.kind.lower() in ("gpu", "igpu")]
+    if gpus:
+        best = max(gpus, key=lambda device: device.memory_free)
+        return best.name, "the only GPU" if len(gpus) == 1 else f"of {len(gpus)} GPUs the one with most free memory"
+    for device in devices:
+        if device.kind.lower() == "cpu":
+            return device.name, "no GPU is offered"
+    return "CPU", "no device is listed"
+
+
+def memory_free() -> int:
+    """Bytes that are free for a new program, control groups taken into account."""
+    free = _meminfo("MemAvailable") or _sysctl("hw.memsize") // 2 or _page_total()
+    limit, used = _cgroup_number("memory.max"), _cgroup_number("memory.current")
+    return min(free, limit - used) if limit and used is not None else free
+
+
+def memory_total() -> int:
+    """Bytes of memory in the machine, or in the control group where that is less."""
+    total = _meminfo("MemTotal") or _sysctl("hw.memsize") or _page_total()
+    return min(total, _cgroup_number("memory.max") or total)
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    if sys.platform == "darwin":
+        return _sysctl_text("machdep.cpu.brand_string") or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _allowed_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _physical_cores() -> int:
+    if sys.platform == "darwin":
+        return _sysctl("hw.perflevel0.physicalcpu") or _sysctl("hw.physicalcpu")
+    cores = {
+        path.read_text().strip()
+        for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+    }
+    return len(cores)
+
+
+def _cgroup_cpus() -> int:
+    words = _read("/sys/fs/cgroup/cpu.max").split()
+    if len(words) != 2 or words[0] == "max":
+        return 0
+    return max(1, int(words[0]) // int(words[1]))
+
+
+def _cgroup_number(name: str) -> int | None:
+    text = _read(f"/sys/fs/cgroup/{name}").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _meminfo(key: str) -> int:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _page_total() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _sysctl_text(key: str) -> str:
+    if sys.platform != "darwin":
+        return ""
+    done = subprocess.run(["sysctl", "-n", key], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _sysctl(key: str) -> int:
+    text = _sysctl_text(key)
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,68 @@
+"""What a run writes while it trains: checkpoints and adapters, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from localft import __version__
+from localft.adapter import Adapter, LoraTensor, write_adapter
+from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
+from localft.checkpoint import Cursor, write_checkpoint
+from localft.config import TrainConfig
+from localft.engine import EngineState
+from localft.errors import LocalftError
+from localft.legacy import output_paths
+from localft.record import RunRecord
+from localft.run import Run
+
+
+class DiskKeeper:
+    """Writes into a run's folder, and where the old command form wants its files."""
+
+    def __init__(self, run: Run, record: RunRecord, config: TrainConfig) -> None:
+        self.run = run
+        self.record = record
+        self.config = config
+
+    def checkpoint(self, state: EngineState, cursor: Cursor) -> Path:
+        """Write the checkpoint; return where."""
+        paths = [*output_paths(self.config.checkpoint_out, cursor.step), self.run.checkpoint]
+        for path in paths:
+            _write(path, lambda target: write_checkpoint(target, self.record, cursor, state))
+        return paths[0]
+
+    def best(self, state: EngineState) -> None:
+        """Keep this state as the best adapter."""
+        self._adapter(self.run.best_adapter, state)
+
+    def last(self, state: EngineState, cursor: Cursor) -> None:
+        """Keep this state as the last adapter."""
+        for path in (self.run.last_adapter, *output_paths(self.config.lora_out, cursor.step)):
+            self._adapter(path, state)
+
+    def _adapter(self, path: Path, state: EngineState) -> None:
+        base = self.record.base
+        metadata = {
+            "general.name": f"{base.name} LoRA",
+            "localft.version": __version__,
+            BASE_NAME: base.name,
+            BASE_PATH: base.path,
+            BASE_SHA256: base.sha256,
+            BASE_TYPE: base.type,
+            TEMPLATE: json.dumps(self.record.template, ensure_ascii=False),
+        }
+        tensors = {name: LoraTensor(tensor.a, tensor.b) for name, tensor in state.tensors.items()}
+        adapter = Adapter(base.architecture, self.config.lora_rank, self.config.lora_alpha, tensors, dict(metadata))
+        _write(path, lambda target: write_adapter(target, adapter))
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise LocalftError(
+            f"`{path}` could not be written: {error.strerror or error}",
+            "what was saved before is intact; make room and go on with `localft finetune --resume`",
+        ) from error

@@ -1,0 +1,205 @@
+"""A run is a folder: adapters, resolved settings, metrics and the checkpoint to go on from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localft.errors import LocalftError
+from localft.events import Step, TrainEvent, Validation
+from localft.files import write_text
+from localft.record import RunRecord
+
+if TYPE_CHECKING:
+    from localft.data.template import TemplateInfo
+
+ROOT = Path("runs")
+CONFIG = "config.json"
+STORED_EVENTS = ("step", "validation", "answers", "end")
+
+
+class Run:
+    """A run's folder and the files in it. Made by `Run.create`, found by `Run.open` and `newest_run`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """The run in folder `path`.
+
+        Raises:
+            LocalftError: there is no run.
+        """
+        folder = Path(path)
+        if not (folder / CONFIG).is_file():
+            raise LocalftError(f"`{path}` is no run: it has no {CONFIG}", f"runs are folders under `{ROOT}/`")
+        return cls(folder)
+
+    @property
+    def best_adapter(self) -> Path:
+        return self.folder / "adapter-best.gguf"
+
+    @property
+    def last_adapter(self) -> Path:
+        return self.folder / "adapter-last.gguf"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.gguf"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def has_adapter(self) -> bool:
+        return self.best_adapter.is_file() or self.last_adapter.is_file()
+
+    @property
+    def adapter(self) -> Path:
+        """The adapter to use: the best one, or the last where no validation chose.
+
+        Raises:
+            LocalftError: the run has written none yet.
+        """
+        for path in (self.best_adapter, self.last_adapter):
+            if path.is_file():
+                return path
+        raise LocalftError(f"run `{self.folder}` has no adapter yet", f"go on with `{resume_command(self.folder)}`")
+
+    @property
+    def record(self) -> RunRecord:
+        """What `config.json` says.
+
+        Raises:
+            LocalftError: it is missing or damaged.
+        """
+        path = self.folder / CONFIG
+        try:
+            return RunRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LocalftError(f"`{path}` cannot be read: {error}", "the run cannot be used without it") from error
+
+    @property
+    def base_model(self) -> Path:
+        """The GGUF that the run trains on."""
+        return Path(self.record.base.path)
+
+    @property
+    def template(self) -> TemplateInfo:
+        """How the run's rows were formatted."""
+        from localft.data.template import TemplateInfo
+
+        return TemplateInfo.from_dict(self.record.template)
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write `config.json`."""
+        write_text(self.folder / CONFIG, json.dumps(record.to_dict(), indent=1, ensure_ascii=False) + "\n")
+
+    def append(self, event: TrainEvent) -> None:
+        """Add one line to `metrics.jsonl`, for the events that are kept there."""
+        if event.event in STORED_EVENTS:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json_line(event) + "\n")
+
+    def trim_metrics(self, step: int, validated: int) -> None:
+        """Drop what a killed run wrote after its last checkpoint, which was at `step`, validated up to `validated`."""
+        last = {Step.event: step, Validation.event: validated}
+        lines = [line for line, entry in self._lines() if entry["step"] <= last.get(entry["event"], -1)]
+        write_text(self.metrics, "".join(line + "\n" for line in lines))
+
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        if not self.metrics.is_file():
+            return
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict) and "event" in entry and isinstance(entry.get("step"), int):
+                yield line, entry
+
+
+def json_line(event: TrainEvent) -> str:
+    """An event as one line of JSON; numbers that JSON does not have become null."""
+    return json.dumps(_finite(event.to_dict()), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def create_run(name: str, out: str | None) -> Run:
+    """Make the folder of a new run: `out`, or the next free `runs/<name>-<date>-<n>`.
+
+    Raises:
+        LocalftError: `out` holds a run already, or the folder cannot be made.
+    """
+    try:
+        if out is None:
+            return Run(_next_folder(name))
+        folder = Path(out)
+        if (folder / CONFIG).exists():
+            raise LocalftError(
+                f"`{out}` holds a run already", f"go on with it by `{resume_command(folder)}`, or give another --out"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return Run(folder)
+    except OSError as error:
+        raise LocalftError(f"the run's folder `{error.filename}` cannot be made: {error.strerror}") from error
+
+
+def _next_folder(name: str) -> Path:
+    stem = f"{re.sub(r'[^A-Za-z0-9._]+', '-', name).strip('-.') or 'run'}-{datetime.now():%Y-%m-%d}"
+    ROOT.mkdir(exist_ok=True)
+    n = 1
+    while True:
+        folder = ROOT / f"{stem}-{n}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            n += 1
+
+
+def now() -> str:
+    """The time as a run records it."""
+    return datetime.now(timezone.utc).astimezone().isoformat()
+
+
+def all_runs(root: Path = ROOT) -> list[Run]:
+    """Every run under `root`, the oldest first."""
+    runs = [Run(path.parent) for path in root.glob(f"*/{CONFIG}")]
+    return sorted(runs, key=lambda run: (run.folder / CONFIG).stat().st_mtime_ns)
+
+
+def newest_run(root: Path = ROOT, *, to_resume: bool = False) -> Run:
+    """The run under `root` that was started or resumed last, of those with an adapter.
+
+    Args:
+        to_resume: of those with a checkpoint instead.
+
+    Raises:
+        LocalftError: there is none.
+    """
+    runs = [run for run in all_runs(root) if (run.checkpoint.is_file() if to_resume else run.has_adapter)]
+    if not runs:
+        raise LocalftError(
+            f"there is no run under `{root}/` yet", "start one with `localft finetune --model … --data …`"
+        )
+    return runs[-1]
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with the run in `folder`."""
+    return f"localft finetune --resume {shlex.quote(str(folder))}"

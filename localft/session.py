@@ -1,0 +1,176 @@
+"""One run from its settings to its last event: base model, data, engine, loop, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localft.answers import compare_answers
+from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
+from localft.config import TrainConfig, resolve
+from localft.errors import ConfigError
+from localft.events import DataReady, Notice, RunEnd, RunStart, TrainEvent
+from localft.job import Job, prepare_job
+from localft.keeper import DiskKeeper
+from localft.record import RunRecord
+from localft.resume import Change, apply_changes, find_checkpoint
+from localft.run import Run, create_run, now
+from localft.train import LoopPlan, train_loop
+
+if TYPE_CHECKING:
+    from localft.engine.native import NativeEngine
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass
+class Session:
+    """A run that is about to start, or to go on from `checkpoint`."""
+
+    config: TrainConfig
+    checkpoint: Checkpoint | None = None
+    folder: Path | None = None
+    notices: list[Notice] = field(default_factory=list)
+    report: Report | None = None
+
+    def run(self, dry_run: bool = False) -> Iterator[TrainEvent]:
+        """Prepare, train, compare; yield all events. Nothing is written before the engine stands."""
+        yield from self.notices
+        job = prepare_job(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
+        yield from job.notices
+        yield DataReady(job.dataset.n_ctx, job.dataset.n_ctx_reason, job.summary())
+        engine = job.open_engine()
+        try:
+            if self.checkpoint:
+                engine.load_state(self.checkpoint.state)
+            cursor = replace(self.checkpoint.cursor) if self.checkpoint else Cursor()
+            if dry_run:
+                record = self.make_record(job, engine, self.folder or Path())
+                yield self.start_event(job, engine, record, cursor, "")
+                return
+            run = self.open_run(job)
+            record = self.make_record(job, engine, run.folder)
+            run.write_record(record)
+            run.trim_metrics(cursor.step, cursor.validated)
+            yield self.start_event(job, engine, record, cursor, str(run.folder))
+            for event in train_loop(engine, self.loop_plan(job), cursor, DiskKeeper(run, record, job.config)):
+                run.append(event)
+                yield event
+            memory = engine.peak_mem_bytes().get("rss", 0)
+        finally:
+            engine.close()
+        yield from self.finish(job, run, cursor, memory)
+
+    def open_run(self, job: Job) -> Run:
+        if self.folder is None:
+            return create_run(job.base.name, self.config.out)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Run(self.folder)
+
+    def make_record(self, job: Job, engine: NativeEngine, folder: Path) -> RunRecord:
+        created, cwd = now(), str(Path.cwd())
+        if self.checkpoint:
+            created, cwd = self.checkpoint.record.created, self.checkpoint.record.cwd
+        return RunRecord(
+            folder=str(folder.absolute()),
+            cwd=cwd,
+            created=created,
+            settings=job.config.to_dict(),
+            base=job.base,
+            resolved=job.resolved(engine),
+            template=job.dataset.template.to_dict(),
+            data_files=job.data_files,
+            fingerprint=job.fingerprint,
+            versions=job.versions(),
+        )
+
+    def start_event(self, job: Job, engine: NativeEngine, record: RunRecord, cursor: Cursor, run: str) -> RunStart:
+        return RunStart(
+            run=run,
+            step=cursor.step,
+            total_steps=job.total_steps,
+            steps_per_epoch=job.plan.steps_per_epoch,
+            settings=record.settings,
+            facts=job.facts(engine),
+        )
+
+    def loop_plan(self, job: Job) -> LoopPlan:
+        return LoopPlan(
+            batches=job.plan,
+            schedule=job.schedule,
+            total_steps=job.total_steps,
+            validation=job.validation,
+            val_every=job.val_every,
+            checkpoint_every=self.config.checkpoint_every,
+        )
+
+    def finish(self, job: Job, run: Run, cursor: Cursor, memory: int) -> Iterator[TrainEvent]:
+        """Say what changed. The engine is closed by now, so that only one model is in memory."""
+        for event in compare_answers(job.base_path, run.adapter, job.dataset.val_prompts, job.n_threads, self.report):
+            run.append(event)
+            yield event
+        end = RunEnd(
+            run=str(run.folder),
+            step=cursor.step,
+            adapter=str(run.adapter),
+            best_step=cursor.best_step if cursor.best_val_loss is not None else cursor.step,
+            val_loss_before=cursor.val_loss_before,
+            val_loss_after=cursor.best_val_loss,
+            seconds=cursor.seconds,
+            n_tok=cursor.n_tok,
+            peak_mem_bytes=memory,
+        )
+        run.append(end)
+        yield end
+
+
+def open_session(
+    flags: Mapping[str, Any],
+    config_file: Path | None = None,
+    resume: str | Path | bool | None = None,
+    report: Report | None = None,
+) -> Session:
+    """Merge the settings of a new run, or of one to go on with.
+
+    Raises:
+        ConfigError: see `localft.config.resolve`; or a resumed run cannot take a changed setting.
+        LocalftError: there is no such run, or its checkpoint is damaged.
+    """
+    found = find_checkpoint(resume, flags.get("checkpoint_in"))
+    if found is None:
+        config = resolve(flags, config_file, _card_defaults)
+        _require_input(config)
+        return Session(config, notices=_starting_afresh(config), report=report)
+    path, folder = found
+    checkpoint = read_checkpoint(path)
+    config, changes = apply_changes(checkpoint.record, flags, config_file)
+    folder = folder or Path(checkpoint.record.folder)
+    notices = [Notice(f"going on from step {checkpoint.cursor.step} of `{path}`"), *map(_said, changes)]
+    return Session(config, checkpoint, folder, notices, report)
+
+
+def _said(change: Change) -> Notice:
+    text = f"`{change.flag}` changed from {change.before} to {change.after}"
+    return Notice(f"{text}: {change.effect}" if change.effect else text)
+
+
+def _starting_afresh(config: TrainConfig) -> list[Notice]:
+    if not config.checkpoint_in:
+        return []
+    return [Notice(f"`{config.checkpoint_in}` is not there yet: starting afresh")]
+
+
+def _card_defaults(model: str) -> Mapping[str, Any]:
+    from localft.card import find_card
+
+    card = find_card(model)
+    return card.defaults if card else {}
+
+
+def _require_input(config: TrainConfig) -> None:
+    if not config.model:
+        raise ConfigError("no model was given", "add `--model demo`, another card's name, a folder or a .gguf file")
+    if not config.data:
+        raise ConfigError("no data was given", "add `--data FILE`, with one row per line or plain text")

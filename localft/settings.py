@@ -1,0 +1,180 @@
+"""What a setting is: its type, its limits, its words; and how a value from a flag or a file becomes one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import Field, dataclass, field
+from typing import Any
+
+from localft.errors import ConfigError
+
+SIZE_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The words and limits of one setting. `kind` is filled in from the annotation of its field.
+
+    Attributes:
+        minimum, maximum: the range, both ends allowed unless `above` says that the lower one is not.
+        choices: the words allowed, for settings of text.
+        parse: turns text or a number into the value; for kinds that a plain type does not say.
+        negated: for settings that are on by default, the flag that turns them off.
+    """
+
+    group: str
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: bool = False
+    parse: Callable[[Any], Any] | None = None
+    hidden: bool = False
+    shown_default: str | None = None
+
+
+def setting(default: Any, group: str, help: str, **limits: Any) -> Any:
+    """Declare a dataclass field that is a setting."""
+    return field(default=default, metadata={"setting": Setting(group, help, **limits)})
+
+
+def flag_name(name: str) -> str:
+    """The flag of a config key."""
+    return "--" + name.replace("_", "-")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that looks most like `word`, if any is near."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def parse_size(value: Any) -> int:
+    """Bytes from a number or from text such as "8GiB", "8G" or "512MB" (units are powers of 1024)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower())
+    if not match:
+        raise ValueError("expected a size such as `6GiB`")
+    return int(float(match[1]) * SIZE_UNITS[match[2]])
+
+
+def parse_warmup(value: Any) -> float:
+    """A share of all steps (0.05 or "5%") below 1, a number of steps from 1 on."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", str(value).strip())
+    if not match:
+        raise ValueError("expected a share such as `0.05` or `5%`, or a number of steps")
+    return float(match[1]) / 100 if match[2] else float(match[1])
+
+
+def parse_layers(value: Any) -> str:
+    """Layers as written: "all", "8-11", "8-", "7" or "last:4"."""
+    text = str(value).strip().lower()
+    if not re.fullmatch(r"all|\d+|\d+-\d*|last:\d+", text):
+        raise ValueError("expected `all`, a range such as `8-11` or `8-`, or `last:4`")
+    return text
+
+
+def parse_names(value: Any) -> str:
+    """A comma-separated list of names, also given as a list; without spaces."""
+    parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    names = [str(part).strip() for part in parts]
+    if not all(names):
+        raise ValueError("expected names separated by commas")
+    return ",".join(names)
+
+
+def coerce(spec: Field[Any], value: Any, source: str) -> Any:
+    """Turn `value` into the type of the setting `spec`, or refuse it.
+
+    Args:
+        source: where the value comes from, for the message ("flag", "config file", …).
+
+    Raises:
+        ConfigError: the type or the range is wrong; names the setting, the value and what was expected.
+    """
+    rules: Setting = spec.metadata["setting"]
+    try:
+        result = rules.parse(value) if rules.parse and value is not None else _plain(str(spec.type), value)
+        _check_range(rules, result)
+    except (ValueError, OverflowError) as error:
+        name = flag_name(spec.name) if source == "flag" else f"{spec.name} ({source})"
+        raise ConfigError(f"`{name}` cannot be `{value}`: {error}", _hint(rules)) from None
+    return result
+
+
+def _plain(kind: str, value: Any) -> Any:
+    optional = kind.endswith(" | None")
+    if value is None:
+        if not optional:
+            raise ValueError("a value is needed")
+        return None
+    return _READERS[kind.removesuffix(" | None")](value)
+
+
+def _read_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def _read_int(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
+        return int(value)
+    raise ValueError("expected a whole number")
+
+
+def _read_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError("expected a number") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("expected a finite number")
+    return number
+
+
+def _read_text(value: Any) -> str:
+    if isinstance(value, (bool, int, float, list, tuple, dict)):
+        raise ValueError("expected text")
+    return str(value)
+
+
+def _read_paths(value: Any) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)):
+        return tuple(str(part) for part in value)
+    return (str(value),)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _read_bool,
+    "int": _read_int,
+    "float": _read_float,
+    "str": _read_text,
+    "tuple[str, ...]": _read_paths,
+}
+
+
+def _check_range(rules: Setting, value: Any) -> None:
+    if rules.choices and value is not None and value not in rules.choices:
+        close = nearest(str(value), rules.choices)
+        raise ValueError(
+            f"expected one of {', '.join(rules.choices)}" + (f"; did you mean `{close}`?" if close else "")
+        )
+    if value is None or isinstance(value, (bool, str, tuple)):
+        return
+    if rules.minimum is not None and (value < rules.minimum or (rules.above and value == rules.minimum)):
+        raise ValueError(f"expected {'more than' if rules.above else 'at least'} {rules.minimum:g}")
+    if rules.maximum is not None and value > rules.maximum:
+        raise ValueError(f"expected at most {rules.maximum:g}")
+
+
+def _hint(rules: Setting) -> str:
+    return rules.help[0].upper() + rules.help[1:]

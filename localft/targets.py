@@ -1,0 +1,85 @@
+"""Which tensors carry LoRA: the names and layers that the user gave, against the tensors that the model has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from localft.errors import ConfigError
+from localft.settings import nearest
+
+ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
+FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
+GROUPS = {"all": ATTENTION + FEED_FORWARD, "attn": ATTENTION, "ffn": FEED_FORWARD}
+KNOWN = (*GROUPS["all"], "output")
+
+
+def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layers: str, rank: int) -> tuple[str, ...]:
+    """The tensors to adapt, in the model's order.
+
+    Args:
+        available: (n_out, n_in) of every tensor that can carry LoRA, by name.
+        targets: the setting `lora_targets`.
+        layers: the setting `lora_layers`; it concerns the layers' own matrices, not `output`.
+        rank: must not exceed the smaller side of any chosen matrix.
+
+    Raises:
+        ConfigError: an unknown name, a layer that the model does not have, a rank too large, or `output` on tied
+            embeddings.
+    """
+    parts = _parts(targets)
+    n_layer = 1 + max((_layer(name) for name in available), default=-1)
+    wanted_layers = set(_layers(layers, n_layer))
+    if "output" in parts and "output.weight" not in available:
+        raise ConfigError(
+            "`output` cannot carry LoRA in this model: its head is tied to the token embeddings",
+            "no program could load such an adapter; leave `output` out of --lora-targets",
+        )
+    chosen = tuple(name for name in available if _part(name) in parts and _layer(name) in wanted_layers | {-1})
+    if not chosen:
+        raise ConfigError(f"no tensor of this model matches `--lora-targets {targets}` and `--lora-layers {layers}`")
+    for name in chosen:
+        if rank > min(available[name]):
+            n_out, n_in = available[name]
+            raise ConfigError(
+                f"`--lora-rank {rank}` is larger than `{name}` allows, a matrix of {n_out} × {n_in}",
+                f"use a rank of at most {min(min(available[each]) for each in chosen)}",
+            )
+    return chosen
+
+
+def _parts(targets: str) -> set[str]:
+    parts: set[str] = set()
+    for word in targets.split(","):
+        if word not in GROUPS and word not in KNOWN:
+            close = nearest(word, (*GROUPS, *KNOWN))
+            known = f"the names are {', '.join((*GROUPS, *KNOWN))}"
+            raise ConfigError(
+                f"`--lora-targets` does not know `{word}`", f"did you mean `{close}`? {known}" if close else known
+            )
+        parts.update(GROUPS.get(word, (word,)))
+    return parts
+
+
+def _layers(layers: str, n_layer: int) -> Iterable[int]:
+    if layers == "all":
+        return range(n_layer)
+    if layers.startswith("last:"):
+        first, last = n_layer - int(layers[5:]), n_layer - 1
+    else:
+        start, dash, end = layers.partition("-")
+        first = int(start)
+        last = int(end) if end else (n_layer - 1 if dash else first)
+    if not 0 <= first <= last < n_layer:
+        raise ConfigError(
+            f"`--lora-layers {layers}` does not fit this model of {n_layer} layers",
+            f"layers are counted from 0 to {n_layer - 1}",
+        )
+    return range(first, last + 1)
+
+
+def _layer(name: str) -> int:
+    return int(name.split(".")[1]) if name.startswith("blk.") else -1
+
+
+def _part(name: str) -> str:
+    return name.split(".")[2] if name.startswith("blk.") else name.split(".")[0]

@@ -1,0 +1,333 @@
+"""Everything that rich draws. Goes to stderr; stdout stays free for data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from rich.box import ROUNDED, SIMPLE
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from localft import report as text
+from localft.events import (
+    Answers,
+    DataReady,
+    Interrupted,
+    Notice,
+    RunEnd,
+    RunStart,
+    Step,
+    TrainEvent,
+    Validation,
+)
+from localft.events import Progress as ProgressEvent
+from localft.report import Reporter, ReportRow
+from localft.run import json_line
+
+MAX_WIDTH = 110
+SOURCE_STYLES = {"flag": "cyan", "config file": "cyan", "model card": "magenta", "hardware": "blue", "default": "dim"}
+
+
+class Screen(Protocol):
+    """Shows a run while it happens."""
+
+    def show(self, event: TrainEvent) -> None: ...
+
+    def report(self, stage: str, done: int, total: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_screen(as_json: bool, report_every: int | None = None) -> Screen:
+    """Event lines on stdout, or a drawing on a terminal, or plain lines elsewhere."""
+    if as_json:
+        return JsonScreen(sys.stdout)
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return TerminalScreen(console, report_every)
+    return PlainScreen(sys.stderr, report_every)
+
+
+class JsonScreen:
+    """One line of JSON per event."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self.out = out
+
+    def show(self, event: TrainEvent) -> None:
+        if not isinstance(event, ProgressEvent):
+            print(json_line(event), file=self.out, flush=True)
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainScreen:
+    """Lines without colour or movement, for logs and pipes."""
+
+    def __init__(self, out: IO[str], report_every: int | None) -> None:
+        self.out = out
+        self.reporter = Reporter(report_every)
+        self.stage = ""
+
+    def show(self, event: TrainEvent) -> None:
+        if isinstance(event, Notice):
+            self.line(f"{'warning' if event.level == 'warning' else 'note'}: {event.message}")
+        elif isinstance(event, DataReady):
+            self.data(event)
+        elif isinstance(event, RunStart):
+            self.start(event)
+        elif isinstance(event, (Step, Validation)):
+            for row in self.reporter.rows(event):
+                self.line(text.aligned(row.cells()) + ("  best" if row.best else ""))
+        elif isinstance(event, Answers):
+            self.answers(event)
+        elif isinstance(event, RunEnd):
+            self.line("")
+            self.labelled(text.end_lines(event))
+        elif isinstance(event, Interrupted):
+            self.flush()
+            self.line(f"stopped after step {event.step}; go on with: {event.resume}")
+
+    def data(self, event: DataReady) -> None:
+        for row in text.data_counts(event.summary):
+            self.line(row[0].ljust(12) + "".join(cell.rjust(12) for cell in row[1:]))
+        self.labelled(text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary))
+        self.line("")
+
+    def start(self, event: RunStart) -> None:
+        self.reporter.start(event)
+        if event.run:
+            self.line(f"run         {event.run}")
+        self.labelled(text.fact_lines(event))
+        for name, value, source in text.shown_settings(event.settings):
+            self.line(f"  {name} = {value} ({source})")
+        if event.run:
+            self.line("")
+            self.line(text.aligned(text.COLUMNS))
+
+    def answers(self, event: Answers) -> None:
+        self.line("")
+        pairs = (("prompt", event.prompt), ("expected", event.expected), ("base", event.base), ("adapter", event.tuned))
+        self.labelled((label, " ".join(words.split())) for label, words in pairs)
+
+    def labelled(self, lines: Iterable[tuple[str, str]]) -> None:
+        for label, words in lines:
+            self.line(f"{label:<12}{words}")
+
+    def flush(self) -> None:
+        for row in self.reporter.flush():
+            self.line(text.aligned(row.cells()))
+
+    def line(self, words: str) -> None:
+        print(words, file=self.out, flush=True)
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            self.line(f"{stage} …")
+
+    def close(self) -> None:
+        self.flush()
+
+
+class TerminalScreen:
+    """Panels, a row per report, and a bar at the bottom."""
+
+    def __init__(self, console: Console, report_every: int | None) -> None:
+        self.console = console
+        self.width = min(console.width, MAX_WIDTH)
+        self.reporter = Reporter(report_every)
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.training = False
+        self.answered = False
+
+    def show(self, event: TrainEvent) -> None:
+        if isinstance(event, ProgressEvent):
+            self.progress(event)
+        elif isinstance(event, (Step, Validation)):
+            self.metrics(event)
+        elif isinstance(event, Notice):
+            self.notice(event)
+        elif isinstance(event, DataReady):
+            self.stop_bar()
+            self.console.print(data_panel(event, self.width))
+        elif isinstance(event, RunStart):
+            self.start(event)
+        elif isinstance(event, Answers):
+            self.answers(event)
+        elif isinstance(event, RunEnd):
+            self.stop_bar()
+            self.console.print(end_panel(event, self.width))
+        elif isinstance(event, Interrupted):
+            self.close()
+            self.console.print(f"Stopped after step {event.step}. Go on with\n\n  [bold]{event.resume}[/]")
+
+    def notice(self, event: Notice) -> None:
+        style, word = ("yellow", "warning") if event.level == "warning" else ("cyan", "note")
+        self.console.print(Text.assemble((f"{word}: ", style), event.message))
+
+    def start(self, event: RunStart) -> None:
+        self.stop_bar()
+        self.reporter.start(event)
+        self.console.print(start_panel(event, self.width))
+        if not event.run:
+            return
+        self.console.print(Text(text.aligned(text.COLUMNS), style="dim"))
+        self.training = True
+        self.bar = _bar(self.console, TextColumn("{task.fields[note]}", style="dim"))
+        self.task = self.bar.add_task("starting", total=event.total_steps, completed=event.step, note="")
+        self.bar.start()
+
+    def metrics(self, event: Step | Validation) -> None:
+        for row in self.reporter.rows(event):
+            self.console.print(row_text(row))
+        if self.bar and isinstance(event, Step):
+            left = text.duration(self.reporter.eta(event.step))
+            note = f"step {event.step:,} of {self.reporter.total_steps:,} · {left} left"
+            self.bar.update(self.task, completed=event.step, note=note)
+
+    def progress(self, event: ProgressEvent) -> None:
+        if self.bar and self.training:
+            words = "validating" if event.stage == "validation" else "training"
+            part = f" {event.done}/{event.total}" if event.total > 1 else ""
+            self.bar.update(self.task, description=words + part)
+
+    def answers(self, event: Answers) -> None:
+        self.stop_bar()
+        if not self.answered:
+            self.console.print(Text("\nValidation prompts, answered greedily\n", style="bold"))
+            self.answered = True
+        self.console.print(answers_table(event, self.width))
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        if self.training:
+            self.stop_bar()
+        if self.bar is None:
+            self.bar = _bar(self.console, TextColumn("{task.percentage:>3.0f} %", style="dim"))
+            self.task = self.bar.add_task(stage, total=None)
+            self.bar.start()
+        self.bar.update(self.task, description=stage, completed=done, total=total or None)
+
+    def stop_bar(self) -> None:
+        if self.bar:
+            self.bar.stop()
+        self.bar, self.training = None, False
+
+    def close(self) -> None:
+        self.stop_bar()
+        for row in self.reporter.flush():
+            self.console.print(row_text(row))
+
+
+def _bar(console: Console, last: TextColumn) -> Progress:
+    columns = (TextColumn("  {task.description:<18}"), BarColumn(bar_width=36), last)
+    return Progress(*columns, console=console, transient=True, refresh_per_second=8)
+
+
+def row_text(row: ReportRow) -> Text:
+    """One report as a line; the losses stand out, an improvement is green."""
+    line = Text()
+    for name, cell, width in zip(text.COLUMNS, row.cells(), text.WIDTHS, strict=True):
+        style = {"loss": "bold", "val loss": "bold green" if row.best else "bold"}.get(name, "")
+        line.append(cell.rjust(width), style=style or ("dim" if name in ("ETA", "memory") else ""))
+    return line
+
+
+def labelled(lines: Iterable[tuple[str, str]]) -> Table:
+    """Labels on the left, texts on the right, without lines between."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True, min_width=9)
+    grid.add_column(overflow="fold")
+    for label, words in lines:
+        grid.add_row(label, Text(words))
+    return grid
+
+
+def panel(title: str, parts: Sequence[RenderableType], width: int, right: str = "") -> Panel:
+    """A quiet frame."""
+    return Panel(
+        Group(*parts),
+        box=ROUNDED,
+        border_style="dim",
+        title=Text(f" {title} ", style="bold"),
+        title_align="left",
+        subtitle=Text(f" {right} ", style="dim") if right else None,
+        subtitle_align="right",
+        width=width,
+        padding=(1, 2),
+    )
+
+
+def data_panel(event: DataReady, width: int) -> Panel:
+    """Counts of the rows, and what was done to them."""
+    header, *rows = text.data_counts(event.summary)
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim", min_width=9)
+    for _ in header[1:]:
+        table.add_column(justify="right", min_width=8)
+    table.add_row(*(Text(cell, style="dim") for cell in header))
+    for row in rows:
+        table.add_row(*row)
+    lines = text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary)
+    return panel("Data", [table, Text(), labelled(lines)], width)
+
+
+def start_panel(event: RunStart, width: int) -> Panel:
+    """What was decided and why, then every setting with its source."""
+    title = "localft finetune" if event.run else "localft finetune (dry run)"
+    settings = text.shown_settings(event.settings)
+    return panel(title, [labelled(text.fact_lines(event)), Text(), settings_table(settings, width)], width, event.run)
+
+
+def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Table:
+    """Name, value and source; in two columns where they fit."""
+    n_columns = 2 if width >= 90 else 1
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(n_columns):
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold", max_width=30)
+        grid.add_column(no_wrap=True, min_width=12)
+    n_rows = -(-len(settings) // n_columns)
+    for i in range(n_rows):
+        cells: list[Any] = []
+        for name, value, source in settings[i::n_rows]:
+            cells += [name, Text(value), Text(source, style=SOURCE_STYLES[source])]
+        grid.add_row(*cells)
+    return grid
+
+
+def answers_table(event: Answers, width: int) -> Table:
+    """One prompt with both answers side by side, and the answer in the data below."""
+    table = Table(
+        box=SIMPLE, width=width, title=Text(event.prompt.strip(), style="cyan"), title_justify="left", padding=(0, 1)
+    )
+    table.add_column("base", ratio=1, overflow="fold", header_style="dim")
+    table.add_column("with the adapter", ratio=1, overflow="fold", header_style="dim")
+    table.add_row(Text(event.base.strip() or "(nothing)"), Text(event.tuned.strip() or "(nothing)", style="bold"))
+    if event.expected:
+        table.caption = Text(f"in the data: {event.expected.strip()}", style="dim")
+        table.caption_justify = "left"
+    return table
+
+
+def end_panel(event: RunEnd, width: int) -> Panel:
+    """What came of it, and what to do next."""
+    chat = chat_command(event.run)
+    next_lines = Text.assemble(("talk to it:  ", "dim"), (chat, "bold"))
+    return panel("Done", [labelled(text.end_lines(event)), Text(), next_lines], width, event.run)
+
+
+def chat_command(run: str) -> str:
+    """The command that chats with a run; the newest needs no name."""
+    return "localft chat --lora" if Path(run).parent == Path("runs") else f"localft chat --lora {run}"
