@@ -108,11 +108,7 @@ def read_adapter(path: Path | str) -> Adapter:
     header = read_adapter_header(path)
     names = pair_names(path, header)
     tensors = {name: LoraTensor(*(read_values(header, f"{name}.lora_{x}") for x in "ab")) for name in names}
-    metadata = {
-        key: value
-        for key, value in header.values.items()
-        if key not in _OWN_KEYS
-    }
+    metadata = {key: value for key, value in header.values.items() if key not in _OWN_KEYS}
     adapter = Adapter(
         architecture=header.architecture,
         rank=max(t.a.shape[0] for t in tensors.values()),

@@ -62,7 +62,7 @@ def _require_unquantised(lora: Adapter, header: Header, base: Path) -> None:
         kind = header.tensors[name].type
         if kind not in MERGEABLE:
             raise AdapterError(
-                f"`{name}` in `{base}` is {kind.name.lower()}: merging into a quantised tensor erases most of the tuning",
+                f"`{name}` in `{base}` is {kind.name.lower()}, and merging into a quantised tensor undoes the tuning",
                 "convert the base with --outtype f16, merge into that, and quantise the result",
             )
 

@@ -136,7 +136,13 @@ def from_peft(
         b = heads.to_gguf(name, b)
         tensors[name] = LoraTensor(a, b if abs(extra - 1) < 1e-12 else (b * np.float32(extra)))
     rank = max(t.a.shape[0] for t in tensors.values())
-    return Adapter(architecture, rank, alpha, tensors, dict(metadata or {}))
+    ordered = {name: tensors[name] for name in sorted(tensors, key=_model_order)}
+    return Adapter(architecture, rank, alpha, ordered, dict(metadata or {}))
+
+
+def _model_order(name: str) -> tuple[int, int]:
+    parts = name.split(".")
+    return (int(parts[1]), list(HF_MODULES).index(parts[2])) if parts[0] == "blk" else (1 << 30, 0)
 
 
 def _peft_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
@@ -170,7 +176,7 @@ def _read_factors(folder: Path) -> dict[str, tuple[Factor, Factor]]:
 
     path = folder / "adapter_model.safetensors"
     try:
-        stored = deserialize(path.read_bytes())
+        stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except (OSError, SafetensorError) as error:
         hint = "PEFT saves it with safe_serialization=True, its default"
         raise AdapterError(f"`{path}` cannot be read: {error}", hint) from error
@@ -196,7 +202,8 @@ def _as_f32(path: Path, name: str, tensor: Mapping[str, Any]) -> Factor:
         values = np.frombuffer(raw, _DTYPES[dtype]).astype(np.float32)
     else:
         raise AdapterError(f"`{path}` stores `{name}` as {dtype}", "f32, f16, bf16 or f64 was expected")
-    return values.reshape(tensor["shape"])
+    shaped: Factor = values.reshape(tensor["shape"])
+    return shaped
 
 
 class _Heads:
@@ -205,7 +212,9 @@ class _Heads:
     def __init__(self, header: Header, architecture: str) -> None:
         if architecture not in PERMUTED:
             known = ", ".join(PERMUTED)
-            raise AdapterError(f'adapters of architecture "{architecture}" have no PEFT form here', f"supported: {known}")
+            raise AdapterError(
+                f'adapters of architecture "{architecture}" have no PEFT form here', f"supported: {known}"
+            )
         self.permuted = PERMUTED[architecture]
         n_head = int(header.values.get(f"{architecture}.attention.head_count", 0))
         n_head_kv = int(header.values.get(f"{architecture}.attention.head_count_kv", n_head))

@@ -1,0 +1,89 @@
+"""From what the user typed after --lora and --model to the files to load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localft.adapter.file import metadata_text, read_adapter_header
+from localft.adapter.identity import BASE_NAME, find_base
+from localft.data.template import TemplateInfo
+from localft.errors import AdapterError, ConfigError
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to load. `template` is None where the adapter's own metadata decide."""
+
+    model: Path
+    adapter: Path | None
+    template: TemplateInfo | None
+
+
+def find_target(
+    lora: str | None, model: str | None, *, newest: bool = False, progress: Callable[[str], None] = lambda _: None
+) -> Target:
+    """Find base model and adapter.
+
+    Args:
+        lora: a run's folder or an adapter file, None = no adapter.
+        model: what `localft convert` takes, None = the base that the adapter was trained on.
+        newest: take the newest run under ./runs, whatever `lora` says.
+        progress: is told what the user did not name: the newest run, a conversion.
+
+    Raises:
+        ConfigError: neither was given.
+        AdapterError: there is no such run or adapter, or its base model is no longer there.
+        ModelError: the model cannot be found or converted.
+    """
+    if lora is None and model is None:
+        raise ConfigError(
+            "there is nothing to talk to: neither --lora nor --model was given",
+            "`localft chat --lora` takes the newest run, `localft chat --model demo` the bundled model",
+        )
+    given = _resolve_model(model, progress) if model else None
+    if lora is None:
+        assert given is not None
+        return Target(given, None, None)
+    if newest or Path(lora).is_dir():
+        return _from_run(lora, newest, given, progress)
+    path = Path(lora)
+    return Target(given or _recorded_base(path), path, None)
+
+
+def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
+    from localft.run import Run, newest_run
+
+    run = newest_run(RUNS) if newest else Run.open(Path(lora))
+    if newest:
+        progress(f"newest run: {run.folder}")
+    base = given or run.base_model
+    if not base.is_file():
+        base = _recorded_base(run.adapter)
+    return Target(base, run.adapter, run.template)
+
+
+def _recorded_base(adapter: Path) -> Path:
+    header = read_adapter_header(adapter)
+    base = find_base(header, adapter)
+    if base is None:
+        name = metadata_text(header.values, BASE_NAME)
+        raise AdapterError(
+            f"the base model of `{adapter}` was not found" + (f': "{name}"' if name else ""),
+            "name it with --model",
+        )
+    return base
+
+
+def _resolve_model(model: str, progress: Callable[[str], None]) -> Path:
+    if model.endswith(".gguf"):
+        return Path(model)
+    from localft.conversion import convert
+
+    result = convert(model)
+    if not result.skipped:
+        progress(f"converted {model} to {result.path}")
+    return result.path

@@ -1,0 +1,124 @@
+"""`localft chat`: one answer on stdout, or a conversation."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localft.chat import ChatSession
+
+NEWEST = "@newest"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--lora",
+    is_flag=False,
+    flag_value=NEWEST,
+    metavar="[RUN|FILE]",
+    help="Use an adapter: a run's folder or an adapter file; without a value the newest run under ./runs.",
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Base model: a card's name, a folder, a repo id or a .gguf file. [default: the adapter's]",
+)
+@click.option("--prompt", metavar="TEXT", help="Print one answer on stdout and leave; - reads the prompt from stdin.")
+@click.option("--system", metavar="TEXT", help="System message, for formats that have one.")
+@click.option("--temp", type=float, default=0.0, show_default=True, help="Temperature; 0 is greedy.")
+@click.option(
+    "--top-p", type=float, default=0.95, show_default=True, help="Sample from this share of probability; 1 is off."
+)
+@click.option("--top-k", type=int, default=40, show_default=True, help="Sample from at most so many tokens; 0 is off.")
+@click.option(
+    "--max-tokens",
+    type=int,
+    default=512,
+    show_default=True,
+    help="Tokens per answer; 0 goes on until the context is full.",
+)
+@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the sampler.")
+@click.option("--ctx", type=int, help="Tokens of context. [default: the model's, at most 4096]")
+@click.option(
+    "--stop", multiple=True, metavar="TEXT", help="End answers before this text; can be given more than once."
+)
+@click.option(
+    "--adapter-scale", type=float, default=1.0, show_default=True, help="Strength of the adapter; 0 is the base model."
+)
+@click.option("--raw", is_flag=True, help="Continue the prompt as it stands.")
+@click.option(
+    "--template",
+    metavar="KIND|FILE",
+    help="Format prompts as chat, alpaca, completion, messages or raw, or by a Jinja file. [default: as in training]",
+)
+@click.option("--threads", type=int, help="CPU threads. [default: physical cores]")
+def command(**options: Any) -> None:
+    """Talk to a model, with or without an adapter.
+
+    \b
+    Examples:
+      localft chat --lora                          the newest run
+      localft chat --lora runs/my-run --prompt "Hello"
+      localft chat --model demo
+      localft chat --model M.gguf --lora A.gguf --temp 0 --prompt "Once upon a time"
+    """
+    prompt = options.pop("prompt")
+    session = open_session(options)
+    try:
+        for note in session.notes:
+            click.echo(f"note: {note}", err=True)
+        if prompt is None:
+            from localft.cli.chat_repl import converse
+
+            converse(session)
+        else:
+            answer_once(session, _read_prompt(prompt))
+    finally:
+        session.close()
+
+
+def open_session(options: dict[str, Any]) -> ChatSession:
+    """Find base model, adapter and prompt format, and load them.
+
+    Raises:
+        LocalftError: see `localft.chat.target.find_target` and `ChatSession`.
+    """
+    from localft.chat import ChatSession
+    from localft.chat.target import find_target
+    from localft.hardware import choose_threads
+
+    lora = options.pop("lora")
+    target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_converting)
+    return ChatSession(
+        target.model,
+        target.adapter,
+        n_ctx=options.pop("ctx"),
+        n_threads=options.pop("threads") or choose_threads()[0],
+        template=options.pop("template") or target.template,
+        **options,
+    )
+
+
+def _converting(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _read_prompt(prompt: str) -> str:
+    return sys.stdin.read() if prompt == "-" else prompt
+
+
+def answer_once(session: ChatSession, prompt: str) -> None:
+    """Stream one answer to stdout; what the user should know about its end goes to stderr."""
+    if session.template.kind == "raw" and sys.stderr.isatty():
+        click.echo(prompt, nl=False, err=True)
+    last = ""
+    for piece in session.ask(prompt):
+        click.echo(piece, nl=False)
+        last = piece
+    if not last.endswith("\n"):
+        click.echo()
+    if session.stop_reason == "context":
+        click.echo(f"note: the context of {session.n_ctx} tokens is full; the answer stops here", err=True)

@@ -1,0 +1,186 @@
+"""The conversation at a terminal: line editing, streaming, and commands that start with a slash."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from localft.chat import ChatSession
+from localft.cli import print_error
+from localft.errors import ConfigError, LocalftError
+from localft.files import write_text
+
+PROMPT = "> "
+HELP = """\
+/help              this list
+/reset             forget the conversation
+/system [TEXT]     show or set the system message; `/system off` removes it
+/retry             answer the last question again
+/compare [TEXT]    answer with and without the adapter (the last question, or TEXT)
+/save [FILE]       save the conversation as a training row (JSONL)
+/exit              leave (Ctrl-D does too)
+
+Ctrl-C stops an answer. A line that ends with \\ goes on in the next one.
+To send a line that starts with /, start it with //."""
+
+
+def converse(session: ChatSession) -> None:
+    """Talk until /exit or Ctrl-D."""
+    Repl(session).run()
+
+
+class Repl:
+    """One conversation at a terminal. Answers go to stdout, everything else to stderr."""
+
+    def __init__(self, session: ChatSession) -> None:
+        self.session = session
+        self.saved: Path | None = None
+        self.done = False
+        self.commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: self.say(HELP),
+            "reset": self.reset,
+            "system": self.system,
+            "retry": lambda _: self.stream(self.session.retry()),
+            "compare": self.compare,
+            "save": self.save,
+            "exit": self.leave,
+            "quit": self.leave,
+        }
+
+    def run(self) -> None:
+        """Read and answer lines until the user leaves."""
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  (input() edits lines once it is imported)
+        self.greet()
+        while not self.done:
+            try:
+                line = self.read()
+            except EOFError:
+                if sys.stdin.isatty():
+                    self.say("")
+                return
+            except KeyboardInterrupt:
+                self.say("\n(Ctrl-D or /exit leaves)")
+                continue
+            self.handle(line)
+
+    def greet(self) -> None:
+        """Say what is loaded and how prompts are formatted."""
+        session = self.session
+        adapter = f" + {session.lora}" if session.lora else ""
+        self.say(f"{session.model.name}{adapter} · {FORMATS[session.template.kind]} · context {session.n_ctx}")
+        if not session.remembers:
+            self.say("each prompt stands alone, as in training")
+        self.say("/help lists the commands")
+
+    def read(self) -> str:
+        """One line of the user's, continued while it ends with a backslash."""
+        lines = [input(PROMPT if sys.stdin.isatty() else "")]
+        while lines[-1].endswith("\\"):
+            lines[-1] = lines[-1][:-1]
+            lines.append(input("… " if sys.stdin.isatty() else ""))
+        return "\n".join(lines)
+
+    def handle(self, line: str) -> None:
+        """Run a command, or ask the model; errors are said and the conversation goes on."""
+        try:
+            if line.startswith("/") and not line.startswith("//"):
+                self.run_command(line[1:])
+            elif line.strip() or (self.session.template.kind == "raw" and self.session.messages):
+                self.stream(self.session.ask(line[1:] if line.startswith("//") else line))
+        except LocalftError as error:
+            print_error(error)
+        except KeyboardInterrupt:
+            self.say("\n(stopped)")
+
+    def run_command(self, line: str) -> None:
+        """Run one slash command, given without its slash."""
+        name, _, rest = line.partition(" ")
+        run = self.commands.get(name.strip().lower())
+        if run is None:
+            near = difflib.get_close_matches(name, self.commands, n=1)
+            raise ConfigError(f"`/{name}` is no command", f"did you mean `/{near[0]}`?" if near else "/help lists them")
+        run(rest.strip())
+
+    def stream(self, pieces: Iterator[str]) -> None:
+        """Print an answer as it comes."""
+        with contextlib.closing(pieces) as answer:  # type: ignore[type-var]
+            for piece in answer:
+                self.write(piece)
+        self.write("\n")
+        self.say_ending()
+
+    def say_ending(self) -> None:
+        """Say why an answer ended, where the model did not end it."""
+        reason = self.session.stop_reason
+        if reason == "max_tokens":
+            self.say(f"(stopped after {self.session.sampling.max_tokens} tokens; --max-tokens allows more)")
+        elif reason == "context":
+            self.say(f"(the context of {self.session.n_ctx} tokens is full; /reset starts anew, --ctx makes it larger)")
+
+    def compare(self, text: str) -> None:
+        """Answer with and without the adapter; the conversation stays as it is."""
+        side = ""
+        with contextlib.closing(self.session.stream_compare(text or None)) as pieces:  # type: ignore[type-var]
+            for who, piece in pieces:
+                if who != side:
+                    self.write("\n" if side else "")
+                    self.say(f"── {who} " + "─" * (40 - len(who)))
+                    side = who
+                self.write(piece)
+        self.write("\n")
+
+    def reset(self, _: str) -> None:
+        """Forget the conversation."""
+        self.session.reset()
+        self.say("(conversation forgotten)")
+
+    def system(self, text: str) -> None:
+        """Show, set or remove the system message."""
+        if not text:
+            self.say(self.session.system or "(no system message; /system TEXT sets one)")
+            return
+        self.session.system = None if text == "off" else text
+        self.say("(system message removed)" if text == "off" else "(system message set)")
+
+    def save(self, name: str) -> None:
+        """Save the conversation as one row that `localft finetune` reads."""
+        if not self.session.messages:
+            raise ConfigError("there is nothing to save yet", "ask something first")
+        path = Path(name).expanduser() if name else self.saved or Path(time.strftime("chat-%Y%m%d-%H%M%S.jsonl"))
+        if path.exists() and path != self.saved:
+            raise ConfigError(f"`{path}` exists already", "give another name")
+        try:
+            write_text(path, json.dumps(self.session.to_row(), ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise ConfigError(f"`{path}` cannot be written: {error.strerror or error}", "give another name") from error
+        self.saved = path
+        self.say(f"(saved to {path})")
+
+    def leave(self, _: str) -> None:
+        """End the conversation."""
+        self.done = True
+
+    def write(self, text: str) -> None:
+        """Write to stdout at once."""
+        click.echo(text, nl=False)
+
+    def say(self, text: str) -> None:
+        """Write a line that is no answer, to stderr."""
+        click.echo(text, err=True)
+
+
+FORMATS = {
+    "chat": "the model's chat template",
+    "messages": "plain messages",
+    "alpaca": "Alpaca prompts",
+    "completion": "prompts as they stand",
+    "raw": "raw text, continued as it stands",
+}
