@@ -1,0 +1,105 @@
+"""Settings: where they come from, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from localft.config import SETTINGS, TrainConfig, resolve
+from localft.errors import ConfigError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_flags_go_before_file_before_card_before_default(tmp_path: Path) -> None:
+    path = write(tmp_path, 'model = "m"\nlr = 1e-3\nepochs = 5\nseed = 0\n')
+    card = {"lr": 5e-4, "epochs": 9, "lora_rank": 4}
+    config = resolve({"lr": 1e-2}, path, lambda model: card if model == "m" else {})
+    assert (config.lr, config.source("lr")) == (1e-2, "flag")
+    assert (config.epochs, config.source("epochs")) == (5, "config file")
+    assert (config.lora_rank, config.source("lora_rank")) == (4, "model card")
+    assert (config.lora_alpha, config.source("lora_alpha")) == (16.0, "default")
+    assert (config.seed, config.source("seed")) == (0, "config file")
+
+
+def test_published_defaults() -> None:
+    config = TrainConfig()
+    assert (config.lora_rank, config.lora_alpha, config.lora_dropout, config.lora_targets) == (8, 16.0, 0.0, "all")
+    assert (config.lr, config.lr_schedule, config.warmup, config.batch_size) == (2e-4, "cosine", 0.05, 8)
+    assert (config.grad_clip, config.epochs, config.seed, config.val_split) == (1.0, 3, 42, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message", "hint"),
+    [
+        ({"lrr": 1}, "unknown setting `lrr`", "did you mean `lr`?"),
+        ({"lora-rank": 8}, "unknown setting `lora-rank`", "did you mean `lora_rank`?"),
+        ({"lr": "fast"}, "`--lr` cannot be `fast`: expected a number", None),
+        ({"lr": float("nan")}, "`--lr` cannot be `nan`: expected a finite number", None),
+        ({"epochs": 1.5}, "`--epochs` cannot be `1.5`: expected a whole number", None),
+        ({"epochs": True}, "`--epochs` cannot be `True`: expected a whole number", None),
+        ({"lora_rank": 0}, "`--lora-rank` cannot be `0`: expected at least 1", None),
+        ({"lora_dropout": 1}, "`--lora-dropout` cannot be `1`: expected at most 0.95", None),
+        ({"packing": 1}, "`--packing` cannot be `1`: expected true or false", None),
+        ({"warmup": "-1"}, "`--warmup` cannot be `-1`", None),
+        ({"memory": "lots"}, "`--memory` cannot be `lots`: expected a size such as `6GiB`", None),
+        ({"lora_layers": "some"}, "`--lora-layers` cannot be `some`", None),
+        ({"lr_schedule": "cosin"}, "did you mean `cosine`?", None),
+        ({"no_val": True, "val_every": 3}, "`--no-val` and `--val-every` contradict each other", None),
+        ({"batch_size": 2, "micro_batch_size": 4}, "`--micro-batch-size 4` is larger than `--batch-size 2`", None),
+        ({"min_lr": 1.0}, "`--min-lr 1` is above `--lr 0.0002`", None),
+        ({"min_lr": 1e-5, "lr_schedule": "constant"}, "has no meaning", None),
+    ],
+)
+def test_refusals(flags: dict[str, object], message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve(flags)
+    assert message in error.value.message
+    assert error.value.exit_code == 2
+    if hint:
+        assert error.value.hint == hint
+
+
+def test_values_in_the_user_s_words() -> None:
+    config = resolve({"warmup": "5%", "memory": "1.5 GiB", "data": "a.txt", "lora_targets": ["attn_q", "attn_v"]})
+    assert (config.warmup, config.memory, config.data, config.lora_targets) == (
+        0.05,
+        3 * 2**29,
+        ("a.txt",),
+        "attn_q,attn_v",
+    )
+    assert resolve({"warmup": 20, "lora_layers": "last:4"}).warmup == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lrr = 1", "unknown key in the config file `lrr`"),
+        ("lr = ", "is not TOML"),
+        ("[training]\nlr = 1", "has a table `[training]`"),
+        ('lr = "x"', "`lr (config file)` cannot be `x`"),
+    ],
+)
+def test_config_files_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve({}, write(tmp_path, text))
+    assert message in error.value.message
+
+
+def test_a_bad_card_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown key in the model card `rank`"):
+        resolve({"model": "m"}, None, lambda model: {"rank": 1})
+
+
+def test_round_trip_keeps_sources_and_reasons() -> None:
+    config = resolve({"model": "m", "data": ("a", "b"), "memory": "2GiB"})
+    config = config.with_values("hardware", {"threads": 2}, {"threads": "2 physical cores"})
+    again = TrainConfig.from_dict(config.to_dict())
+    assert again == config
+    assert config.to_dict()["threads"] == {"value": 2, "source": "hardware", "reason": "2 physical cores"}
+    assert list(config.to_dict()) == list(SETTINGS)
