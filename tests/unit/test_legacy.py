@@ -9,10 +9,10 @@ import pytest
 from localft.errors import ConfigError
 from localft.legacy import is_old_form, output_paths, translate
 
-OLD = (
-    "--model-base M.gguf --train-data D.txt --threads 2 --batch 4 --sample-start <s> --ctx 512 --epochs 4 "
-    "--checkpoint-in checkpoint-LATEST.gguf"
-).split()
+OLD = [
+    *("--model-base", "M.gguf", "--train-data", "D.txt", "--threads", "2", "--batch", "4", "--sample-start", "<s>"),
+    *("--ctx", "512", "--epochs", "4", "--checkpoint-in", "checkpoint-LATEST.gguf"),
+]
 
 
 def test_the_old_command() -> None:
