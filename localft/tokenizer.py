@@ -65,7 +65,7 @@ class Tokenizer:
         end_ids: tokens that end an answer (EOS, EOT and the like).
 
     Args:
-        gguf: a model file; checked by the caller (`localft.conversion.check.check_gguf`), only its vocabulary is loaded.
+        gguf: a model file that `localft.conversion.check.check_gguf` has passed; only its vocabulary is loaded.
 
     Raises:
         ModelError: llama.cpp cannot load it, or its vocabulary is neither sentencepiece nor BPE.
@@ -144,8 +144,9 @@ class Tokenizer:
 
         Args:
             text: any text; "" gives [].
-            special: special tokens written out in `text` become those tokens; otherwise they are plain characters.
-            prefix: the text starts a sequence or follows a special token, where a sentencepiece vocabulary puts a space.
+            special: special tokens written out in `text` become those tokens; else they are plain characters.
+            prefix: the text starts a sequence or follows a special token, where a sentencepiece vocabulary puts a
+                space.
         """
         return self.encode_spans([Span(text, special)], prefix=prefix)
 
@@ -249,7 +250,9 @@ def _load(path: Path) -> Any:
     params.vocab_only, params.n_gpu_layers, params.kv_overrides = True, 0, override
     model = lib.llama_model_load_from_file(str(path).encode(), params) if path.is_file() else None
     if not model:
-        raise ModelError(f"llama.cpp cannot load the vocabulary of `{path}`", "convert the model again, or check the path")
+        raise ModelError(
+            f"llama.cpp cannot load the vocabulary of `{path}`", "convert the model again, or check the path"
+        )
     return model
 
 

@@ -113,6 +113,23 @@ class Formatter:
             self._marked[key] = self._render(marks, generation_prompt)
         return self._marked[key]
 
+    def _opening(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """The marked text that stands before the next answer, and what of it the template writes with the answer only.
+
+        A template without a generation prompt writes the answer's header ("<|assistant|>") when the answer is there.
+        Nobody should have to generate it, so it is the prompt's; mere whitespace is left to the answer.
+        """
+        text = self._marked_text(messages, True)
+        try:
+            answered = self._marked_text([*messages, Message("assistant", "")], False)
+        except RenderError:
+            return text, ""
+        at = answered.find(_mark(len(messages), "content"))
+        header = answered[len(text) : at] if at >= 0 and answered.startswith(text) else ""
+        if header.strip() and not _MARK.search(header):
+            return text + header, header
+        return text, ""
+
     def _cut_text(self, messages: Sequence[Message], generation_prompt: bool) -> list[_Cut] | None:
         """Where each answer stands in the marked text; None where one cannot be told apart."""
         key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
@@ -124,10 +141,15 @@ class Formatter:
         return self._cuts[key]
 
     def _cut(self, messages: Sequence[Message], text: str, i: int) -> _Cut | None:
-        opening = self._marked_text(messages[:i], True)
+        opening, _ = self._opening(messages[:i])
         mark = _mark(i, "content")
         at = text.find(mark)
-        if not text.startswith(opening) or text.count(mark) != 1 or _MARK.search(text, len(opening), at) or at < len(opening):
+        if (
+            not text.startswith(opening)
+            or text.count(mark) != 1
+            or _MARK.search(text, len(opening), at)
+            or at < len(opening)
+        ):
             return None
         end = self._end_token(text, at + len(mark))
         return _Cut(len(opening), at + len(mark) if end is None else end, end is None)
@@ -137,10 +159,8 @@ class Formatter:
         following = _MARK.search(text, start)
         for fragment in self._tokenizer.split_special(text[start : following.start() if following else len(text)]):
             if isinstance(fragment, int):
-                ends = fragment in self._tokenizer.end_ids
-                return text.index(self._tokenizer.token_text(fragment), start) + len(
-                    self._tokenizer.token_text(fragment)
-                ) if ends else None
+                written = self._tokenizer.token_text(fragment)
+                return text.index(written, start) + len(written) if fragment in self._tokenizer.end_ids else None
             if fragment.strip():
                 return None
         return None
@@ -155,16 +175,19 @@ class Formatter:
         if filled is None:
             return None
         for i in (i for i, m in enumerate(messages) if m.role == "assistant"):
-            opening = _split(self._marked_text(messages[:i], True))
-            if "".join(filled.get(p, "") if isinstance(p, tuple) else p for p in opening) != self._render(messages[:i], True):
+            opening, header = self._opening(messages[:i])
+            real = self._render(messages[:i], True) + header
+            if "".join(span.text for span in _spans(opening, filled)) != real:
                 return None
         return _segments(text, cuts, filled, keep_tail=False)
 
     def _prompt_segments(self, messages: Sequence[Message]) -> list[Segment]:
-        text = self._marked_text(messages, True)
-        filled = _fill(_split(text), messages, self._render(messages, True))
+        text, header = self._opening(messages)
+        filled = _fill(_split(text), messages, self._render(messages, True) + header)
         if filled is None:
-            raise RenderError("it rewrites a message, so that its text cannot be told from the template's")
+            raise RenderError(
+                "it rewrites a message or leaves it out, and then nobody knows what is the message's own text"
+            )
         return _segments(text, self._cut_text(messages, True) or [], filled, keep_tail=True)
 
     def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
@@ -216,7 +239,9 @@ def _fill(pieces: _Pieces, messages: Sequence[Message], real: str) -> dict[tuple
         filled = {key: trim(contents[key]) for key in contents}
         if "".join(filled[piece] if isinstance(piece, tuple) else piece for piece in pieces) == real:
             return filled
-    variants = {key: dict.fromkeys((text, text.rstrip(), text.lstrip(), text.strip())) for key, text in contents.items()}
+    variants = {
+        key: dict.fromkeys((text, text.rstrip(), text.lstrip(), text.strip())) for key, text in contents.items()
+    }
     seen: set[tuple[int, str]] = set()
     pattern = ""
     for piece in pieces:
@@ -235,10 +260,8 @@ def _group(key: tuple[int, str]) -> str:
     return f"{key[1]}{key[0]}"
 
 
-def _segments(
-    text: str, cuts: Sequence[_Cut], filled: dict[tuple[int, str], str], *, keep_tail: bool
-) -> list[Segment]:
-    """The marked text cut into prompts and answers, with the marks filled in; a tail behind the last answer is extra."""
+def _segments(text: str, cuts: Sequence[_Cut], filled: dict[tuple[int, str], str], *, keep_tail: bool) -> list[Segment]:
+    """The marked text cut into prompts and answers, with the marks filled in; what follows the last is optional."""
     segments, start = [], 0
     for cut in cuts:
         segments.append(Segment(_spans(text[start : cut.start], filled), False))

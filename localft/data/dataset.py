@@ -115,7 +115,9 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
     split = _split(units, given, bool(sources.val), n_ctx, settings)
     train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
     if not train.rows:
-        raise DatasetError("nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx))
+        raise DatasetError(
+            "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx)
+        )
     info = wording.main(work.kinds)
     work.notes += wording.notes(work.kinds)
     return Dataset(
@@ -124,7 +126,9 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
         n_ctx=n_ctx,
         n_ctx_reason=reason,
         template=info,
-        summary=_summary(work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason),
+        summary=_summary(
+            work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason
+        ),
         val_prompts=val_prompts(split.val, tokenizer),
         fingerprint=_fingerprint([*train.rows, *val.rows]),
     )
@@ -136,7 +140,9 @@ def _check(settings: DataSettings) -> None:
     if settings.val_samples is not None and settings.val_samples < 0:
         raise ConfigError(f"--val-samples `{settings.val_samples}` is below zero", "give 0 or more")
     if settings.ctx is not None and settings.ctx < 2:
-        raise ConfigError(f"--ctx `{settings.ctx}` is too short to learn from", "leave it out: it is chosen from the data")
+        raise ConfigError(
+            f"--ctx `{settings.ctx}` is too short to learn from", "leave it out: it is chosen from the data"
+        )
     if settings.overlength not in ("drop", "truncate", "refuse"):
         raise ConfigError(f"--overlength `{settings.overlength}` is unknown", "give drop, truncate or refuse")
 
@@ -157,6 +163,15 @@ class _Wording:
             return tokenize_row(row, self.tokenizer, formats, train_on_prompt=self.settings.train_on_prompt)
         except RenderError as error:
             raise refused(row, error) from None
+
+    def joins_bluntly(self, row: Row) -> bool:
+        """Whether prompt and completion are joined as they stand with no whitespace at the joint."""
+        if row.kind == "text" or self.templates[row.kind].kind != "completion":
+            return False
+        asked, answer = row.messages[0], row.messages[1:2]
+        return (
+            bool(answer) and not (asked.input or asked.content)[-1:].isspace() and not answer[0].content[:1].isspace()
+        )
 
     def main(self, kinds: Counter[RowKind]) -> TemplateInfo:
         """What chat will follow: the wording of most question-answer rows, raw text where there are none."""
@@ -182,6 +197,11 @@ def _read(work: _Work, path: Path, wording: _Wording) -> list[Unit]:
     work.dropped += found.empty
     work.n_rows += len(found.rows) + sum(found.empty.values())
     work.notes += [*found.notes, *_row_notes(path, found)]
+    joined = sum(wording.joins_bluntly(row) for row in found.rows)
+    if joined:
+        work.notes.append(
+            f"`{path.name}`: in {joined:,} rows nothing (no space, no line break) stands between prompt and completion"
+        )
     return [wording.unit(row) for row in found.rows]
 
 
@@ -191,7 +211,7 @@ def _row_notes(path: Path, found: Rows) -> Iterator[str]:
         yield f"`{path.name}`: not used: {names}"
     unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
     if unanswered:
-        yield f"`{path.name}`: {unanswered:,} conversations end without an answer; what follows the last answer is left out"
+        yield f"`{path.name}`: {unanswered:,} conversations end unanswered; what follows their last answer is left out"
 
 
 def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:

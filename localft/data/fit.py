@@ -98,6 +98,8 @@ def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
 def _refuse(rows: Sequence[TokenizedRow], n_ctx: int) -> None:
     if rows:
         first = rows[0]
-        message = f"{len(rows):,} rows are longer than n_ctx {n_ctx:,}, the first in line {first.line} of `{first.source}`"
+        message = (
+            f"{len(rows):,} rows are longer than n_ctx {n_ctx:,}, the first in line {first.line} of `{first.source}`"
+        )
         hint = f"it takes {first.length:,} positions: raise --ctx, or give `--overlength drop` or `truncate`"
         raise DatasetError(message, hint)

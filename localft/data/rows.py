@@ -15,7 +15,9 @@ RowKind = Literal["text", "completion", "alpaca", "messages"]
 ROLES = ("system", "user", "assistant")
 _JSON = (".jsonl", ".json", ".ndjson")
 _FOREIGN = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".pdf", ".docx", ".zip", ".gz", ".gguf", ".safetensors")
-_EXPECTED = 'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
+_EXPECTED = (
+    'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
+)
 # the order decides where a row has several: Alpaca's published file has a "text" beside its instruction
 _SHAPES: tuple[tuple[str, RowKind, tuple[str, ...]], ...] = (
     ("messages", "messages", ()),
@@ -102,9 +104,13 @@ def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder") from None
+        raise DatasetError(
+            f"no data file `{path}`", "check the path; relative paths start in the current folder"
+        ) from None
     except OSError as error:
-        raise DatasetError(f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read") from None
+        raise DatasetError(
+            f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
+        ) from None
     hint = "save the file as UTF-8"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", hint)
@@ -158,7 +164,9 @@ def _not_json(path: Path, number: int, text: str, error: Exception) -> DatasetEr
             hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
     except (ValueError, RecursionError):
         pass
-    reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if isinstance(error, json.JSONDecodeError):
+        reason = f"{error.msg} at column {error.colno}"
     return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
 
 
@@ -226,7 +234,9 @@ def _shape(path: Path, line: int, value: Mapping[str, Any]) -> tuple[RowKind, tu
 def _text(path: Path, line: int, value: Mapping[str, Any], key: str) -> str:
     text = value[key]
     if not isinstance(text, str):
-        raise DatasetError(f'"{key}" in line {line} of `{path}` is {_name(text)}, expected text', "put it in double quotes")
+        raise DatasetError(
+            f'"{key}" in line {line} of `{path}` is {_name(text)}, expected text', "put it in double quotes"
+        )
     return text
 
 
@@ -256,7 +266,9 @@ def _messages(path: Path, line: int, value: Any) -> tuple[Message, ...]:
         if not isinstance(turn, dict) or "role" not in turn or "content" not in turn:
             raise DatasetError(f'message {number} in {where} is not an object with "role" and "content"', hint)
         if turn["role"] not in ROLES:
-            raise DatasetError(f"message {number} in {where} has the role {turn['role']!r}", f"roles are {', '.join(ROLES)}")
+            raise DatasetError(
+                f"message {number} in {where} has the role {turn['role']!r}", f"roles are {', '.join(ROLES)}"
+            )
         if not isinstance(turn["content"], str):
             message = f"the content of message {number} in {where} is {_name(turn['content'])}, expected text"
             raise DatasetError(message, hint)
@@ -279,7 +291,9 @@ def _check_unicode(path: Path, line: int, value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
         half = error.object[error.start]
-        message = f"line {line} of `{path}` holds half of a character (\\u{ord(half):04x} alone), which no text can hold"
+        message = (
+            f"line {line} of `{path}` holds half of a character (\\u{ord(half):04x} alone), which no text can hold"
+        )
         raise DatasetError(message, "it was cut in the middle of an emoji or the like: remove it") from None
 
 

@@ -50,7 +50,9 @@ def find_sources(data: Sequence[Path], val_data: Path | None) -> Sources:
 def _folder(found: Sources, folder: Path) -> None:
     train = _named(folder, ("train",))
     if not train:
-        raise DatasetError(f"`{folder}` has no train file", f"expected one of {_names('train')}, or name the file itself")
+        raise DatasetError(
+            f"`{folder}` has no train file", f"expected one of {_names('train')}, or name the file itself"
+        )
     found.train += train
     found.val += _named(folder, _VALID)
     found.notes += [f"`{path}` is kept for testing and not read" for path in _named(folder, ("test",))]

@@ -53,7 +53,9 @@ def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_sampl
     wanted = max(1, round(len(pool) * val_split)) if val_samples is None else val_samples
     if wanted >= len(units) or (wanted > len(pool)):
         if val_samples is not None:
-            raise ConfigError(f"--val-samples {val_samples} leaves nothing of {len(pool)} rows to train on", "ask for fewer")
+            raise ConfigError(
+                f"--val-samples {val_samples} leaves nothing of {len(pool)} rows to train on", "ask for fewer"
+            )
         return Split(tuple(units), (), "too few rows to spare one")
     chosen = {pool[i] for i in shuffled(len(pool), seed, 1)[:wanted]}
     what = "conversations" if talks and len(talks) < len(units) else "rows"

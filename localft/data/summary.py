@@ -64,11 +64,16 @@ class DataSummary:
             ("rows", f"{self.n_rows:,} read, {self.n_train:,} to train on, {self.n_val:,} to validate on"),
             ("validation", self.val_reason),
             ("tokens", f"{self.n_tokens:,} per epoch, {self.n_supervised:,} of them supervised"),
-            ("row length", f"mean {self.mean_length:,.0f}, 99 % at most {self.p99_length:,}, longest {self.longest:,} tokens"),
+            (
+                "row length",
+                f"mean {self.mean_length:,.0f}, 99 % at most {self.p99_length:,}, longest {self.longest:,} tokens",
+            ),
             ("n_ctx", f"{self.n_ctx:,} ({self.n_ctx_reason})"),
         ]
         if self.n_cut:
-            lines.append(("cut", f"{self.n_cut:,} long {_texts(self.n_cut)} into {self.n_windows:,} windows, nothing lost"))
+            lines.append(
+                ("cut", f"{self.n_cut:,} long {_texts(self.n_cut)} into {self.n_windows:,} windows, nothing lost")
+            )
         if self.n_truncated:
             lines.append(("truncated", f"{self.n_truncated:,} rows, by {self.n_truncated_tokens:,} tokens in all"))
         lines += [("dropped", f"{count:,} rows: {reason}") for reason, count in self.dropped.items()]

@@ -179,14 +179,18 @@ def render_prompt(info: TemplateInfo, tokenizer: Tokenizer, prompt: str | Sequen
     if isinstance(prompt, str):
         messages = [Message("user", prompt)]
     else:
-        messages = [m if isinstance(m, Message) else Message(m["role"], m["content"], m.get("input", "")) for m in prompt]
+        messages = [
+            m if isinstance(m, Message) else Message(m["role"], m["content"], m.get("input", "")) for m in prompt
+        ]
     try:
         return formatter(info, tokenizer).prompt(messages)
     except RenderError as error:
         raise ModelError(f"the chat template refuses this conversation: {error}", _REFUSED) from None
 
 
-_REFUSED = "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
+_REFUSED = (
+    "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
+)
 
 
 def refused(row: Row, error: RenderError) -> DatasetError:
