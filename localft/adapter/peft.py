@@ -127,7 +127,7 @@ def from_peft(
     header = read_base_header(Path(base))
     architecture = header.architecture
     heads = _Heads(header, architecture)
-    config, factors = _read_config(folder), _read_factors(folder)
+    config, factors = _read_config(folder), _read_factors(folder, header)
     alpha = float(config["lora_alpha"])
     tensors = {}
     for module, (a, b) in factors.items():
@@ -171,7 +171,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_factors(folder: Path) -> dict[str, tuple[Factor, Factor]]:
+def _read_factors(folder: Path, base: Header) -> dict[str, tuple[Factor, Factor]]:
     from safetensors import SafetensorError, deserialize
 
     path = folder / "adapter_model.safetensors"
@@ -182,6 +182,8 @@ def _read_factors(folder: Path) -> dict[str, tuple[Factor, Factor]]:
         raise AdapterError(f"`{path}` cannot be read: {error}", hint) from error
     parts: dict[str, dict[str, Factor]] = {}
     for name, tensor in stored:
+        if _is_base_copy(path, name, tensor, base):
+            continue
         match = re.fullmatch(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight", name)
         if not match:
             raise AdapterError(f"`{path}` has tensor `{name}`, which a GGUF adapter cannot hold")
@@ -192,6 +194,19 @@ def _read_factors(folder: Path) -> dict[str, tuple[Factor, Factor]]:
     if not parts:
         raise AdapterError(f"`{path}` holds no LoRA tensors")
     return {module: (pair["A"], pair["B"]) for module, pair in parts.items()}
+
+
+def _is_base_copy(path: Path, name: str, tensor: Mapping[str, Any], base: Header) -> bool:
+    """PEFT stores the untrained embeddings and head beside LoRA on the head; they are the base model's own."""
+    if not re.search(r"(embed_tokens|lm_head)(\.base_layer)?\.weight$", name):
+        return False
+    n_vocab = base.tensors["token_embd.weight"].ne[1]
+    if list(tensor["shape"])[:1] != [n_vocab]:
+        raise AdapterError(
+            f"`{path}` holds `{name}` for a vocabulary of {tensor['shape'][0]}, the base model's is {n_vocab}",
+            "an adapter that changed the vocabulary cannot become a GGUF adapter",
+        )
+    return True
 
 
 def _as_f32(path: Path, name: str, tensor: Mapping[str, Any]) -> Factor:
