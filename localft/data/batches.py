@@ -13,7 +13,7 @@ from localft.data.tokenize import TokenizedRow
 from localft.engine import MicroBatch
 from localft.errors import DatasetError
 
-Sequence_ = tuple[int, ...]
+RowIndices = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BatchPlan:
     """
 
     rows: tuple[TokenizedRow, ...]
-    sequences: tuple[Sequence_, ...]
+    sequences: tuple[RowIndices, ...]
     batch_size: int
     micro_batch_size: int | None
     micro_tokens: int
@@ -64,10 +64,10 @@ class BatchPlan:
         chosen = [self.sequences[i] for i in order[index * self.batch_size : (index + 1) * self.batch_size]]
         return [micro_batch([self.rows[row] for sequence in part for row in sequence]) for part in self._parts(chosen)]
 
-    def _length(self, sequence: Sequence_) -> int:
+    def _length(self, sequence: RowIndices) -> int:
         return sum(self.rows[row].length for row in sequence)
 
-    def _parts(self, chosen: list[Sequence_]) -> list[list[Sequence_]]:
+    def _parts(self, chosen: list[RowIndices]) -> list[list[RowIndices]]:
         if self.micro_batch_size is not None:
             return [chosen[i : i + self.micro_batch_size] for i in range(0, len(chosen), self.micro_batch_size)]
         lengths = [self._length(sequence) for sequence in chosen]
@@ -105,7 +105,7 @@ def plan(
     return BatchPlan(tuple(rows), tuple(sequences), batch_size, micro_batch_size, micro_tokens, seed)
 
 
-def pack(rows: Sequence[TokenizedRow], n_ctx: int) -> list[Sequence_]:
+def pack(rows: Sequence[TokenizedRow], n_ctx: int) -> list[RowIndices]:
     """Row indices in sequences of at most `n_ctx` positions: the longest row first, each where it fits best.
 
     Rows keep their own positions and never attend to each other (`MicroBatch.row_starts`).
@@ -135,15 +135,25 @@ def balance(lengths: Sequence[int], limit: int) -> list[list[int]]:
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     n_bin = max(1, -(-sum(lengths) // limit))
     while True:
-        bins: list[list[int]] = [[] for _ in range(n_bin)]
-        sums = [0] * n_bin
-        for i in order:
-            best = sums.index(min(sums))
-            bins[best].append(i)
-            sums[best] += lengths[i]
-        if all(total <= limit or len(part) == 1 for total, part in zip(sums, bins, strict=True)):
-            return [sorted(part) for part in bins if part]
+        for fullest in (False, True):
+            bins = _place(order, lengths, limit, n_bin, fullest)
+            if bins is not None:
+                return [sorted(part) for part in bins if part]
         n_bin += 1
+
+
+def _place(order: list[int], lengths: Sequence[int], limit: int, n_bin: int, fullest: bool) -> list[list[int]] | None:
+    """Each item into the emptiest of `n_bin` groups, or into the fullest that has room; None if one is overfull."""
+    bins: list[list[int]] = [[] for _ in range(n_bin)]
+    sums = [0] * n_bin
+    for i in order:
+        fits = [b for b in range(n_bin) if sums[b] + lengths[i] <= limit or not bins[b]]
+        if not fits:
+            return None
+        best = max(fits, key=sums.__getitem__) if fullest else min(fits, key=sums.__getitem__)
+        bins[best].append(i)
+        sums[best] += lengths[i]
+    return bins
 
 
 def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:

@@ -52,14 +52,14 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @given(text=texts)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_a_whole_string_with_special_tokens_equals_llama_cpp(pair: tuple[Tokenizer, Reference], text: str) -> None:
     tokenizer, reference = pair
     assert tokenizer.encode(text, special=True) == reference.encode(text, True)
 
 
 @given(text=plain_texts)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_plain_text_equals_llama_cpp(pair: tuple[Tokenizer, Reference], text: str) -> None:
     tokenizer, reference = pair
     ids = reference.encode(text, False)
@@ -68,7 +68,7 @@ def test_plain_text_equals_llama_cpp(pair: tuple[Tokenizer, Reference], text: st
 
 
 @given(text=texts)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_what_a_user_types_is_never_a_special_token(pair: tuple[Tokenizer, Reference], text: str) -> None:
     tokenizer, _ = pair
     special = {tokenizer.encode(text, special=True)[-1] for text in SPECIALS}
@@ -86,14 +86,14 @@ def test_merges_that_spell_a_special_token_do_not_make_one(tmp_path: Path) -> No
 
 
 @given(text=plain_texts.filter(lambda text: "▁" not in text and "<think>" not in text))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_decode_gives_the_text_back(pair: tuple[Tokenizer, Reference], text: str) -> None:
     tokenizer, _ = pair
     assert tokenizer.decode(tokenizer.encode(text, prefix=False), special=True) == text
 
 
 @given(text=plain_texts)
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_without_prefix_a_text_is_what_a_vocabulary_without_space_prefix_gives(
     spm_pair: tuple[Tokenizer, Tokenizer], text: str
 ) -> None:
