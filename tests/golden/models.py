@@ -176,7 +176,13 @@ def _quantize(source: Path, target: Path, outtype: str) -> Path:
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, _QUANTIZED[outtype])
     params.nthread = 2
-    code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(params))
+    # The binding's own listener decodes lines that llama.cpp cuts in the middle of a character.
+    silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
+    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
+    try:
+        code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(params))
+    finally:
+        llama_cpp.llama_log_set(llama_cpp._logger.llama_log_callback, ctypes.c_void_p(0))
     source.unlink()
     if code:
         raise RuntimeError(f"llama_model_quantize returned {code} for {outtype}")

@@ -39,9 +39,9 @@ def gradient_error(ours: NativeEngine | PeftEngine, reference: NativeEngine | Pe
 def test_gradients_of_every_batch(case: Case, tmp_path: Path) -> None:
     native = NativeEngine(models.write_gguf(case.shape, tmp_path), case.lora(), case.adam, device="cpu", n_threads=2)
     peft = PeftEngine(models.write_checkpoint(case.shape, tmp_path), case.lora(), case.adam, device="cpu", n_threads=2)
+    for engine in (native, peft):
+        engine.load_state(case.state())
     for batch in case.batches()[:3]:
-        for engine in (native, peft):
-            engine.load_state(case.state())
         ours, theirs = native.accumulate(batch), peft.accumulate(batch)
         assert ours.n_supervised == theirs.n_supervised == batch.n_supervised
         assert ours.loss_sum == pytest.approx(theirs.loss_sum, rel=1e-6)
@@ -49,6 +49,8 @@ def test_gradients_of_every_batch(case: Case, tmp_path: Path) -> None:
         for name, (da, db) in native.gradients().items():
             assert relative(da, reference[name][0]) < 1e-4, name
             assert relative(db, reference[name][1]) < 1e-4, name
+        native.apply(0.0)
+        peft.apply(0.0)
 
 
 # Block types round activations to int8 in ggml's own products; f16 and bf16 products do not.
