@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from localft.chat import ChatSession
 
 NEWEST = "@newest"
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,9 +117,14 @@ def answer_once(session: ChatSession, prompt: str) -> None:
         click.echo(prompt, nl=False, err=True)
     last = ""
     for piece in session.ask(prompt):
-        click.echo(piece, nl=False)
+        write_answer(piece)
         last = piece
     if not last.endswith("\n"):
         click.echo()
     if session.stop_reason == "context":
         click.echo(f"note: the context of {session.n_ctx} tokens is full; the answer stops here", err=True)
+
+
+def write_answer(text: str) -> None:
+    """Write to stdout at once; on a terminal without control characters, which a model may write but not use."""
+    click.echo(text.translate(_CONTROLS) if sys.stdout.isatty() else text, nl=False)

@@ -14,6 +14,7 @@ import click
 
 from localft.chat import ChatSession
 from localft.cli import print_error
+from localft.cli.chat import write_answer
 from localft.errors import ConfigError, LocalftError
 from localft.files import write_text
 
@@ -47,7 +48,7 @@ class Repl:
             "help": lambda _: self.say(HELP),
             "reset": self.reset,
             "system": self.system,
-            "retry": lambda _: self.stream(self.session.retry()),
+            "retry": self.retry,
             "compare": self.compare,
             "save": self.save,
             "exit": self.leave,
@@ -113,8 +114,8 @@ class Repl:
         """Print an answer as it comes."""
         with contextlib.closing(pieces) as answer:  # type: ignore[type-var]
             for piece in answer:
-                self.write(piece)
-        self.write("\n")
+                write_answer(piece)
+        write_answer("\n")
         self.say_ending()
 
     def say_ending(self) -> None:
@@ -131,11 +132,18 @@ class Repl:
         with contextlib.closing(self.session.stream_compare(text or None)) as pieces:  # type: ignore[type-var]
             for who, piece in pieces:
                 if who != side:
-                    self.write("\n" if side else "")
+                    write_answer("\n" if side else "")
                     self.say(f"── {who} " + "─" * (40 - len(who)))
                     side = who
-                self.write(piece)
-        self.write("\n")
+                write_answer(piece)
+        write_answer("\n")
+
+    def retry(self, _: str) -> None:
+        """Answer the last question again."""
+        answer = self.session.retry()
+        if self.session.sampling.temp == 0:
+            self.say("(greedy, so the answer is the same; start with --temp 0.7 to get others)")
+        self.stream(answer)
 
     def reset(self, _: str) -> None:
         """Forget the conversation."""
@@ -167,10 +175,6 @@ class Repl:
     def leave(self, _: str) -> None:
         """End the conversation."""
         self.done = True
-
-    def write(self, text: str) -> None:
-        """Write to stdout at once."""
-        click.echo(text, nl=False)
 
     def say(self, text: str) -> None:
         """Write a line that is no answer, to stderr."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,32 @@ def test_an_answer_that_is_broken_off_is_remembered_as_far_as_it_came(files: dic
         answer.close()  # type: ignore[attr-defined]
         assert chat.messages == [Message("user", "the cat"), Message("assistant", begun)]
         assert "".join(chat.ask("go on"))
+
+
+def test_ctrl_c_in_a_long_prompt_is_heard_inside_llama_cpp(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import llama_cpp
+
+    decode, statuses = llama_cpp.llama_decode, list[int]()
+
+    def interrupted(context: object, batch: object) -> int:
+        signal.raise_signal(signal.SIGINT)
+        statuses.append(decode(context, batch))
+        return statuses[-1]
+
+    ids = [*IDS * 20, 266]
+    handler = signal.getsignal(signal.SIGINT)
+    with session(files, "raw", exact=True) as chat:
+        expected = chat.logits(ids)
+        chat._runtime.clear()
+        monkeypatch.setattr(llama_cpp, "llama_decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            chat.logits(ids)
+        monkeypatch.undo()
+        assert statuses == [2], "llama.cpp was to stop in the middle"
+        assert signal.getsignal(signal.SIGINT) == handler
+        assert np.array_equal(chat.logits(ids), expected)
 
 
 def test_a_system_message_changes_the_answer_and_raw_text_has_none(files: dict[str, Path]) -> None:
