@@ -8,7 +8,6 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-
 from tiny_llama import N_CTX_TRAIN, N_EMBD, N_FF, N_HEAD, N_HEAD_KV, N_LAYER, random_adapter, write_model
 
 from localft.adapter import from_peft, read_adapter, to_peft, write_adapter
