@@ -58,7 +58,13 @@ def test_an_epoch_holds_every_row_once(
 ) -> None:
     rows = rows_of(lengths)
     planned = plan(
-        rows, batch_size=batch_size, micro_batch_size=micro, seed=3, packing=packing, n_ctx=40, micro_tokens=micro_tokens
+        rows,
+        batch_size=batch_size,
+        micro_batch_size=micro,
+        seed=3,
+        packing=packing,
+        n_ctx=40,
+        micro_tokens=micro_tokens,
     )
     steps = [planned.step(1, i) for i in range(planned.steps_per_epoch)]
     assert Counter(r for step in steps for part in parts(step) for r in part) == Counter(range(len(rows)))
@@ -122,7 +128,9 @@ def test_evaluation_takes_every_row_once_in_order() -> None:
     assert parts(evaluation_batches(rows, 8, 12)) == [[0, 1], [2], [3], [4]]
     assert parts(evaluation_batches(rows, 8)) == [[0, 1, 2, 3, 4]]
     total = sum(batch.n_supervised for batch in evaluation_batches(rows, 2))
-    assert total == sum(batch.n_supervised for batch in evaluation_batches(rows, 1)) == sum(r.n_supervised for r in rows)
+    assert (
+        total == sum(batch.n_supervised for batch in evaluation_batches(rows, 1)) == sum(r.n_supervised for r in rows)
+    )
 
 
 def test_nothing_to_plan() -> None:

@@ -209,7 +209,10 @@ def test_val_prompts_render_to_the_rows_own_prompt(tmp_path: Path, chatty: Token
 
 
 def test_what_is_said(tmp_path: Path, bpe: Tokenizer) -> None:
-    values = [*pairs(3), {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}], "id": 1}]
+    values = [
+        *pairs(3),
+        {"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}], "id": 1},
+    ]
     data = read(jsonl(tmp_path / "x.jsonl", values), bpe, no_val=True)
     assert data.summary.notes == (
         '`x.jsonl`: not used: "id"',
@@ -228,7 +231,7 @@ def test_a_row_that_the_template_refuses_is_named(tmp_path: Path) -> None:
     tokenizer = vocabs.spm(tmp_path, template=vocabs.LLAMA_2)
     messages = [{"role": role, "content": "x"} for role in ("user", "user", "assistant")]
     path = jsonl(tmp_path / "x.jsonl", [*pairs(1), {"messages": messages}])
-    with pytest.raises(DatasetError, match="line 2 of .* Conversation roles must alternate"):
+    with pytest.raises(DatasetError, match=r"line 2 of .* Conversation roles must alternate"):
         read(path, tokenizer)
 
 

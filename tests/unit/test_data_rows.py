@@ -28,7 +28,11 @@ def write(path: Path, content: str | bytes) -> Path:
         ({"instruction": "q", "input": "", "output": "a"}, "alpaca", (Message("user", "q"), ANSWER)),
         ({"instruction": "q", "input": None, "output": "a"}, "alpaca", (Message("user", "q"), ANSWER)),
         ({"instruction": "q", "output": "a", "text": "both"}, "alpaca", (Message("user", "q"), ANSWER)),
-        ({"messages": [{"role": "user", "content": "q"}, ANSWER._asdict()]}, "messages", (Message("user", "q"), ANSWER)),
+        (
+            {"messages": [{"role": "user", "content": "q"}, ANSWER._asdict()]},
+            "messages",
+            (Message("user", "q"), ANSWER),
+        ),
         ({"text": "whole", "input": "ignored"}, "text", ()),
         ({"prompt": "alone", "text": "whole"}, "text", ()),
     ],
@@ -120,8 +124,8 @@ def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
         read_rows(tmp_path / "missing.jsonl")
     with pytest.raises(DatasetError, match=r"is a \.csv file"):
         read_rows(write(tmp_path / "x.csv", "a,b"))
+    (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="cannot read"):
-        (tmp_path / "folder.jsonl").mkdir()
         read_rows(tmp_path / "folder.jsonl")
 
 

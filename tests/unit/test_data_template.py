@@ -190,7 +190,20 @@ def test_raw_text_is_continued_as_it_stands(spm: Tokenizer) -> None:
     assert render_prompt(info, spm, "ROMEO:") == [1, *spm.encode("ROMEO:")]
 
 
-SCRAPS = ["the", " ", "\n", "</s>", "<s>", "<|im_end|>", "<|im_start|>user\n", "é🙂", "s>", "<think>", "[/INST]", "\ue000"]
+SCRAPS = [
+    "the",
+    " ",
+    "\n",
+    "</s>",
+    "<s>",
+    "<|im_end|>",
+    "<|im_start|>user\n",
+    "é🙂",
+    "s>",
+    "<think>",
+    "[/INST]",
+    "\ue000",
+]
 contents = st.lists(st.sampled_from(SCRAPS), min_size=1, max_size=5).map("".join).map(lambda text: f"x{text}x")
 INFOS = {**{name: chat(source) for name, source in vocabs.TEMPLATES.items()}}
 INFOS |= {kind: TemplateInfo(kind, BUILT_IN[kind], "built-in", DATE) for kind in ("alpaca", "completion", "messages")}
@@ -230,7 +243,12 @@ def test_a_row_is_what_llama_cpp_makes_of_the_whole_string(
     request: pytest.FixtureRequest, vocabulary: str, name: str, words: str
 ) -> None:
     tokenizer: Tokenizer = request.getfixturevalue(vocabulary)
-    messages = [Message("user", words), Message("assistant", words), Message("user", "why"), Message("assistant", words)]
+    messages = [
+        Message("user", words),
+        Message("assistant", words),
+        Message("user", "why"),
+        Message("assistant", words),
+    ]
     (row,) = rows(INFOS[name], tokenizer, messages)
     text = ChatTemplate(vocabs.TEMPLATES[name], {"bos_token": "<s>", "eos_token": "</s>"}, DATE).render(
         [m._asdict() for m in messages], generation_prompt=False
@@ -271,7 +289,11 @@ def test_what_a_template_may_use(bpe: Tokenizer) -> None:
         "{% generation %}{{ m.content | tojson }}{% endgeneration %}{% break %}{% endfor %}{{ eos_token }}"
     )
     template = ChatTemplate(source, {"eos_token": "</s>"}, DATE)
-    messages = [{"role": "system", "content": "a"}, {"role": "user", "content": "<é>'"}, {"role": "user", "content": "b"}]
+    messages = [
+        {"role": "system", "content": "a"},
+        {"role": "user", "content": "<é>'"},
+        {"role": "user", "content": "b"},
+    ]
     assert template.render(messages, generation_prompt=False) == '"<é>\'"</s>'
 
 

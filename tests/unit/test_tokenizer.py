@@ -40,7 +40,9 @@ class Reference:
 
 
 @pytest.fixture(scope="module", params=["spm", "spm without prefix", "gpt-2", "llama-bpe", "smollm"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tokenizer, Reference]]:
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Tokenizer, Reference]]:
     path = tmp_path_factory.mktemp("vocab") / "v.gguf"
     if request.param.startswith("spm"):
         vocabs.write_spm(path, space_prefix=False if "without" in request.param else None)
@@ -116,14 +118,22 @@ def test_special_tokens_count_only_in_literal_spans(tmp_path: Path, make: Any) -
     ids = tokenizer.encode_spans([Span("<|im_start|>", True), Span("a<|im_end|>", False), Span("<|im_end|>", True)])
     assert ids == [start, *tokenizer.encode("a<|im_end|>"), end]
     across = [Span("<|im_", True), Span("end|>", False)]
-    assert end not in tokenizer.encode_spans(across), "half a special token of the template's and half of the user's is none"
+    assert end not in tokenizer.encode_spans(across), (
+        "half a special token of the template's and half of the user's is none"
+    )
 
 
 def test_a_space_prefix_follows_every_special_token_as_in_llama_cpp(tmp_path: Path) -> None:
     tokenizer = vocabs.spm(tmp_path)
     the, spaced = tokenizer.encode("the", prefix=False), tokenizer.encode("the")
     assert the != spaced
-    assert tokenizer.encode("the</s>the<think>the", special=True) == [*spaced, 2, *spaced, tokenizer.n_vocab - 1, *spaced]
+    assert tokenizer.encode("the</s>the<think>the", special=True) == [
+        *spaced,
+        2,
+        *spaced,
+        tokenizer.n_vocab - 1,
+        *spaced,
+    ]
     assert tokenizer.encode_spans([Span("the", True), Span("the", False)]) == tokenizer.encode("thethe")
 
 

@@ -9,15 +9,16 @@ import gguf
 from localft.tokenizer import Tokenizer
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+    "{{ '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 LLAMA_2 = (
     "{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}{% set system = messages[0]['content'] %}"
     "{% else %}{% set rest = messages %}{% set system = false %}{% endif %}"
     "{% for message in rest %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
-    "{% if loop.index0 == 0 and system %}{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + message['content'] %}"
+    "{% if loop.index0 == 0 and system %}"
+    "{% set content = '<<SYS>>\n' + system + '\n<</SYS>>\n\n' + message['content'] %}"
     "{% else %}{% set content = message['content'] %}{% endif %}"
     "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
     "{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
@@ -49,11 +50,32 @@ SHOUTING = "{% for m in messages %}{{ m.content | upper }}<|im_end|>{% endfor %}
 TEMPLATES = {"chatml": CHATML, "llama-2": LLAMA_2, "zephyr": ZEPHYR, "today": TODAY, "no end": NO_END}
 
 _CHAT = ["<|im_start|>", "<|im_end|>"]
-_PIECES = ["th", "he", "the", "▁th", "▁the", "▁t", "▁a", "in", "ing", "er", "an", "▁an", "</", "s>", "<s", "▁▁", "ll", "▁h"]
+_PIECES = [
+    "th",
+    "he",
+    "the",
+    "▁th",
+    "▁the",
+    "▁t",
+    "▁a",
+    "in",
+    "ing",
+    "er",
+    "an",
+    "▁an",
+    "</",
+    "s>",
+    "<s",
+    "▁▁",
+    "ll",
+    "▁h",
+]
 _MERGES = ["t h", "h e", "th e", "Ġ t", "Ġt he", "i n", "in g", "l l", "Ġ a", "Ċ Ċ", "Ġ h", "< /", "s >"]
 
 
-def write_spm(path: Path, *, template: str | None = None, add_bos: bool = True, space_prefix: bool | None = None) -> Path:
+def write_spm(
+    path: Path, *, template: str | None = None, add_bos: bool = True, space_prefix: bool | None = None
+) -> Path:
     """A sentencepiece vocabulary: bytes, ASCII letters, a few pieces, ChatML's tokens and a user-defined `<think>`."""
     letters = ["▁"] + [chr(c) for c in range(33, 127)] + ["é", "日"]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *_PIECES, *letters, *_CHAT, "<think>"]
@@ -74,7 +96,9 @@ def write_bpe(path: Path, *, template: str | None = None, add_bos: bool = False,
     letters = [_byte_letter(b) for b in range(256)]
     tokens = ["<unk>", "<s>", "</s>", *letters, *(merge.replace(" ", "") for merge in _MERGES), *_CHAT, "<think>"]
     kind = gguf.TokenType
-    types = [kind.CONTROL] * 3 + [kind.NORMAL] * (len(letters) + len(_MERGES)) + [kind.CONTROL] * 2 + [kind.USER_DEFINED]
+    types = (
+        [kind.CONTROL] * 3 + [kind.NORMAL] * (len(letters) + len(_MERGES)) + [kind.CONTROL] * 2 + [kind.USER_DEFINED]
+    )
     writer = _writer(path, "gpt2", tokens, types, template, add_bos)
     writer.add_tokenizer_pre(pre)
     writer.add_token_merges(_MERGES)
