@@ -72,8 +72,8 @@ ggml_tensor * Ops::sum_group(ggml_tensor * x, const Hparams & h) {
 
 Ops::Qkv Ops::attention_back_row(ggml_tensor * d_o, ggml_tensor * q, ggml_tensor * k, ggml_tensor * v, const Hparams & h) {
     const auto    turned = [&](ggml_tensor * t) { return ggml_cont(ctx(), ggml_transpose(ctx(), t)); };
-    ggml_tensor * p      = probabilities(q, k, h);        // [n_k, n_q, n_head]
-    ggml_tensor * dp     = ggml_mul_mat(ctx(), v, d_o);   // likewise
+    ggml_tensor * p      = probabilities(q, k, h);      // [n_k, n_q, n_head]
+    ggml_tensor * dp     = ggml_mul_mat(ctx(), v, d_o); // likewise
     ggml_tensor * d      = ggml_sum_rows(ctx(), ggml_mul(ctx(), p, dp));
     ggml_tensor * ds     = ggml_scale(ctx(), ggml_mul(ctx(), p, ggml_sub(ctx(), dp, d)), attention_scale(h));
     ggml_tensor * dq     = ggml_mul_mat(ctx(), turned(k), ds);

@@ -69,7 +69,8 @@ struct PyTrainer {
     PyTrainer(Model & model, const TrainerOptions & options) : trainer(model, options), rank(options.rank) {}
 
     // Run without the GIL; an interrupt becomes the Python exception that the signal handler raised.
-    template <typename F> auto run(F && f) {
+    template <typename F>
+    auto run(F && f) {
         try {
             nb::gil_scoped_release released;
             trainer.set_should_stop(SignalCheck());
@@ -83,6 +84,18 @@ struct PyTrainer {
 
 std::tuple<double, int64_t> to_tuple(const MicroResult & r) {
     return { r.loss_sum, r.n_supervised };
+}
+
+// A method that takes a micro-batch as four arrays and runs without the GIL.
+template <typename F>
+auto on_batch(F f) {
+    return [f](PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
+        return t.run([&] { return f(t.trainer, batch_of(tokens, targets, mask, starts)); });
+    };
+}
+
+Array logits_array(PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
+    return to_array(t.run([&] { return t.trainer.logits(batch_of(tokens, targets, mask, starts)); }), tokens.size());
 }
 
 nb::dict hparams_dict(const Model & model) {
@@ -147,30 +160,26 @@ void bind_trainer(nb::module_ & module) {
     nb::class_<PyTrainer>(module, "Trainer")
         .def("__init__", init_trainer, "model"_a, "targets"_a, "rank"_a, "lora_scale"_a, "dropout"_a, "seed"_a, "n_threads"_a, "max_tokens"_a,
              "memory_budget"_a, "kernels"_a, nb::keep_alive<1, 2>(), nb::call_guard<nb::gil_scoped_release>())
-        .def("accumulate", [](PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
-            return to_tuple(t.run([&] { return t.trainer.accumulate(batch_of(tokens, targets, mask, starts)); }));
-        })
-        .def("evaluate", [](PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
-            return to_tuple(t.run([&] { return t.trainer.evaluate(batch_of(tokens, targets, mask, starts)); }));
-        })
-        .def("logits", [](PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
-            return to_array(t.run([&] { return t.trainer.logits(batch_of(tokens, targets, mask, starts)); }), tokens.size());
-        })
-        .def("ops", [](PyTrainer & t, Ints tokens, Ints targets, Bytes mask, Ints starts) {
-            return t.trainer.ops(batch_of(tokens, targets, mask, starts));
-        })
-        .def("apply", [](PyTrainer & t, float lr, float beta1, float beta2, float eps, float weight_decay, float grad_clip) {
-            return t.run([&] { return t.trainer.apply({ lr, beta1, beta2, eps, weight_decay, grad_clip }); });
-        }, "lr"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "grad_clip"_a)
+        .def("accumulate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.accumulate(b)); }))
+        .def("evaluate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.evaluate(b)); }))
+        .def("ops", on_batch([](Trainer & t, const Batch & b) { return t.ops(b); }))
+        .def("logits", logits_array)
+        .def(
+            "apply",
+            [](PyTrainer & t, float lr, float beta1, float beta2, float eps, float weight_decay, float grad_clip) {
+                return t.run([&] { return t.trainer.apply({ lr, beta1, beta2, eps, weight_decay, grad_clip }); });
+            },
+            "lr"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "grad_clip"_a)
         .def("lora", [](PyTrainer & t, const std::string & name) { return to_arrays(t.trainer.lora(name), t.rank); })
         .def("gradient", [](PyTrainer & t, const std::string & name) { return to_arrays(t.trainer.gradient(name), t.rank); })
         .def("moment", [](PyTrainer & t, const std::string & name, int order) { return to_arrays(t.trainer.moment(name, order), t.rank); })
         .def("set_lora", [](PyTrainer & t, const std::string & name, Floats a, Floats b) { t.trainer.set_lora(name, { to_vector(a), to_vector(b) }); })
-        .def("set_moment", [](PyTrainer & t, const std::string & name, int order, Floats a, Floats b) {
-            t.trainer.set_moment(name, order, { to_vector(a), to_vector(b) });
-        })
-        .def_prop_rw("step", [](PyTrainer & t) { return t.trainer.step; }, [](PyTrainer & t, int64_t v) { t.trainer.step = v; })
-        .def_prop_rw("micro_step", [](PyTrainer & t) { return t.trainer.micro_step; }, [](PyTrainer & t, int64_t v) { t.trainer.micro_step = v; })
+        .def("set_moment",
+             [](PyTrainer & t, const std::string & name, int order, Floats a, Floats b) { t.trainer.set_moment(name, order, { to_vector(a), to_vector(b) }); })
+        .def_prop_rw(
+            "step", [](PyTrainer & t) { return t.trainer.step; }, [](PyTrainer & t, int64_t v) { t.trainer.step = v; })
+        .def_prop_rw(
+            "micro_step", [](PyTrainer & t) { return t.trainer.micro_step; }, [](PyTrainer & t, int64_t v) { t.trainer.micro_step = v; })
         .def_prop_ro("n_recompute", [](PyTrainer & t) { return t.trainer.n_recompute(); })
         .def_prop_ro("compute_bytes", [](PyTrainer & t) { return t.trainer.compute_bytes(); })
         .def_prop_ro("kernels", [](PyTrainer & t) { return t.trainer.kernels(); });
@@ -179,8 +188,8 @@ void bind_trainer(nb::module_ & module) {
 } // namespace
 
 NB_MODULE(_native, module) {
-    module.doc()                           = "localft's native engine; see native/localft.h";
-    module.attr("GGML_VERSION")            = LOCALFT_GGML_VERSION;
+    module.doc()                            = "localft's native engine; see native/localft.h";
+    module.attr("GGML_VERSION")             = LOCALFT_GGML_VERSION;
     module.attr("LLAMA_CPP_PYTHON_VERSION") = LOCALFT_LLAMA_CPP_PYTHON_VERSION;
     module.def("ggml_version", [] { return std::string(ggml_version()); });
     module.def("devices", device_list);

@@ -8,11 +8,11 @@ namespace {
 
 // What a layer's backward pass reads. [n_tok, ...], as ggml's contiguous f32.
 struct Acts {
-    ggml_tensor *x = nullptr;                       // the layer's input
-    Ops::Qkv     qkv{};                             // q and k after RoPE
-    ggml_tensor *o = nullptr, *x_mid = nullptr;     // attention's output; the stream after attention
-    ggml_tensor *gate = nullptr, *up = nullptr;
-    ggml_tensor *low_q = nullptr, *low_k = nullptr, *low_v = nullptr, *low_o = nullptr, *low_gate = nullptr, *low_up = nullptr;
+    ggml_tensor * x = nullptr;                   // the layer's input
+    Ops::Qkv      qkv{};                         // q and k after RoPE
+    ggml_tensor * o = nullptr, *x_mid = nullptr; // attention's output; the stream after attention
+    ggml_tensor * gate = nullptr, *up = nullptr;
+    ggml_tensor * low_q = nullptr, *low_k = nullptr, *low_v = nullptr, *low_o = nullptr, *low_gate = nullptr, *low_up = nullptr;
 };
 
 // Inputs that share a dropout mask: the four places in a layer where LoRA reads.
@@ -47,9 +47,11 @@ int64_t chunk_rows(int64_t n_vocab) {
     return std::max<int64_t>(16, BYTES / ((int64_t) sizeof(float) * n_vocab));
 }
 
+// Bounds for a layer that recomputes, with LoRA and dropout on every matrix; a test runs that.
 size_t max_nodes(const Hparams & h, bool plain, size_t n_row, int64_t n_supervised) {
-    const size_t per_layer = 120 + (plain ? 140 + 64 * n_row + (size_t) (h.n_head / h.n_head_kv) * 8 * n_row : 0);
-    return 256 + (size_t) h.n_layer * per_layer + 48 * (size_t) (n_supervised / chunk_rows(h.n_vocab) + 1);
+    const size_t per_row   = 96 + 8 * (size_t) (h.n_head / h.n_head_kv);
+    const size_t per_layer = 256 + (plain ? 320 + per_row * n_row : 0);
+    return 256 + (size_t) h.n_layer * per_layer + 64 * (size_t) (n_supervised / chunk_rows(h.n_vocab) + 1);
 }
 
 Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised)
@@ -87,8 +89,8 @@ Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options,
 ggml_tensor * Builder::rope(ggml_tensor * x, ggml_tensor * positions) {
     ggml_context * ctx = ops_->ctx();
     ggml_tensor *  y   = ggml_reshape_3d(ctx, x, h_.n_embd_head, x->ne[0] / h_.n_embd_head, x->ne[1]);
-    y = ggml_rope_ext(ctx, y, positions, m_.rope_freqs, (int) h_.n_rot, m_.arch->rope_mode, (int) h_.n_ctx_train, h_.rope_freq_base, h_.rope_freq_scale,
-                      0.0f, 1.0f, 32.0f, 1.0f);
+    y = ggml_rope_ext(ctx, y, positions, m_.rope_freqs, (int) h_.n_rot, m_.arch->rope_mode, (int) h_.n_ctx_train, h_.rope_freq_base, h_.rope_freq_scale, 0.0f,
+                      1.0f, 32.0f, 1.0f);
     return ops_->expand(ggml_reshape_2d(ctx, y, x->ne[0], x->ne[1]));
 }
 
@@ -119,7 +121,7 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
     const bool    need_mid = need_qkv || lora_on(l.o);
     const bool    need_act = need_mid || lora_on(l.gate) || lora_on(l.up);
 
-    ggml_tensor * act = nullptr, *low_down = nullptr;
+    ggml_tensor *act = nullptr, *low_down = nullptr;
     if (lora_on(l.down)) {
         act      = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up));
         low_down = ops_->low(l.down, act, stream(il, IN_DOWN));
@@ -146,13 +148,13 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
 
 // One chunk of supervised positions through the head; returns its gradient with respect to `hn`, where one is needed.
 ggml_tensor * Builder::head_chunk(ggml_tensor * hn, int64_t first, int64_t n) {
-    ggml_context * ctx     = ops_->ctx();
-    const uint64_t place   = stream(h_.n_layer, IN_QKV);
-    ggml_tensor *  low     = nullptr;
-    ggml_tensor *  h       = ggml_view_2d(ctx, hn, h_.n_embd, n, hn->nb[1], first * hn->nb[1]);
-    ggml_tensor *  logits  = ops_->linear(m_.output, h, nullptr, place, &low);
-    ggml_tensor *  targets = ops_->input(GGML_TYPE_I32, n);
-    const Ops::Head head   = ops_->cross_entropy(logits, targets);
+    ggml_context *  ctx     = ops_->ctx();
+    const uint64_t  place   = stream(h_.n_layer, IN_QKV);
+    ggml_tensor *   low     = nullptr;
+    ggml_tensor *   h       = ggml_view_2d(ctx, hn, h_.n_embd, n, hn->nb[1], first * hn->nb[1]);
+    ggml_tensor *   logits  = ops_->linear(m_.output, h, nullptr, place, &low);
+    ggml_tensor *   targets = ops_->input(GGML_TYPE_I32, n);
+    const Ops::Head head    = ops_->cross_entropy(logits, targets);
     g_.chunks.push_back({ targets, head.loss, first, n });
     if (pass_ != Pass::train) return nullptr;
     return ops_->linear_back(m_.output, head.d_logits, h, low, nullptr, place, lora_.lowest_layer() < h_.n_layer);

@@ -14,7 +14,7 @@ namespace localft {
 struct Args {
     const kernels::Table *       table;
     bool                         stored_nk = false, has_init = false, has_tail = false;
-    float                        eps       = 0;
+    float                        eps    = 0;
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
     uint64_t                     seed = 0, stream = 0;
@@ -65,11 +65,11 @@ public:
     struct GateUp {
         ggml_tensor *gate, *up;
     };
-    GateUp        swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
+    GateUp swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
     // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
     struct Head {
-        ggml_tensor * loss;      // [n] nats; with plain ops the probabilities of the targets
-        ggml_tensor * d_logits;  // [n, n_vocab]
+        ggml_tensor * loss;     // [n] nats; with plain ops the probabilities of the targets
+        ggml_tensor * d_logits; // [n, n_vocab]
     };
     Head cross_entropy(ggml_tensor * logits, ggml_tensor * targets);
 
@@ -95,27 +95,27 @@ private:
     ggml_tensor * probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h);
     ggml_tensor * sum_group(ggml_tensor * x, const Hparams & h);
 
-    Lora &                  lora_;
-    const kernels::Table *  table_;
-    ggml_context_ptr        ctx_;
-    ggml_cgraph *           graph_;
-    std::deque<Args>        args_; // user data of custom ops, alive as long as the graph
+    Lora &                 lora_;
+    const kernels::Table * table_;
+    ggml_context_ptr       ctx_;
+    ggml_cgraph *          graph_;
+    std::deque<Args>       args_; // user data of custom ops, alive as long as the graph
 };
 
 struct StepGraph {
     struct Chunk {
-        ggml_tensor *targets; // [n]; with plain ops index i · n_vocab + target
-        ggml_tensor *loss;    // [n]; with plain ops the targets' probabilities
-        int64_t      first, n; // of the supervised positions
+        ggml_tensor * targets;  // [n]; with plain ops index i · n_vocab + target
+        ggml_tensor * loss;     // [n]; with plain ops the targets' probabilities
+        int64_t       first, n; // of the supervised positions
     };
 
     std::unique_ptr<Ops> ops;
-    ggml_tensor *        x0        = nullptr; // [n_tok, n_embd] embeddings
-    ggml_tensor *        positions = nullptr; // [n_tok]
+    ggml_tensor *        x0             = nullptr; // [n_tok, n_embd] embeddings
+    ggml_tensor *        positions      = nullptr; // [n_tok]
     ggml_tensor *        positions_back = nullptr; // [n_tok] negated: rope by −θ is rope's adjoint
-    ggml_tensor *        supervised = nullptr; // [n_supervised] indices, where some positions are not
-    ggml_tensor *        zeros     = nullptr; // [n_tok, n_embd], likewise
-    ggml_tensor *        logits    = nullptr;
+    ggml_tensor *        supervised     = nullptr; // [n_supervised] indices, where some positions are not
+    ggml_tensor *        zeros          = nullptr; // [n_tok, n_embd], likewise
+    ggml_tensor *        logits         = nullptr;
     std::vector<Chunk>   chunks;
 };
 

@@ -23,7 +23,7 @@ struct Interrupted : std::runtime_error {
 };
 
 struct DeviceInfo {
-    std::string name;        // what --device takes: "CPU", "CUDA0", "Metal"
+    std::string name; // what --device takes: "CPU", "CUDA0", "Metal"
     std::string description;
     std::string kind;        // "cpu", "gpu", "igpu" or "accel"
     size_t      memory_free; // bytes
@@ -78,8 +78,8 @@ struct TrainerOptions {
     float                    dropout       = 0;  // [0, 1)
     uint64_t                 seed          = 42; // of dropout
     int32_t                  n_threads     = 1;
-    int64_t                  max_tokens    = 0;  // of the largest micro-batch; sizes the decision below
-    size_t                   memory_budget = 0;  // bytes for activations; layers recompute until they fit; 0: keep all
+    int64_t                  max_tokens    = 0;      // of the largest micro-batch; sizes the decision below
+    size_t                   memory_budget = 0;      // bytes for activations; layers recompute until they fit; 0: keep all
     std::string              kernels       = "auto"; // "plain": ggml's own ops only; else a table of kernels/kernels.h
 };
 
@@ -128,7 +128,7 @@ public:
     std::vector<float> logits(const Batch & batch); // [n_tok][n_vocab]
 
     Factors lora(const std::string & name) const;
-    Factors gradient(const std::string & name) const; // the accumulator: sums, undivided
+    Factors gradient(const std::string & name) const;          // the accumulator: sums, undivided
     Factors moment(const std::string & name, int order) const; // 1: mean, 2: uncentred variance
     void    set_lora(const std::string & name, const Factors & factors);
     void    set_moment(const std::string & name, int order, const Factors & factors);

@@ -17,8 +17,7 @@ int64_t layer_of(const std::string & name, int64_t n_layer) {
 
 } // namespace
 
-Lora::Lora(Model & model, const std::vector<std::string> & targets, int32_t rank)
-    : rank_(rank), lowest_layer_(model.hparams().n_layer) {
+Lora::Lora(Model & model, const std::vector<std::string> & targets, int32_t rank) : rank_(rank), lowest_layer_(model.hparams().n_layer) {
     if (targets.empty()) fail("no target tensor is named");
     const std::vector<Model::Target> known  = model.targets();
     ggml_init_params                 params = { ggml_tensor_overhead() * (4 * targets.size() + 1), nullptr, true };
@@ -86,7 +85,8 @@ std::vector<float> download(const ggml_tensor * t) {
 }
 
 void upload(ggml_tensor * t, const std::vector<float> & values) {
-    if ((int64_t) values.size() != ggml_nelements(t)) fail("a factor has " + std::to_string(values.size()) + " values, not " + std::to_string(ggml_nelements(t)));
+    if ((int64_t) values.size() != ggml_nelements(t))
+        fail("a factor has " + std::to_string(values.size()) + " values, not " + std::to_string(ggml_nelements(t)));
     ggml_backend_tensor_set(t, values.data(), 0, ggml_nbytes(t));
 }
 

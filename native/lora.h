@@ -19,13 +19,13 @@ public:
     // Throws where a target is unknown or named twice, or the rank does not fit.
     Lora(Model & model, const std::vector<std::string> & targets, int32_t rank);
 
-    LoraTensor *             find(const ggml_tensor * w); // by base matrix; null where it carries no LoRA
-    LoraTensor &             at(const std::string & name);
+    LoraTensor *              find(const ggml_tensor * w); // by base matrix; null where it carries no LoRA
+    LoraTensor &              at(const std::string & name);
     std::vector<LoraTensor> & all() { return tensors_; }
-    int64_t                  lowest_layer() const { return lowest_layer_; } // n_layer where only the head carries LoRA
-    int32_t                  rank() const { return rank_; }
-    void                     clear_gradients();
-    size_t                   bytes() const;
+    int64_t                   lowest_layer() const { return lowest_layer_; } // n_layer where only the head carries LoRA
+    int32_t                   rank() const { return rank_; }
+    void                      clear_gradients();
+    size_t                    bytes() const;
 
 private:
     int32_t                                          rank_;

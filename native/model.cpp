@@ -16,10 +16,7 @@ namespace localft {
 namespace {
 
 const std::vector<Arch> ARCHS = {
-    { "llama",
-      { "attn_norm", "ffn_norm" },
-      { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" },
-      GGML_ROPE_TYPE_NORMAL },
+    { "llama", { "attn_norm", "ffn_norm" }, { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" }, GGML_ROPE_TYPE_NORMAL },
 };
 
 [[noreturn]] void fail(const std::string & text) {
@@ -55,8 +52,7 @@ public:
 
     int64_t count(const std::string & key, int64_t most) const {
         const double value = number(key);
-        if (!(value >= 1 && value <= (double) most) || value != std::floor(value))
-            fail("metadata \"" + key + "\" is out of range");
+        if (!(value >= 1 && value <= (double) most) || value != std::floor(value)) fail("metadata \"" + key + "\" is out of range");
         return (int64_t) value;
     }
 
@@ -83,15 +79,15 @@ float rope_freq_scale(const Metadata & meta, const std::string & arch) {
 Hparams read_hparams(const Metadata & meta, const std::string & arch) {
     constexpr int64_t MANY = 1 << 24;
     Hparams           h;
-    h.arch        = arch;
-    h.n_embd      = meta.count(arch + ".embedding_length", MANY);
-    h.n_layer     = meta.count(arch + ".block_count", 4096);
-    h.n_head      = meta.count(arch + ".attention.head_count", 65536);
-    h.n_head_kv   = meta.has(arch + ".attention.head_count_kv") ? meta.count(arch + ".attention.head_count_kv", 65536) : h.n_head;
-    h.n_ff        = meta.count(arch + ".feed_forward_length", MANY);
-    h.n_ctx_train = meta.count(arch + ".context_length", INT32_MAX);
-    h.n_embd_head = meta.has(arch + ".attention.key_length") ? meta.count(arch + ".attention.key_length", 65536) : h.n_embd / h.n_head;
-    h.n_rot       = meta.has(arch + ".rope.dimension_count") ? meta.count(arch + ".rope.dimension_count", 65536) : h.n_embd_head;
+    h.arch            = arch;
+    h.n_embd          = meta.count(arch + ".embedding_length", MANY);
+    h.n_layer         = meta.count(arch + ".block_count", 4096);
+    h.n_head          = meta.count(arch + ".attention.head_count", 65536);
+    h.n_head_kv       = meta.has(arch + ".attention.head_count_kv") ? meta.count(arch + ".attention.head_count_kv", 65536) : h.n_head;
+    h.n_ff            = meta.count(arch + ".feed_forward_length", MANY);
+    h.n_ctx_train     = meta.count(arch + ".context_length", INT32_MAX);
+    h.n_embd_head     = meta.has(arch + ".attention.key_length") ? meta.count(arch + ".attention.key_length", 65536) : h.n_embd / h.n_head;
+    h.n_rot           = meta.has(arch + ".rope.dimension_count") ? meta.count(arch + ".rope.dimension_count", 65536) : h.n_embd_head;
     h.rms_eps         = (float) meta.number(arch + ".attention.layer_norm_rms_epsilon");
     h.rope_freq_base  = (float) meta.number(arch + ".rope.freq_base", 10000.0);
     h.rope_freq_scale = rope_freq_scale(meta, arch);
@@ -104,7 +100,8 @@ Hparams read_hparams(const Metadata & meta, const std::string & arch) {
     return h;
 }
 
-void silence(ggml_log_level, const char *, void *) {}
+void silence(ggml_log_level, const char *, void *) {
+}
 
 } // namespace
 
@@ -163,7 +160,7 @@ void open_file(Impl & m) {
     m.file_ctx.reset(ctx);
     if (!m.gguf || !ctx) fail("\"" + m.path + "\" is not a readable GGUF file");
     if (gguf_get_alignment(m.gguf.get()) % 32) fail("general.alignment is no multiple of 32");
-    m.file = std::make_unique<Mapping>(m.path);
+    m.file             = std::make_unique<Mapping>(m.path);
     const size_t start = gguf_get_data_offset(m.gguf.get());
     if (start > m.file->size()) fail("\"" + m.path + "\" is truncated");
     m.file_buffer.reset(ggml_backend_cpu_buffer_from_ptr(m.file->data(), m.file->size()));
@@ -189,7 +186,7 @@ void upload(Impl & m) {
 }
 
 void bind_layers(Impl & m) {
-    const Hparams & h = m.hparams;
+    const Hparams & h  = m.hparams;
     const int64_t   nq = h.n_head * h.n_embd_head, nkv = h.n_head_kv * h.n_embd_head;
     for (int64_t il = 0; il < h.n_layer; il++) {
         const std::string at = "blk." + std::to_string(il) + ".";
@@ -209,11 +206,11 @@ void bind_layers(Impl & m) {
 
 // A tensor that the graph does not use would be left out of the computation without a word.
 void refuse_unused(const Impl & m) {
-    const int64_t used = 2 + (m.hparams.tied_output ? 0 : 1) + (m.rope_freqs ? 1 : 0) +
-                         m.hparams.n_layer * (int64_t) (m.arch->norms.size() + m.arch->matrices.size());
+    const int64_t used =
+        2 + (m.hparams.tied_output ? 0 : 1) + (m.rope_freqs ? 1 : 0) + m.hparams.n_layer * (int64_t) (m.arch->norms.size() + m.arch->matrices.size());
     if (gguf_get_n_tensors(m.gguf.get()) == used) return;
     for (ggml_tensor * t = ggml_get_first_tensor(m.file_ctx.get()); t; t = ggml_get_next_tensor(m.file_ctx.get(), t)) {
-        const std::string name = t->name;
+        const std::string name  = t->name;
         bool              known = name == "token_embd.weight" || name == "output.weight" || name == "output_norm.weight" || name == "rope_freqs.weight";
         for (int64_t il = 0; !known && il < m.hparams.n_layer; il++) {
             const std::string at = "blk." + std::to_string(il) + ".";
@@ -225,15 +222,15 @@ void refuse_unused(const Impl & m) {
 }
 
 void bind_tensors(Impl & m) {
-    Hparams & h     = m.hparams;
-    m.embedding     = ggml_get_tensor(m.file_ctx.get(), "token_embd.weight");
+    Hparams & h = m.hparams;
+    m.embedding = ggml_get_tensor(m.file_ctx.get(), "token_embd.weight");
     if (!m.embedding) fail("tensor \"token_embd.weight\" is missing");
-    h.n_vocab       = m.embedding->ne[1];
+    h.n_vocab = m.embedding->ne[1];
     m.require("token_embd.weight", { h.n_embd, h.n_vocab });
-    h.tied_output   = !m.find("output.weight");
-    m.output_norm   = m.require("output_norm.weight", { h.n_embd });
-    m.output.w      = m.require(h.tied_output ? "token_embd.weight" : "output.weight", { h.n_embd, h.n_vocab });
-    m.rope_freqs    = m.find("rope_freqs.weight");
+    h.tied_output = !m.find("output.weight");
+    m.output_norm = m.require("output_norm.weight", { h.n_embd });
+    m.output.w    = m.require(h.tied_output ? "token_embd.weight" : "output.weight", { h.n_embd, h.n_vocab });
+    m.rope_freqs  = m.find("rope_freqs.weight");
     if (m.rope_freqs) m.require("rope_freqs.weight", { h.n_rot / 2 });
     bind_layers(m);
     refuse_unused(m);

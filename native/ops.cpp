@@ -47,7 +47,7 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
 // dst [rank, width] += lowᵀ wide
 void run_outer(ggml_tensor * dst, int ith, int nth, void * data) {
     const ggml_tensor *low = dst->src[1], *wide = dst->src[2];
-    kernels::Product   p   = {};
+    kernels::Product   p = {};
     p.m = dst->ne[1], p.n = dst->ne[0], p.k = low->ne[1];
     p.a = floats(low), p.a_stride = stride(low), p.a_by_column = true;
     p.b    = operand(wide, false);
@@ -86,8 +86,8 @@ void run_swiglu_back(ggml_tensor * dst, int ith, int nth, void * data) {
     int64_t i0, i1;
     share(dst->ne[1], ith, nth, &i0, &i1);
     const int64_t n = dst->ne[0], whole = n * dst->ne[1], at = i0 * n;
-    args_of(data).table->swiglu_back(floats(dst->src[0]) + at, floats(dst->src[1]) + at, floats(dst->src[2]) + at, floats(dst) + at,
-                                     floats(dst) + whole + at, (i1 - i0) * n);
+    args_of(data).table->swiglu_back(floats(dst->src[0]) + at, floats(dst->src[1]) + at, floats(dst->src[2]) + at, floats(dst) + at, floats(dst) + whole + at,
+                                     (i1 - i0) * n);
 }
 
 void run_norm_back(ggml_tensor * dst, int ith, int nth, void * data) {
@@ -292,9 +292,7 @@ Ops::Qkv Ops::attention_back(ggml_tensor * d_o, const Qkv & x, const Hparams & h
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
     const int64_t nq = x.q->ne[0], nkv = x.k->ne[0], n = x.q->ne[1];
     ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o }, run_attention_back, args));
-    const auto    view = [&](int64_t width, int64_t at) {
-        return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float));
-    };
+    const auto    view = [&](int64_t width, int64_t at) { return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float)); };
     return { view(nq, 0), view(nkv, nq), view(nkv, nq + nkv) };
 }
 

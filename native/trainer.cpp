@@ -10,6 +10,8 @@ namespace localft {
 
 namespace {
 
+constexpr int64_t MAX_TOKENS = 1 << 24; // of one micro-batch
+
 [[noreturn]] void fail(const std::string & op, const std::string & text) {
     throw std::runtime_error("[" + op + "] " + text);
 }
@@ -30,7 +32,7 @@ struct Trainer::Impl {
     Model &                model;
     Model::Impl &          m;
     TrainerOptions         options;
-    const kernels::Table * table = nullptr; // null: plain ops
+    const kernels::Table * table   = nullptr; // null: plain ops
     std::string            kernels = "plain";
     Lora                   lora;
     ggml_gallocr_ptr       allocator;
@@ -59,6 +61,7 @@ Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
     if (options.n_threads < 1 || options.n_threads > 4096) fail("trainer", "the number of threads is out of range");
     if (!(options.dropout >= 0 && options.dropout < 1)) fail("trainer", "dropout must be in [0, 1)");
     if (!std::isfinite(options.lora_scale)) fail("trainer", "alpha / rank is not finite");
+    if (options.max_tokens < 0 || options.max_tokens > MAX_TOKENS) fail("trainer", "max_tokens is out of range");
     if (m.is_cpu && options.kernels != "plain") {
         table = kernels::find(options.kernels);
         if (!table) fail("trainer", "this CPU has no kernels called \"" + options.kernels + "\"");
@@ -87,8 +90,8 @@ GraphOptions Trainer::Impl::graph_options(int64_t micro_step) const {
 
 // Bytes of activations and scratch for one row of max_tokens, all supervised.
 size_t Trainer::Impl::measure(int64_t n) const {
-    GraphOptions o = graph_options(0);
-    o.n_recompute  = n;
+    GraphOptions o     = graph_options(0);
+    o.n_recompute      = n;
     const StepGraph  g = build(m, const_cast<Lora &>(lora), o, Pass::train, { 0, (int32_t) options.max_tokens }, options.max_tokens);
     ggml_gallocr_ptr measuring(ggml_gallocr_new(ggml_backend_get_default_buffer_type(m.backend.get())));
     size_t           bytes = 0;
@@ -111,7 +114,7 @@ void Trainer::Impl::choose_recompute() {
 }
 
 void Trainer::Impl::check(const Batch & b, const char * op) const {
-    if (b.n_row < 1 || b.n_tok < 1 || b.n_tok > (1 << 24)) fail(op, "an empty or oversized micro-batch");
+    if (b.n_row < 1 || b.n_tok < 1 || b.n_tok > MAX_TOKENS) fail(op, "an empty or oversized micro-batch");
     if (b.row_starts[0] != 0 || b.row_starts[b.n_row] != b.n_tok) fail(op, "row_starts does not span the micro-batch");
     for (int64_t r = 0; r < b.n_row; r++)
         if (b.row_starts[r + 1] <= b.row_starts[r]) fail(op, "row_starts does not increase");
@@ -133,10 +136,10 @@ void Trainer::Impl::check_supported(const StepGraph & g) const {
 }
 
 void Trainer::Impl::fill(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) {
-    const int64_t      n_embd   = m.hparams.n_embd;
-    const ggml_tensor * e       = m.embedding;
-    const auto         to_float = ggml_get_type_traits(e->type)->to_float;
-    std::vector<float> x(n_embd * b.n_tok);
+    const int64_t       n_embd   = m.hparams.n_embd;
+    const ggml_tensor * e        = m.embedding;
+    const auto          to_float = ggml_get_type_traits(e->type)->to_float;
+    std::vector<float>  x(n_embd * b.n_tok);
     for (int64_t i = 0; i < b.n_tok; i++) {
         const char * row = static_cast<const char *>(e->data) + b.tokens[i] * e->nb[1];
         if (e->type == GGML_TYPE_F32) std::copy_n(reinterpret_cast<const float *>(row), n_embd, x.data() + i * n_embd);
@@ -182,7 +185,8 @@ void Trainer::Impl::fill_plain(const StepGraph & g) {
 
 void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) {
     check_supported(g);
-    if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph())) fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
+    if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph()))
+        fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
     fill(g, batch, supervised);
     const ggml_status status = ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
     if (status == GGML_STATUS_ABORTED) throw Interrupted();
@@ -215,7 +219,8 @@ double Trainer::Impl::grad_norm(float inverse) {
     return std::sqrt(squares);
 }
 
-Trainer::Trainer(Model & model, const TrainerOptions & options) : step(0), micro_step(0), impl_(std::make_unique<Impl>(model, options)) {}
+Trainer::Trainer(Model & model, const TrainerOptions & options) : step(0), micro_step(0), impl_(std::make_unique<Impl>(model, options)) {
+}
 
 Trainer::~Trainer() {
     if (impl_->m.is_cpu) ggml_backend_cpu_set_abort_callback(impl_->m.backend.get(), nullptr, nullptr);
@@ -265,7 +270,8 @@ MicroResult Trainer::evaluate(const Batch & batch) {
 
 std::vector<float> Trainer::logits(const Batch & batch) {
     impl_->check(batch, "logits");
-    const StepGraph g = build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, batch.n_tok);
+    const StepGraph g =
+        build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, batch.n_tok);
     impl_->run(g, batch, {});
     return download(g.logits);
 }
@@ -316,7 +322,9 @@ std::vector<std::string> Trainer::ops(const Batch & batch) {
     impl_->check(batch, "ops");
     int64_t n_supervised = 0;
     for (int64_t i = 0; i < batch.n_tok; i++) n_supervised += batch.loss_mask[i];
-    const StepGraph g = build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::train, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, n_supervised);
+    if (n_supervised == 0) fail("ops", "no target is supervised");
+    const StepGraph g =
+        build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::train, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, n_supervised);
     std::set<std::string> found;
     for (int i = 0; i < ggml_graph_n_nodes(g.ops->graph()); i++) {
         const ggml_tensor * t = ggml_graph_node(g.ops->graph(), i);

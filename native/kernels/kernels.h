@@ -14,11 +14,11 @@ using ToFloat = void (*)(const void * blocks, float * values, int64_t n);
 // The right operand of a product: a matrix of any ggml type, read along its rows or across them.
 struct Operand {
     const void * data;
-    ToFloat      to_float;     // null: the data are f32
-    size_t       row_bytes;    // from one stored row to the next
-    int64_t      block;        // values per block, 1 for float types
+    ToFloat      to_float;  // null: the data are f32
+    size_t       row_bytes; // from one stored row to the next
+    int64_t      block;     // values per block, 1 for float types
     size_t       block_bytes;
-    bool         stored_nk;    // true: stored [n][k] (y = x Wᵀ); false: stored [k][n] (dx = dy W)
+    bool         stored_nk; // true: stored [n][k] (y = x Wᵀ); false: stored [k][n] (dx = dy W)
 };
 
 // c = init + a b + a2 b2, where a b has depth k and the low-rank tail a2 b2 has depth k2.
@@ -28,14 +28,14 @@ struct Product {
     int64_t       a_stride;    // floats between rows (a_by_column: between columns)
     bool          a_by_column; // true: a is stored [k][m]
     Operand       b;
-    const float * init;        // [m][n] or null for zero; may be c itself
+    const float * init; // [m][n] or null for zero; may be c itself
     int64_t       init_stride;
-    float *       c;           // [m][n]
+    float *       c; // [m][n]
     int64_t       c_stride;
-    int64_t       k2;          // 0: no tail
-    const float * a2;          // [m][k2]
+    int64_t       k2; // 0: no tail
+    const float * a2; // [m][k2]
     int64_t       a2_stride;
-    const float * b2;          // [k2][n], contiguous
+    const float * b2; // [k2][n], contiguous
 };
 
 // Causal attention inside each row; grouped KV heads. q, o: [n_tok][n_head * n_embd_head]; k, v: [n_tok][n_head_kv * ...].
@@ -47,8 +47,8 @@ struct Attention {
     const float *   q;
     const float *   k;
     const float *   v;
-    float *         o;          // forward only
-    const float *   d_o;        // backward only, as are the three below, shaped like o, q, k and v
+    float *         o;   // forward only
+    const float *   d_o; // backward only, as are the three below, shaped like o, q, k and v
     float *         dq;
     float *         dk;
     float *         dv;

@@ -46,13 +46,13 @@ inline float max(vf v) {
 // e^x within 2 units in the last place; 0 below −87. Cody-Waite reduction, then the Taylor series to degree 7
 // on [−ln2/2, ln2/2], whose remainder is under 1e-8 of the value.
 inline vf exp(vf x) {
-    const vi tiny = x < all(-87.0f);
-    x             = select(tiny, all(-87.0f), x);
-    x             = select(x > all(88.0f), all(88.0f), x);
+    const vi tiny  = x < all(-87.0f);
+    x              = select(tiny, all(-87.0f), x);
+    x              = select(x > all(88.0f), all(88.0f), x);
     const vf round = all(12582912.0f); // 1.5 · 2²³: adding it rounds to an integer
     const vf n     = (x * 1.44269504088896341f + round) - round;
     const vf r     = (x - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
-    vf p           = all(1.0f / 5040.0f);
+    vf       p     = all(1.0f / 5040.0f);
     p              = p * r + 1.0f / 720.0f;
     p              = p * r + 1.0f / 120.0f;
     p              = p * r + 1.0f / 24.0f;
