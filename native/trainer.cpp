@@ -2,6 +2,7 @@
 
 #include <ggml-cpu.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -11,6 +12,9 @@ namespace localft {
 namespace {
 
 constexpr int64_t MAX_TOKENS = 1 << 24; // of one micro-batch
+
+// The plain ops take each row's attention apart, and ggml's allocator gives up at 256 free blocks.
+constexpr int64_t MAX_PLAIN_ROWS = 64;
 
 [[noreturn]] void fail(const std::string & op, const std::string & text) {
     throw std::runtime_error("[" + op + "] " + text);
@@ -53,7 +57,21 @@ struct Trainer::Impl {
     void         run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
     double       read_loss(const StepGraph & g) const;
     MicroResult  pass(Pass pass, const Batch & batch, int64_t micro_step);
+    MicroResult  pass_part(Pass pass, const Batch & batch, GraphOptions options);
     double       grad_norm(float inverse);
+
+    // Calls f(part, its first row) for the parts of a micro-batch that one graph can take.
+    template <typename F>
+    void for_parts(const Batch & b, F f) const {
+        const int64_t most = table ? b.n_row : MAX_PLAIN_ROWS;
+        for (int64_t r = 0; r < b.n_row; r += most) {
+            const int64_t        n     = std::min(most, b.n_row - r);
+            const int32_t        start = b.row_starts[r];
+            std::vector<int32_t> starts(b.row_starts + r, b.row_starts + r + n + 1);
+            for (int32_t & s : starts) s -= start;
+            f(Batch{ b.tokens + start, b.targets + start, b.loss_mask + start, starts.data(), starts.back(), n }, r);
+        }
+    }
 };
 
 Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
@@ -201,14 +219,26 @@ double Trainer::Impl::read_loss(const StepGraph & g) const {
     return total;
 }
 
-MicroResult Trainer::Impl::pass(Pass pass, const Batch & batch, int64_t micro_step) {
+MicroResult Trainer::Impl::pass_part(Pass pass, const Batch & batch, GraphOptions graph_options) {
     std::vector<int32_t> supervised;
     for (int64_t i = 0; i < batch.n_tok; i++)
         if (batch.loss_mask[i]) supervised.push_back((int32_t) i);
     if (supervised.empty()) return { 0.0, 0 };
-    const StepGraph g = build(m, lora, graph_options(micro_step), pass, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, (int64_t) supervised.size());
+    const StepGraph g = build(m, lora, graph_options, pass, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, (int64_t) supervised.size());
     run(g, batch, supervised);
     return { read_loss(g), (int64_t) supervised.size() };
+}
+
+MicroResult Trainer::Impl::pass(Pass pass, const Batch & batch, int64_t micro_step) {
+    MicroResult total{ 0.0, 0 };
+    for_parts(batch, [&](const Batch & part, int64_t first_row) {
+        GraphOptions o = graph_options(micro_step);
+        o.dropout_seed += (uint64_t) first_row << 40;
+        const MicroResult r = pass_part(pass, part, o);
+        total.loss_sum += r.loss_sum;
+        total.n_supervised += r.n_supervised;
+    });
+    return total;
 }
 
 double Trainer::Impl::grad_norm(float inverse) {
@@ -270,10 +300,16 @@ MicroResult Trainer::evaluate(const Batch & batch) {
 
 std::vector<float> Trainer::logits(const Batch & batch) {
     impl_->check(batch, "logits");
-    const StepGraph g =
-        build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, batch.n_tok);
-    impl_->run(g, batch, {});
-    return download(g.logits);
+    std::vector<float> all;
+    impl_->for_parts(batch, [&](const Batch & part, int64_t) {
+        const StepGraph g =
+            build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { part.row_starts, part.row_starts + part.n_row + 1 }, part.n_tok);
+        impl_->run(g, part, {});
+        std::vector<float> values = download(g.logits);
+        if (all.empty()) all = std::move(values);
+        else all.insert(all.end(), values.begin(), values.end());
+    });
+    return all;
 }
 
 Factors Trainer::lora(const std::string & name) const {

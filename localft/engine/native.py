@@ -85,6 +85,8 @@ def _checked(call: Callable[..., T], *args: Any) -> T:
         return call(*args)
     except (RuntimeError, MemoryError) as error:
         raise EngineError(str(error) or "not enough memory", _hint(str(error))) from error
+    except TypeError as error:  # nanobind refuses arrays of another rank, and numbers that do not fit their type
+        raise EngineError(f"[{call.__name__}] a value is out of range or an array has the wrong shape") from error
 
 
 def _hint(text: str) -> str | None:
@@ -146,11 +148,11 @@ class NativeEngine:
         self.adam = adam
         self._names = list(lora.target_tensors)
         self._model = _checked(native.Model, str(model), device or "")
-        options = (self._names, lora.rank, lora.alpha / lora.rank, lora.dropout, lora.seed % 2**64)
+        options = (self._names, lora.rank, lora.alpha / (lora.rank or 1), lora.dropout, lora.seed % 2**64)
         threads = n_threads or os.cpu_count() or 1
         self._trainer = _checked(native.Trainer, self._model, *options, threads, max_tokens, memory_budget, kernels)
-        shapes = {name: (n_out, n_in) for name, n_out, n_in in self._model.targets()}
-        self.load_state(initial_state(lora, shapes))
+        self._shapes = {name: (n_out, n_in) for name, n_out, n_in in self._model.targets()}
+        self.load_state(initial_state(lora, self._shapes))
 
     @property
     def hparams(self) -> dict[str, Any]:
@@ -228,6 +230,9 @@ class NativeEngine:
             raise EngineError(f'the state and the run differ in which tensors carry LoRA ("{odd}")')
         trainer = self._open()[1]
         for name, t in state.tensors.items():
+            n_out, n_in = self._shapes[name]
+            if t.a.shape != (self.lora.rank, n_in) or t.b.shape != (n_out, self.lora.rank):
+                raise EngineError(f'the state and the run differ in the shape of "{name}"', "use the same --lora-rank")
             _checked(trainer.set_lora, name, _contiguous(t.a), _contiguous(t.b))
             for order, a, b in ((1, t.a_m, t.b_m), (2, t.a_v, t.b_v)):
                 a, b = (a if a.size else np.zeros_like(t.a)), (b if b.size else np.zeros_like(t.b))
