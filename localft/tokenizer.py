@@ -10,18 +10,16 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from localft.errors import ModelError
+from localft.special_tokens import Special, SpecialTokens
 
 _SPM, _BPE = 1, 2
-_C_SPACE = " \t\n\v\f\r"
 _SPM_CHUNK_BYTES = 1 << 16
 
 
@@ -30,17 +28,6 @@ class Span(NamedTuple):
 
     text: str
     literal: bool
-
-
-@dataclass(frozen=True)
-class _Special:
-    """A token that is matched as a whole before tokenizing, and which whitespace beside it goes with it."""
-
-    id: int
-    text: str
-    user_defined: bool
-    lstrip: bool
-    rstrip: bool
 
 
 @functools.cache
@@ -109,13 +96,9 @@ class Tokenizer:
             text = text_of(vocab, token).decode("utf-8", "replace") if attr & matched else ""
             if text:
                 strips = bool(attr & lib.LLAMA_TOKEN_ATTR_LSTRIP), bool(attr & lib.LLAMA_TOKEN_ATTR_RSTRIP)
-                special.append(_Special(token, text, not attr & control, *strips))
-        self._special = sorted(special, key=lambda s: -len(s.text.encode()))
-        self._special_ids = frozenset(s.id for s in special)
-        self._control_ids = frozenset(s.id for s in special if not s.user_defined)
-        self._any_special = _pattern(s.text for s in special)
-        self._any_control = _pattern(s.text for s in special if not s.user_defined)
-        ends = {token for token in (*self._control_ids, self.eos_id, self.eot_id) if token is not None}
+                special.append(Special(token, text, not attr & control, *strips))
+        self._special = SpecialTokens(special)
+        ends = {token for token in (*self._special.control_ids, self.eos_id, self.eot_id) if token is not None}
         self.end_ids = frozenset(token for token in ends if lib.llama_vocab_is_eog(vocab, token))
         # sentencepiece merges never cross a newline that is in no longer piece, so lines can be tokenized apart
         self._newline_alone = kind == _SPM and not any(
@@ -155,7 +138,7 @@ class Tokenizer:
         text = "".join(span.text for span in spans)
         ids: list[int] = []
         after_special = prefix
-        for fragment in self._partition(text, _protected(spans)):
+        for fragment in self._special.split(text, _protected(spans)):
             if isinstance(fragment, int):
                 ids.append(fragment)
                 after_special = True
@@ -166,24 +149,11 @@ class Tokenizer:
 
     def split_special(self, text: str) -> list[str | int]:
         """Literal text cut at its special tokens: plain stretches as str, special tokens as ids."""
-        return self._partition(text, [])
+        return self._special.split(text)
 
     def is_special(self, token: int) -> bool:
         """Whether the token is matched as a whole; a sentencepiece vocabulary puts a space behind it."""
-        return token in self._special_ids
-
-    def _partition(self, text: str, protected: list[tuple[int, int]]) -> list[str | int]:
-        """Cut text at special tokens as llama.cpp does: the longest token first, through the whole text."""
-        if not text:
-            return []
-        if self._any_special is None or not self._any_special.search(text):
-            return [text]
-        pieces: list[tuple[int, int] | int] = [(0, len(text))]
-        for special in self._special:
-            if special.text in text:
-                allowed = [] if special.user_defined else protected
-                pieces = [part for piece in pieces for part in _cut(text, piece, special, allowed)]
-        return [piece if isinstance(piece, int) else text[piece[0] : piece[1]] for piece in pieces]
+        return token in self._special.ids
 
     def _raw(self, text: str) -> list[int]:
         """Token ids of text without special tokens, cut at newlines where that changes nothing but memory."""
@@ -194,14 +164,10 @@ class Tokenizer:
 
     def _plain(self, data: bytes) -> list[int]:
         ids = self._call(data)
-        if self._any_control is None or self._control_ids.isdisjoint(ids):
+        if self._special.control_ids.isdisjoint(ids):
             return ids
-        # a merge can end at a control token's text: cut every such text behind its first character
-        text, ids, start = data.decode("utf-8"), [], 0
-        for match in self._any_control.finditer(text.replace("▁", " ")):
-            ids += self._call(text[start : match.start() + 1].encode())
-            start = match.start() + 1
-        return ids + self._call(text[start:].encode())
+        # llama.cpp's merges can end at a special token's text
+        return [token for part in self._special.broken(data.decode("utf-8")) for token in self._call(part.encode())]
 
     def _call(self, data: bytes) -> list[int]:
         lib = _llama()
@@ -256,11 +222,6 @@ def _load(path: Path) -> Any:
     return model
 
 
-def _pattern(texts: Iterator[str]) -> re.Pattern[str] | None:
-    ordered = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
-
-
 def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:
     ranges, start = [], 0
     for span in spans:
@@ -268,30 +229,6 @@ def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:
             ranges.append((start, start + len(span.text)))
         start += len(span.text)
     return ranges
-
-
-def _cut(
-    text: str, piece: tuple[int, int] | int, special: _Special, protected: list[tuple[int, int]]
-) -> Iterator[tuple[int, int] | int]:
-    """One stretch cut at each occurrence of one special token that touches no protected range."""
-    if isinstance(piece, int):
-        yield piece
-        return
-    start, end = piece
-    search = start
-    while (at := text.find(special.text, search, end)) >= 0:
-        stop = at + len(special.text)
-        if any(low < stop and at < high for low, high in protected):
-            search = at + 1
-            continue
-        left = len(text[start:at].rstrip(_C_SPACE)) + start if special.lstrip else at
-        if left > start:
-            yield start, left
-        yield special.id
-        start = stop + (end - stop - len(text[stop:end].lstrip(_C_SPACE)) if special.rstrip else 0)
-        search = start
-    if start < end:
-        yield start, end
 
 
 def _line_chunks(data: bytes) -> Iterator[bytes]:

@@ -7,16 +7,13 @@ an answer begins and ends, and that a `</s>` typed into a message is not the tem
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localft.data.jinja import ChatTemplate, RenderError
+from localft.data.marks import MARK, Key, fill, mark, split
 from localft.data.rows import Message
 from localft.tokenizer import Span, Tokenizer
-
-_MARK = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
-_Pieces = list["str | tuple[int, str]"]
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,7 @@ class Formatter:
         key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
         if key not in self._marked:
             marks = [
-                Message(m.role, _mark(i, "content"), _mark(i, "input") if m.input else "")
-                for i, m in enumerate(messages)
+                Message(m.role, mark(i, "content"), mark(i, "input") if m.input else "") for i, m in enumerate(messages)
             ]
             self._marked[key] = self._render(marks, generation_prompt)
         return self._marked[key]
@@ -124,9 +120,9 @@ class Formatter:
             answered = self._marked_text([*messages, Message("assistant", "")], False)
         except RenderError:
             return text, ""
-        at = answered.find(_mark(len(messages), "content"))
+        at = answered.find(mark(len(messages), "content"))
         header = answered[len(text) : at] if at >= 0 and answered.startswith(text) else ""
-        if header.strip() and not _MARK.search(header):
+        if header.strip() and not MARK.search(header):
             return text + header, header
         return text, ""
 
@@ -142,21 +138,21 @@ class Formatter:
 
     def _cut(self, messages: Sequence[Message], text: str, i: int) -> _Cut | None:
         opening, _ = self._opening(messages[:i])
-        mark = _mark(i, "content")
-        at = text.find(mark)
+        here = mark(i, "content")
+        at = text.find(here)
         if (
             not text.startswith(opening)
-            or text.count(mark) != 1
-            or _MARK.search(text, len(opening), at)
+            or text.count(here) != 1
+            or MARK.search(text, len(opening), at)
             or at < len(opening)
         ):
             return None
-        end = self._end_token(text, at + len(mark))
-        return _Cut(len(opening), at + len(mark) if end is None else end, end is None)
+        end = self._end_token(text, at + len(here))
+        return _Cut(len(opening), at + len(here) if end is None else end, end is None)
 
     def _end_token(self, text: str, start: int) -> int | None:
         """Where the end token behind an answer ends, if only whitespace stands between."""
-        following = _MARK.search(text, start)
+        following = MARK.search(text, start)
         for fragment in self._tokenizer.split_special(text[start : following.start() if following else len(text)]):
             if isinstance(fragment, int):
                 written = self._tokenizer.token_text(fragment)
@@ -171,7 +167,7 @@ class Formatter:
         if cuts is None:
             return None
         text = self._marked_text(messages, False)
-        filled = _fill(_split(text), messages, self._render(messages, False))
+        filled = fill(split(text), messages, self._render(messages, False))
         if filled is None:
             return None
         for i in (i for i, m in enumerate(messages) if m.role == "assistant"):
@@ -183,7 +179,7 @@ class Formatter:
 
     def _prompt_segments(self, messages: Sequence[Message]) -> list[Segment]:
         text, header = self._opening(messages)
-        filled = _fill(_split(text), messages, self._render(messages, True) + header)
+        filled = fill(split(text), messages, self._render(messages, True) + header)
         if filled is None:
             raise RenderError(
                 "it rewrites a message or leaves it out, and then nobody knows what is the message's own text"
@@ -193,14 +189,14 @@ class Formatter:
     def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
         """The answer as it stands in the file, and the end token that the template gives it."""
         text = self._marked_text(messages[: i + 1], False)
-        mark = _mark(i, "content")
+        here = mark(i, "content")
         cut = self._cut(messages[: i + 1], text, i)
         content = {(i, "content"): messages[i].content}
         if cut is not None:
             return _segments(text, [cut], content, keep_tail=False)[-1]
-        at = text.rfind(mark)
-        end = self._end_token(text, at + len(mark)) if at >= 0 else None
-        tail = [Span(text[at + len(mark) : end], True)] if end is not None else []
+        at = text.rfind(here)
+        end = self._end_token(text, at + len(here)) if at >= 0 else None
+        tail = [Span(text[at + len(here) : end], True)] if end is not None else []
         return Segment((Span(messages[i].content, False), *tail), True, end is None)
 
     def _tokens(self, segments: Sequence[Segment]) -> Tokens:
@@ -215,52 +211,7 @@ class Formatter:
         return _one_bos(tokenizer, ids, mask)
 
 
-def _mark(i: int, field: str) -> str:
-    return f"\ue000localft-{i}-{field}\ue001"
-
-
-def _split(text: str) -> _Pieces:
-    """Literal stretches and, as (message, field), the marks between them."""
-    pieces: _Pieces = []
-    start = 0
-    for match in _MARK.finditer(text):
-        pieces += [text[start : match.start()], (int(match[1]), match[2])]
-        start = match.end()
-    return [*pieces, text[start:]]
-
-
-def _fill(pieces: _Pieces, messages: Sequence[Message], real: str) -> dict[tuple[int, str], str] | None:
-    """The text that stands at each mark in the real rendering: the content, or the content trimmed; None if neither."""
-    contents = {(i, name): getattr(m, name) for i, m in enumerate(messages) for name in ("content", "input")}
-    marks = {piece for piece in pieces if isinstance(piece, tuple)}
-    if any(contents[key].strip() and key not in marks for key in contents):
-        return None
-    for trim in (str, str.strip, str.rstrip, str.lstrip):
-        filled = {key: trim(contents[key]) for key in contents}
-        if "".join(filled[piece] if isinstance(piece, tuple) else piece for piece in pieces) == real:
-            return filled
-    variants = {
-        key: dict.fromkeys((text, text.rstrip(), text.lstrip(), text.strip())) for key, text in contents.items()
-    }
-    seen: set[tuple[int, str]] = set()
-    pattern = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            pattern += re.escape(piece)
-        elif piece in seen:
-            pattern += f"(?P={_group(piece)})"
-        else:
-            pattern += f"(?P<{_group(piece)}>{'|'.join(map(re.escape, variants[piece]))})"
-            seen.add(piece)
-    match = re.fullmatch(pattern, real)
-    return None if match is None else {key: match[_group(key)] for key in seen}
-
-
-def _group(key: tuple[int, str]) -> str:
-    return f"{key[1]}{key[0]}"
-
-
-def _segments(text: str, cuts: Sequence[_Cut], filled: dict[tuple[int, str], str], *, keep_tail: bool) -> list[Segment]:
+def _segments(text: str, cuts: Sequence[_Cut], filled: dict[Key, str], *, keep_tail: bool) -> list[Segment]:
     """The marked text cut into prompts and answers, with the marks filled in; what follows the last is optional."""
     segments, start = [], 0
     for cut in cuts:
@@ -272,8 +223,8 @@ def _segments(text: str, cuts: Sequence[_Cut], filled: dict[tuple[int, str], str
     return segments
 
 
-def _spans(text: str, filled: dict[tuple[int, str], str]) -> tuple[Span, ...]:
-    spans = (Span(filled.get(p, ""), False) if isinstance(p, tuple) else Span(p, True) for p in _split(text))
+def _spans(text: str, filled: dict[Key, str]) -> tuple[Span, ...]:
+    spans = (Span(filled.get(p, ""), False) if isinstance(p, tuple) else Span(p, True) for p in split(text))
     return tuple(span for span in spans if span.text)
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from localft.data.fit import Fit, choose_n_ctx, fit_units, percentile99
-from localft.data.jinja import RenderError
 from localft.data.prompts import ValPrompt, val_prompts
-from localft.data.rows import Row, RowKind, Rows, read_file
+from localft.data.rows import RowKind, Rows, read_file
 from localft.data.sources import find_sources
 from localft.data.split import Split, shuffled, split_rows
 from localft.data.summary import DataSummary
-from localft.data.template import TemplateInfo, choose_templates, describe, formatter, refused
-from localft.data.tokenize import TokenizedRow, Unit, tokenize_row
+from localft.data.template import TemplateInfo, describe
+from localft.data.tokenize import TokenizedRow, Unit
+from localft.data.wording import Wording
 from localft.errors import ConfigError, DatasetError
 from localft.tokenizer import Tokenizer
 
@@ -108,9 +108,10 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
     _check(settings)
     sources = find_sources([data] if isinstance(data, Path) else [Path(path) for path in data], settings.val_data)
     work = _Work(notes=sources.notes)
-    wording = _Wording(tokenizer, settings)
-    units = [unit for path in sources.train for unit in _read(work, path, wording)]
-    given = [] if settings.no_val else [unit for path in sources.val for unit in _read(work, path, wording)]
+    wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
+    units = [unit for path in sources.train for unit in _read(work, path, wording, settings.sample_start)]
+    val_files = [] if settings.no_val else sources.val
+    given = [unit for path in val_files for unit in _read(work, path, wording, settings.sample_start)]
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
     split = _split(units, given, bool(sources.val), n_ctx, settings)
     train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
@@ -147,50 +148,8 @@ def _check(settings: DataSettings) -> None:
         raise ConfigError(f"--overlength `{settings.overlength}` is unknown", "give drop, truncate or refuse")
 
 
-class _Wording:
-    """The templates of a run, by kind of row, and the formatters made of them."""
-
-    def __init__(self, tokenizer: Tokenizer, settings: DataSettings) -> None:
-        self.tokenizer = tokenizer
-        self.settings = settings
-        self.templates = choose_templates(tokenizer, settings.template, settings.raw, settings.date)
-        made = {info: formatter(info, tokenizer) for info in set(self.templates.values())}
-        self.formatters = {kind: made[info] for kind, info in self.templates.items()}
-
-    def unit(self, row: Row) -> Unit:
-        try:
-            formats = self.formatters[row.kind]
-            return tokenize_row(row, self.tokenizer, formats, train_on_prompt=self.settings.train_on_prompt)
-        except RenderError as error:
-            raise refused(row, error) from None
-
-    def joins_bluntly(self, row: Row) -> bool:
-        """Whether prompt and completion are joined as they stand with no whitespace at the joint."""
-        if row.kind == "text" or self.templates[row.kind].kind != "completion":
-            return False
-        asked, answer = row.messages[0], row.messages[1:2]
-        return (
-            bool(answer) and not (asked.input or asked.content)[-1:].isspace() and not answer[0].content[:1].isspace()
-        )
-
-    def main(self, kinds: Counter[RowKind]) -> TemplateInfo:
-        """What chat will follow: the wording of most question-answer rows, raw text where there are none."""
-        asked = [kind for kind, _ in kinds.most_common() if kind != "text"]
-        return self.templates[asked[0] if asked else "text"]
-
-    def notes(self, kinds: Counter[RowKind]) -> list[str]:
-        notes = []
-        if len({self.templates[kind] for kind in kinds if kind != "text"}) > 1:
-            notes.append(f"rows are worded in more than one way; chat will follow `{self.main(kinds).kind}`")
-        if any(formats.adds_end and self.templates[kind].kind == "chat" for kind, formats in self.formatters.items()):
-            notes.append("the chat template writes no end token behind answers: the model's EOS is put there")
-        if self.tokenizer.eos_id is None:
-            notes.append("the model has no EOS token: answers get no end token, and chat may not stop by itself")
-        return notes
-
-
-def _read(work: _Work, path: Path, wording: _Wording) -> list[Unit]:
-    found = read_file(path, wording.settings.sample_start)
+def _read(work: _Work, path: Path, wording: Wording, sample_start: str | None) -> list[Unit]:
+    found = read_file(path, sample_start)
     work.files.append(str(path))
     work.formats += found.formats
     work.kinds.update(row.kind for row in found.rows)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from localft.data.files import EXPECTED, json_values, read_text
 from localft.errors import DatasetError
 
 RowKind = Literal["text", "completion", "alpaca", "messages"]
 ROLES = ("system", "user", "assistant")
 _JSON = (".jsonl", ".json", ".ndjson")
-_FOREIGN = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".pdf", ".docx", ".zip", ".gz", ".gguf", ".safetensors")
-_EXPECTED = (
-    'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
-)
 # the order decides where a row has several: Alpaca's published file has a "text" beside its instruction
 _SHAPES: tuple[tuple[str, RowKind, tuple[str, ...]], ...] = (
     ("messages", "messages", ()),
@@ -85,46 +82,16 @@ def read_file(path: Path, sample_start: str | None = None) -> Rows:
     Raises:
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
-    text = _read_text(path)
+    text = read_text(path)
     found = Rows()
     if path.suffix.lower() in _JSON:
-        for line, value in _json_values(path, text):
+        for line, value in json_values(path, text):
             _add_row(found, path, line, value)
     else:
         _add_documents(found, path, text.replace("\r\n", "\n").replace("\r", "\n"), sample_start)
     if not found.rows and not found.empty:
-        raise DatasetError(f"`{path}` has no rows", f"{_EXPECTED}; see docs/data.md")
+        raise DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md")
     return found
-
-
-def _read_text(path: Path) -> str:
-    if path.suffix.lower() in _FOREIGN:
-        hint = f"export it as .jsonl ({_EXPECTED}) or as .txt"
-        raise DatasetError(f"`{path}` is a {path.suffix} file, which is not read", hint)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DatasetError(
-            f"no data file `{path}`", "check the path; relative paths start in the current folder"
-        ) from None
-    except OSError as error:
-        raise DatasetError(
-            f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
-        ) from None
-    hint = "save the file as UTF-8"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", hint)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
-        line = data.count(b"\n", 0, at) + 1
-        message = f"line {line} of `{path}` is not UTF-8: byte 0x{data[at]:02x} at offset {at}"
-        raise DatasetError(message, hint) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DatasetError(f"line {line} of `{path}` holds a NUL character, expected text", hint)
-    return text
 
 
 def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None) -> None:
@@ -144,62 +111,9 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None)
             found.empty["empty text"] += 1
 
 
-def _json_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """Each value with the line that it starts on: of one array, or of one line each."""
-    if text.lstrip()[:1] == "[":
-        yield from _array_values(path, text)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise _not_json(path, number, text, error) from None
-
-
-def _not_json(path: Path, number: int, text: str, error: Exception) -> DatasetError:
-    hint = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
-    try:
-        if number == 1 and isinstance(json.loads(text), dict):
-            hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
-    except (ValueError, RecursionError):
-        pass
-    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    if isinstance(error, json.JSONDecodeError):
-        reason = f"{error.msg} at column {error.colno}"
-    return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
-
-
-def _array_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    decoder = json.JSONDecoder()
-    at, line, seen = text.index("[") + 1, 1, 0
-    expect_value = False
-    while True:
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        line, seen = line + text.count("\n", seen, at), at
-        if text[at : at + 1] == "]" and not expect_value:
-            break
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            raise _not_json(path, where, "", error) from None
-        yield line, value
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        if text[at : at + 1] not in (",", "]") or (text[at] == "]" and text[at + 1 :].strip()):
-            where = text.count("\n", 0, at) + 1
-            raise DatasetError(f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`")
-        expect_value = text[at] == ","
-        if not expect_value:
-            break
-        at += 1
-
-
 def _add_row(found: Rows, path: Path, line: int, value: Any) -> None:
     if not isinstance(value, dict):
-        raise DatasetError(f"line {line} of `{path}` is {_name(value)}, not a JSON object", _EXPECTED)
+        raise DatasetError(f"line {line} of `{path}` is {_name(value)}, not a JSON object", EXPECTED)
     _check_unicode(path, line, value)
     kind, fields = _shape(path, line, value)
     if kind == "messages":
@@ -224,11 +138,11 @@ def _shape(path: Path, line: int, value: Mapping[str, Any]) -> tuple[RowKind, tu
             if missing and any(all(f in value for f in other) for k, _, other in _SHAPES if k in value):
                 continue
             if missing:
-                raise DatasetError(f'line {line} of `{path}` has "{key}" but no "{missing[0]}"', _EXPECTED)
+                raise DatasetError(f'line {line} of `{path}` has "{key}" but no "{missing[0]}"', EXPECTED)
             return kind, fields
     keys = ", ".join(f'"{key}"' for key in list(value)[:6]) or "no key at all"
     message = f'line {line} of `{path}` has no "messages", "prompt", "instruction", "input" or "text" key'
-    raise DatasetError(message, f"it has {keys}; {_EXPECTED}")
+    raise DatasetError(message, f"it has {keys}; {EXPECTED}")
 
 
 def _text(path: Path, line: int, value: Mapping[str, Any], key: str) -> str:

@@ -1,4 +1,4 @@
-"""The tokenizer against sentencepiece and the tokenizers library, and templates against transformers, on hard strings."""
+"""The tokenizer against sentencepiece and the tokenizers library, and templates against transformers."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_byte_level_bpe(shared: Path, tmp_path: Path) -> None:
 
 TEMPLATES = [
     "{% for m in messages %}\n    {% if m.role == 'user' %}\n{{ m.content }}\n    {% endif %}\n{% endfor %}\nend\n",
-    "{%- for m in messages -%}{{ m | tojson }}{{ m.content | tojson(indent=2) }}{%- if loop.last -%}{% break %}{% endif %}"
-    "{%- endfor -%}{% generation %}x{% endgeneration %}",
+    "{%- for m in messages -%}{{ m | tojson }}{{ m.content | tojson(indent=2) }}"
+    "{%- if loop.last -%}{% break %}{% endif %}{%- endfor -%}{% generation %}x{% endgeneration %}",
     "{{ bos_token }}{% if tools is not none %}tools{% endif %}{% set ns = namespace(n=0) %}{% for m in messages %}"
     "{% set ns.n = ns.n + 1 %}{{ ns.n ~ m['content'].strip() }}{% endfor %}{% if add_generation_prompt %}>{% endif %}",
 ]
