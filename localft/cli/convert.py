@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -57,7 +58,7 @@ class Bar:
     """One line on a terminal's stderr that says how far the work is; silent elsewhere."""
 
     def __init__(self) -> None:
-        self.stream = click.get_text_stream("stderr")
+        self.stream = sys.stderr
         self.on = self.stream.isatty()
 
     def update(self, what: str, done: int, total: int) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from localft.conversion.check import check_gguf
-from localft.conversion.convert import ConvertResult, convert
+from localft.conversion.convert_model import ConvertResult, convert
 
 __all__ = ["ConvertResult", "check_gguf", "convert"]

@@ -135,7 +135,7 @@ def _load(path: Path, name: str, dtype: str, shape: tuple[int, ...], offset: int
     # Plain reads and not a memory map: mapped pages would count as this process's memory, the whole file of them.
     with path.open("rb") as file:
         file.seek(offset)
-        if file.readinto(memoryview(stored).cast("B")) != n_bytes:
+        if file.readinto(stored.view(np.uint8).data) != n_bytes:
             raise _bad(path, f"it is truncated; tensor `{name}` is not all there")
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), offset, n_bytes, os.POSIX_FADV_DONTNEED)

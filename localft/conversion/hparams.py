@@ -52,7 +52,6 @@ class Hparams:
 
     Attributes:
         n_embd_head: width of one head; also `n_rot`, the dimensions that RoPE turns.
-        explicit_head: config.json states the head's width itself (GGUF then says so as well).
         tied: the output head is the token embedding.
         window: the sliding window that the config declares, or None.
     """
@@ -70,7 +69,6 @@ class Hparams:
     rope_freq_base: float
     rope_scaling: RopeScaling | None
     tied: bool
-    explicit_head: bool
     window: int | None
 
 
@@ -138,8 +136,7 @@ def read_hparams(folder: Path) -> Hparams:
     n_head_kv = config.size("num_key_value_heads", n_head, n_head)
     if n_head % n_head_kv:
         raise config.error("num_key_value_heads", f"a divisor of the {n_head} heads")
-    explicit_head = config.values.get("head_dim") is not None
-    if not explicit_head and n_embd % n_head:
+    if config.values.get("head_dim") is None and n_embd % n_head:
         raise config.error("hidden_size", f"a multiple of the {n_head} heads")
     n_embd_head = config.size("head_dim", 1 << 16, n_embd // n_head)
     if n_embd_head % 2:
@@ -160,7 +157,6 @@ def read_hparams(folder: Path) -> Hparams:
         rope_freq_base=base,
         rope_scaling=scaling,
         tied=config.flag("tie_word_embeddings"),
-        explicit_head=explicit_head,
         window=window if isinstance(window, int) else None,
     )
 

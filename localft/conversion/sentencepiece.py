@@ -38,7 +38,7 @@ class SentencePieceModel:
     remove_extra_whitespaces: bool
 
 
-class _Malformed(ValueError):
+class _MalformedError(ValueError):
     pass
 
 
@@ -49,7 +49,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise _Malformed("a number runs over its end")
+            raise _MalformedError("a number runs over its end")
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at += 1
@@ -73,22 +73,22 @@ def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
-            raise _Malformed(f"wire type {wire}")
+            raise _MalformedError(f"wire type {wire}")
         if size > len(data) - at:
-            raise _Malformed("a field runs over the end of its message")
+            raise _MalformedError("a field runs over the end of its message")
         yield tag >> 3, data[at : at + size]
         at += size
 
 
 def _signed(value: Value) -> int:
     if not isinstance(value, int):
-        raise _Malformed("a number is not a varint")
+        raise _MalformedError("a number is not a varint")
     return value - (1 << 64) if value >> 63 else value
 
 
 def _bytes(value: Value) -> bytes:
     if not isinstance(value, bytes):
-        raise _Malformed("a string is a varint")
+        raise _MalformedError("a string is a varint")
     return value
 
 
@@ -127,7 +127,7 @@ def parse(data: bytes) -> SentencePieceModel:
                 elif n in flags:
                     flags[n] = bool(_signed(v))
     if not pieces:
-        raise _Malformed("it holds no pieces")
+        raise _MalformedError("it holds no pieces")
     return SentencePieceModel(
         pieces=tuple(pieces),
         model_type=_MODEL_TYPES.get(spec["model_type"], str(spec["model_type"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from gguf import SpecialVocab, TokenType
 
 from localft.conversion.hparams import read_json
 from localft.errors import ModelError
+
+# The gguf package logs remarks about templates that it only half understands; what matters is checked here.
+logging.getLogger("gguf").addHandler(logging.NullHandler())
 
 # Ends of an assistant's turn, in the spelling of the chat formats that use them.
 _END_OF_TURN = ("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>")

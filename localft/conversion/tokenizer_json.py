@@ -116,8 +116,10 @@ def _text(value: object) -> str:
 
 def _pair(merge: object) -> tuple[str, str]:
     # transformers before 4.45 wrote "left right"; since then it is a list of two.
-    left, right = merge.split(" ") if isinstance(merge, str) else merge  # type: ignore[misc, attr-defined]
-    return _text(left), _text(right)
+    halves = merge.split(" ") if isinstance(merge, str) else merge
+    if not isinstance(halves, list) or len(halves) != 2:
+        raise ValueError("a merge of other than two")
+    return _text(halves[0]), _text(halves[1])
 
 
 def _steps(value: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -139,7 +141,7 @@ def _pre_tokenizer(path: Path, values: Mapping[str, Any], ignore_merges: bool) -
         if steps == list(pre.steps):
             if ignore_merges != pre.ignore_merges:
                 raise ModelError(
-                    f'"ignore_merges" in `{path}` is {str(ignore_merges).lower()}, which llama.cpp\'s `{pre.key}` is not',
+                    f'"ignore_merges" in `{path}` is {str(ignore_merges).lower()}, unlike in llama.cpp\'s `{pre.key}`',
                     f"pre-tokenizers that are known: {known}",
                 )
             return pre.key

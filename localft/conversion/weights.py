@@ -34,7 +34,7 @@ class PlannedTensor:
     @property
     def n_bytes(self) -> int:
         block, block_bytes = GGML_QUANT_SIZES[self.type]
-        return math.prod(self.shape) // block * block_bytes
+        return int(math.prod(self.shape) // block * block_bytes)
 
 
 def permute(rows: NDArray[np.float32], n_head: int) -> NDArray[np.float32]:
@@ -43,7 +43,8 @@ def permute(rows: NDArray[np.float32], n_head: int) -> NDArray[np.float32]:
     Hugging Face's RoPE turns row i of a head with row i + n/2; llama.cpp's (mode 0) turns 2i with 2i + 1.
     """
     half = rows.shape[0] // n_head // 2
-    return rows.reshape(n_head, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
+    permuted: NDArray[np.float32] = rows.reshape(n_head, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
+    return permuted
 
 
 def rope_factors(scaling: RopeScaling, n_rot: int, freq_base: float) -> NDArray[np.float32]:
@@ -78,10 +79,7 @@ def plan_tensors(checkpoint: Checkpoint, hparams: Hparams, kind: GGMLQuantizatio
         shapes["output.weight"] = shapes["token_embd.weight"]
     unknown = found.keys() - shapes.keys() - {"output.weight"}
     if unknown:
-        raise ModelError(
-            f"tensor `{found[min(unknown)]}` of `{checkpoint.folder}` has no place in the architecture `llama`",
-            "such a model would lose a part of itself, so it is not converted",
-        )
+        raise _unplaced(checkpoint, found[min(unknown)])
     tensors = [_plan(checkpoint, hparams, found, name, ne[::-1], kind) for name, ne in shapes.items()]
     if hparams.rope_scaling and hparams.rope_scaling.kind == "llama3":
         factors = rope_factors(hparams.rope_scaling, hparams.n_embd_head, hparams.rope_freq_base)
@@ -99,12 +97,16 @@ def _rename(checkpoint: Checkpoint, hparams: Hparams) -> dict[str, str]:
             continue
         name = names.get_name(source, try_suffixes=(".weight", ".bias"))
         if name is None or name in found:
-            raise ModelError(
-                f"tensor `{source}` of `{checkpoint.folder}` has no place in the architecture `{hparams.architecture.gguf}`",
-                "such a model would lose a part of itself, so it is not converted",
-            )
+            raise _unplaced(checkpoint, source)
         found[name] = source
     return found
+
+
+def _unplaced(checkpoint: Checkpoint, source: str) -> ModelError:
+    return ModelError(
+        f"tensor `{source}` of `{checkpoint.folder}` is none that its architecture has",
+        "the model would lose a part of itself, so it is not converted",
+    )
 
 
 def _plan(
@@ -124,7 +126,8 @@ def _plan(
     stored = checkpoint.tensors[source]
     if stored.shape != shape:
         raise ModelError(
-            f"tensor `{source}` of `{checkpoint.folder}` has the shape {list(stored.shape)}; its config.json asks for {list(shape)}",
+            f"tensor `{source}` of `{checkpoint.folder}` has the shape {list(stored.shape)}; "
+            f"its config.json asks for {list(shape)}",
             "config.json and the weights belong to different models",
         )
     n_head = {"attn_q": hparams.n_head, "attn_k": hparams.n_head_kv}.get(name.split(".")[-2])

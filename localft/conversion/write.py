@@ -65,9 +65,8 @@ def _add_hparams(writer: gguf.GGUFWriter, hparams: Hparams) -> None:
     writer.add_rope_dimension_count(hparams.n_embd_head)
     writer.add_rope_freq_base(hparams.rope_freq_base)
     writer.add_layer_norm_rms_eps(hparams.rms_eps)
-    if hparams.explicit_head:
-        writer.add_key_length(hparams.n_embd_head)
-        writer.add_value_length(hparams.n_embd_head)
+    writer.add_key_length(hparams.n_embd_head)
+    writer.add_value_length(hparams.n_embd_head)
     if hparams.rope_scaling and hparams.rope_scaling.kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(hparams.rope_scaling.factor)

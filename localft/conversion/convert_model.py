@@ -191,8 +191,9 @@ def _general(source: ModelSource, digest: str, warnings: list[str]) -> dict[str,
         _ORIGIN: _origin(source),
         _DIGEST: digest,
         _FORMAT: str(FORMAT),
-        _WARNINGS: "\n".join(warnings),
     }
+    if warnings:
+        general[_WARNINGS] = "\n".join(warnings)
     if source.repo_id is not None:
         general["general.source.huggingface.repository"] = source.repo_id
     if source.card is not None:
