@@ -59,3 +59,9 @@ format: $(VENV)/.lint
 
 clean:
 	rm -rf $(VENV) build
+
+docs: install
+	$(BIN)/python docs/make_docs.py
+
+sanitize: $(VENV)/.test
+	bash tests/native/sanitize.sh

@@ -1,0 +1,97 @@
+"""Write the pages that are made from the program itself: every command's --help, the settings, the model cards.
+
+python docs/make_docs.py           writes docs/commands.md, docs/settings.md and docs/models.md
+python docs/make_docs.py --check   says which of them are stale, exit 1
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from localft.card import load_cards
+from localft.cli import COMMANDS, cli
+from localft.config import TrainConfig
+from localft.settings import flag_name
+
+DOCS = Path(__file__).resolve().parent
+
+
+def commands_page() -> str:
+    """Every command's help, as the terminal shows it at 100 columns."""
+    parts = ["# Commands\n\nMade from `--help` by `make docs`.\n"]
+    for name in ("", *COMMANDS):
+        command = cli.get_command(click.Context(cli), name) if name else cli
+        assert command is not None
+        info = f"localft {name}".strip()
+        context = command.make_context(info, [], resilient_parsing=True, terminal_width=100, max_content_width=100)
+        parts.append(f"## {info}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def _setting_rows() -> Iterator[str]:
+    for spec in fields(TrainConfig):
+        rules = spec.metadata.get("setting")
+        if rules is None or rules.hidden:
+            continue
+        default = rules.shown_default or spec.default
+        shown = (
+            f"`{str(default).lower() if isinstance(default, bool) else default}`"
+            if default not in (None, "", ())
+            else ""
+        )
+        yield f"| `{spec.name}` | `{flag_name(spec.name)}` | {shown} | {rules.help} |"
+
+
+def settings_page() -> str:
+    """A table of every setting of a run: config key, flag, default, meaning."""
+    head = (
+        "# Settings of a run\n\nMade by `make docs`. A value comes from a flag, else from `--config run.toml`, else from the "
+        "model's card, else from the default; the header of a run says which, and `config.json` in its folder keeps it.\n\n"
+        "| config key | flag | default | meaning |\n|---|---|---|---|\n"
+    )
+    return head + "\n".join(_setting_rows()) + "\n"
+
+
+def models_page() -> str:
+    """A table of the model cards."""
+    head = (
+        "# Model cards\n\nMade from `models/*.toml` by `make docs`. `--model` takes one of these names, a Hugging Face repo id, "
+        "a folder with a checkpoint, or a `.gguf` file.\n\n"
+        "| name | Hugging Face | parameters | licence | |\n|---|---|--:|---|---|\n"
+    )
+    rows = []
+    for card in sorted(load_cards().values(), key=lambda card: card.parameters):
+        notes = ", ".join(note for note, true in (("chat", card.chat), ("gated: log in first", card.gated)) if true)
+        rows.append(
+            f"| `{card.name}` | {card.hf_id or 'bundled'} | {card.parameters / 1e6:,.0f}M | {card.licence} | {notes} |"
+        )
+    return head + "\n".join(rows) + "\n"
+
+
+PAGES = {"commands.md": commands_page, "settings.md": settings_page, "models.md": models_page}
+
+
+def main() -> int:
+    """Write the pages, or with --check compare them."""
+    stale = [name for name, page in PAGES.items() if _read(DOCS / name) != page()]
+    if "--check" in sys.argv[1:]:
+        for name in stale:
+            print(f"docs/{name} is stale: run `make docs`")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/{name} written")
+    return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
