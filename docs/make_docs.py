@@ -50,8 +50,9 @@ def _setting_rows() -> Iterator[str]:
 def settings_page() -> str:
     """A table of every setting of a run: config key, flag, default, meaning."""
     head = (
-        "# Settings of a run\n\nMade by `make docs`. A value comes from a flag, else from `--config run.toml`, else from the "
-        "model's card, else from the default; the header of a run says which, and `config.json` in its folder keeps it.\n\n"
+        "# Settings of a run\n\nMade by `make docs`. A value comes from a flag, else from `--config run.toml`, "
+        "else from the model's card, else from the default; the header of a run says which, and `config.json` in its "
+        "folder keeps it.\n\n"
         "| config key | flag | default | meaning |\n|---|---|---|---|\n"
     )
     return head + "\n".join(_setting_rows()) + "\n"
@@ -60,8 +61,8 @@ def settings_page() -> str:
 def models_page() -> str:
     """A table of the model cards."""
     head = (
-        "# Model cards\n\nMade from `models/*.toml` by `make docs`. `--model` takes one of these names, a Hugging Face repo id, "
-        "a folder with a checkpoint, or a `.gguf` file.\n\n"
+        "# Model cards\n\nMade from `models/*.toml` by `make docs`. `--model` takes one of these names, a Hugging Face "
+        "repo id, a folder with a checkpoint, or a `.gguf` file.\n\n"
         "| name | Hugging Face | parameters | licence | |\n|---|---|--:|---|---|\n"
     )
     rows = []

@@ -48,6 +48,13 @@ def download(repo_id: str, revision: str, check: Callable[[Path], object], progr
         raise _translate(repo_id, revision, error) from error
 
 
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def cached_checkpoint(repo_id: str, revision: str) -> Path | None:
     """The checkpoint's folder in the Hugging Face cache, if all its parts are there; never opens the network."""
     from huggingface_hub import try_to_load_from_cache

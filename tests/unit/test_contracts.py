@@ -17,10 +17,10 @@ TORCH = {"torch", "transformers", "peft", "accelerate"}
 
 # Which files may import a name that is otherwise off limits.
 ALLOWED = {
-    **dict.fromkeys(NETWORK, {"hub.py", "huggingface.py"}),
-    **dict.fromkeys(TORCH, {"engine/peft.py", "engine/torch_lora.py", "conversion/checkpoint.py"}),
-    "rich": {"ui.py"},
-    "_native": {"engine/native.py"},
+    **dict.fromkeys(NETWORK, ("huggingface.py",)),
+    **dict.fromkeys(TORCH, ("engine/peft.py", "engine/torch_lora.py", "conversion/checkpoint.py")),
+    "rich": ("ui.py",),
+    "_native": ("engine/native.py",),
 }
 
 
