@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header
-from localft.adapter.identity import BASE_NAME, BASE_SHA256, BASE_TYPE, file_sha256, file_type
+import numpy as np
+
+from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header, read_values
+from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, file_sha256, file_type
 from localft.conversion.check import check_header
 from localft.conversion.header import Header, read_header
-from localft.errors import AdapterError
+from localft.errors import AdapterError, LocalftError
 
 _OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
 
@@ -105,10 +107,22 @@ def _notes(header: Header, base: Path, base_header: Header) -> list[str]:
     sha256 = metadata_text(header.values, BASE_SHA256)
     if not sha256 or sha256 == file_sha256(base):
         return []
-    trained, used = metadata_text(header.values, BASE_NAME), metadata_text(base_header.values, "general.name")
-    if trained and used and trained != used:
-        return [f'the adapter was trained on "{trained}" and is used on "{used}": the shapes fit, the answers may not']
+    same = _same_norms(metadata_text(header.values, BASE_PATH), base_header)
+    if same is False:
+        name = metadata_text(header.values, BASE_NAME) or "another model"
+        return [f'the adapter was trained on "{name}", of which `{base}` is no other file: its answers may be poor']
     old, new = metadata_text(header.values, BASE_TYPE), file_type(base_header)
+    whose = ", another file of the same model" if same else ""
     if old and new and old != new:
-        return [f"the adapter was trained on {old} and is used on {new}, another file of the same model"]
-    return [f"`{base}` is not the file that the adapter was trained on, but one of the same architecture and shapes"]
+        return [f"the adapter was trained on {old} and is used on {new}{whose}"]
+    return [f"`{base}` is not the file that the adapter was trained on{whose}"]
+
+
+def _same_norms(recorded: str | None, base_header: Header) -> bool | None:
+    """Whether two files hold one model: every type of file keeps the norms in f32. None = the other file is gone."""
+    name = "output_norm.weight"
+    try:
+        other = read_header(Path(recorded or ""))
+        return np.array_equal(read_values(other, name), read_values(base_header, name))
+    except (LocalftError, OSError, KeyError):
+        return None

@@ -51,7 +51,7 @@ class LlamaRuntime:
     Args:
         model: a GGUF that has passed `check_gguf`.
         n_ctx: tokens of context.
-        n_threads: CPU threads, None = llama.cpp's choice.
+        n_threads: CPU threads, None = llama.cpp's default of 4.
         exact: f32 KV cache and no flash attention, to compare logits; twice the cache's memory.
 
     Raises:

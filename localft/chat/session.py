@@ -16,9 +16,11 @@ from localft.chat.sampling import Sampling, TextStream, choose, require_settings
 from localft.chat.template import Message, Prompter, continued, template_for
 from localft.data.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
+from localft.hardware import choose_threads
 from localft.tokenizer import Tokenizer
 
 DEFAULT_N_CTX = 4096
+SMALL_MODEL_BYTES = 64 << 20
 
 
 class ChatSession:
@@ -28,7 +30,7 @@ class ChatSession:
         model: a base GGUF.
         lora: an adapter GGUF; it is checked against the model before llama.cpp sees it.
         n_ctx: tokens of context, None = the model's own, at most 4096.
-        n_threads: CPU threads, None = llama.cpp's choice.
+        n_threads: CPU threads, None = the physical cores, or 1 for a small model.
         template: how prompts are formatted: a run's template, a kind ("chat", "alpaca", "completion", "messages",
             "raw") or a file with a Jinja chat template; None = as the adapter's training rows were, else the model's
             chat template, else raw text.
@@ -73,7 +75,8 @@ class ChatSession:
         silence_llama()
         self.notes: list[str] = []
         self.n_ctx = n_ctx or min(self._tokenizer.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
-        self._runtime = LlamaRuntime(self.model, n_ctx=self.n_ctx, n_threads=n_threads, exact=exact)
+        threads = n_threads or default_threads(self.model)
+        self._runtime = LlamaRuntime(self.model, n_ctx=self.n_ctx, n_threads=threads, exact=exact)
         self.adapter_scale = adapter_scale
         metadata = self._load_adapter()
         self.n_ctx = self._runtime.n_ctx
@@ -286,3 +289,8 @@ class ChatSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def default_threads(model: Path) -> int:
+    """Threads for chat: in a small model they would wait for each other longer than they compute."""
+    return 1 if model.stat().st_size < SMALL_MODEL_BYTES else choose_threads()[0]

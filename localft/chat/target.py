@@ -51,6 +51,11 @@ def find_target(
     if newest or Path(lora).is_dir():
         return _from_run(lora, newest, given, progress)
     path = Path(lora)
+    if not path.exists():
+        raise AdapterError(
+            f"`{lora}` is neither a run's folder nor an adapter file",
+            "`localft chat --lora` without a value takes the newest run",
+        )
     return Target(given or _recorded_base(path), path, None)
 
 

@@ -55,7 +55,7 @@ _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) 
     metavar="KIND|FILE",
     help="Format prompts as chat, alpaca, completion, messages or raw, or by a Jinja file. [default: as in training]",
 )
-@click.option("--threads", type=int, help="CPU threads. [default: physical cores]")
+@click.option("--threads", type=int, help="CPU threads. [default: physical cores, 1 for a small model]")
 def command(**options: Any) -> None:
     """Talk to a model, with or without an adapter.
 
@@ -89,7 +89,6 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     """
     from localft.chat import ChatSession
     from localft.chat.target import find_target
-    from localft.hardware import choose_threads
 
     lora = options.pop("lora")
     target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_converting)
@@ -97,7 +96,7 @@ def open_session(options: dict[str, Any]) -> ChatSession:
         target.model,
         target.adapter,
         n_ctx=options.pop("ctx"),
-        n_threads=options.pop("threads") or choose_threads()[0],
+        n_threads=options.pop("threads"),
         template=options.pop("template") or target.template,
         **options,
     )

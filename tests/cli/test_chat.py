@@ -105,7 +105,8 @@ def test_nothing_to_talk_to_is_a_usage_error() -> None:
 
 def test_no_run_yet_and_no_such_adapter_are_said(files: dict[str, Path]) -> None:
     assert "no run under `runs/`" in failure(chat("--lora", "--prompt", "x"), LocalftError)
-    assert "`gone.gguf` cannot be read" in failure(chat("--lora", "gone.gguf", "--prompt", "x"), AdapterError)
+    message = failure(chat("--lora", "gone.gguf", "--prompt", "x"), AdapterError)
+    assert message == "`gone.gguf` is neither a run's folder nor an adapter file"
 
 
 def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:

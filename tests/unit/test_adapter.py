@@ -278,17 +278,28 @@ def test_a_base_that_is_an_adapter_or_damaged_is_a_model_error(tmp_path: Path, l
 
 
 def test_the_file_that_was_trained_on_gives_no_note_and_others_do(tmp_path: Path, base: Path) -> None:
-    metadata = {"localft.base.sha256": file_sha256(base), "localft.base.name": "tiny", "localft.base.type": "f32"}
-    write_adapter(tmp_path / "a.gguf", random_adapter(**metadata))
+    metadata = {"localft.base.sha256": file_sha256(base), "localft.base.name": "mine", "localft.base.type": "f32"}
+    write_adapter(tmp_path / "gone.gguf", random_adapter(**metadata))
+    write_adapter(tmp_path / "here.gguf", random_adapter(**metadata, **{"localft.base.path": str(base)}))
     half = write_model(tmp_path / "half.gguf", dtype=np.float16)
-    renamed = write_model(tmp_path / "renamed.gguf", name="other", seed=3)
-    reseeded = write_model(tmp_path / "reseeded.gguf", seed=4)
-    assert check_adapter(tmp_path / "a.gguf", base).notes == ()
-    assert check_adapter(tmp_path / "a.gguf", half).notes == (
-        "the adapter was trained on f32 and is used on f16, another file of the same model",
+    again = write_model(tmp_path / "again.gguf", name="again")
+    other = write_model(tmp_path / "other.gguf", seed=4)
+    patched = gguf.GGUFReader(other, "r+")
+    next(t for t in patched.tensors if t.name == "output_norm.weight").data[:] *= 1.5
+
+    def notes(lora: str, used: Path) -> tuple[str, ...]:
+        return check_adapter(tmp_path / lora, used).notes
+
+    trained_on = "the adapter was trained on"
+    assert notes("here.gguf", base) == notes("gone.gguf", base) == ()
+    assert notes("here.gguf", half) == (f"{trained_on} f32 and is used on f16, another file of the same model",)
+    assert notes("gone.gguf", half) == (f"{trained_on} f32 and is used on f16",)
+    assert notes("here.gguf", again) == (
+        f"`{again}` is not the file that {trained_on}, another file of the same model",
     )
-    assert 'trained on "tiny" and is used on "other"' in check_adapter(tmp_path / "a.gguf", renamed).notes[0]
-    assert "is not the file that the adapter was trained on" in check_adapter(tmp_path / "a.gguf", reseeded).notes[0]
+    assert notes("here.gguf", other) == (
+        f'{trained_on} "mine", of which `{other}` is no other file: its answers may be poor',
+    )
 
 
 def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
