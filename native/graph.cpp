@@ -172,8 +172,10 @@ ggml_tensor * Builder::head(ggml_tensor * x) {
         return nullptr;
     }
     std::vector<ggml_tensor *> d_chunks;
+    // ggml's allocator gives up at 256 free blocks, and the plain ops leave some in every chunk
+    const int64_t rows = std::max(chunk_rows(h_.n_vocab), ops_->plain() ? n_supervised_ / 64 + 1 : 0);
     for (int64_t first = 0, n; first < n_supervised_; first += n) {
-        n = std::min(chunk_rows(h_.n_vocab), n_supervised_ - first);
+        n = std::min(rows, n_supervised_ - first);
         d_chunks.push_back(head_chunk(hn, first, n));
     }
     if (pass_ != Pass::train || !d_chunks[0]) return nullptr;
