@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,10 @@ from localft.special_tokens import Special, SpecialTokens
 
 _SPM, _BPE = 1, 2
 _SPM_CHUNK_BYTES = 1 << 16
+# llama.cpp splits words of these pre-tokenizers by hand, of others by std::regex, which recurses once per character
+_ITERATIVE = ("gpt-2", "llama-bpe", "smollm", "qwen2")
+_RECURSION_BYTES = 1 << 13
+_DEEP_STACK_BYTES = 1 << 30
 
 
 class Span(NamedTuple):
@@ -79,6 +84,7 @@ class Tokenizer:
         self.n_ctx_train = int(self.metadata(f"{architecture}.context_length") or 0)
         self._space_prefix = kind == _SPM and self.metadata("tokenizer.ggml.add_space_prefix") != "false"
         self._pieces: dict[tuple[int, bool], bytes] = {}
+        self._recursive = kind == _BPE and self.metadata("tokenizer.ggml.pre") not in _ITERATIVE
         self._read_vocabulary(kind)
 
     @staticmethod
@@ -170,6 +176,11 @@ class Tokenizer:
         return [token for part in self._special.broken(data.decode("utf-8")) for token in self._call(part.encode())]
 
     def _call(self, data: bytes) -> list[int]:
+        if len(data) <= _RECURSION_BYTES or not self._recursive:
+            return self._tokenize(data)
+        return _on_deep_stack(lambda: self._tokenize(data))
+
+    def _tokenize(self, data: bytes) -> list[int]:
         lib = _llama()
         buffer = np.empty(len(data) + 1, np.int32)
         pointer = buffer.ctypes.data_as(ctypes.POINTER(lib.llama_token))
@@ -220,6 +231,19 @@ def _load(path: Path) -> Any:
             f"llama.cpp cannot load the vocabulary of `{path}`", "convert the model again, or check the path"
         )
     return model
+
+
+def _on_deep_stack(work: Callable[[], list[int]]) -> list[int]:
+    """Run `work` in a thread whose stack is deep (address space, not memory, until it is used)."""
+    result: list[list[int]] = []
+    before = threading.stack_size(_DEEP_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=lambda: result.append(work()))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    return result[0]
 
 
 def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:

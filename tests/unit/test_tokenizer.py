@@ -170,3 +170,9 @@ def test_a_file_that_llama_cpp_cannot_load_is_a_model_error(tmp_path: Path) -> N
         Tokenizer(tmp_path / "x.gguf")
     with pytest.raises(ModelError, match="cannot load the vocabulary"):
         Tokenizer(tmp_path / "missing.gguf")
+
+
+def test_a_very_long_word_does_not_overflow_the_stack(tmp_path: Path) -> None:
+    # llama.cpp's std::regex recurses once per character of a word and takes the process down with it
+    tokenizer = vocabs.bpe(tmp_path, pre="deepseek-llm")
+    assert len(tokenizer.encode("x" * 200_000)) == 200_000
