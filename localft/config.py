@@ -31,7 +31,6 @@ MODEL, VALID, TRAIN, LORA, MACHINE, RUN, OLD = (
     "Run",
     "Old form",
 )
-OUTTYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k_m", "q4_k_s", "q5_k_m", "q6_k")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class TrainConfig:
     model: str = setting("", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL")
     data: tuple[str, ...] = setting((), MODEL, "data file or folder; may be given more than once", metavar="PATH")
     outtype: str = setting(
-        "q8_0", MODEL, "type of the base model's weights, for training and chat", choices=OUTTYPES, metavar="TYPE"
+        "q8_0", MODEL, "type of the base model's weights: f32, f16, bf16, q8_0, q6_k, q4_k_m, …", metavar="TYPE"
     )
     ctx: int | None = setting(
         None, MODEL, "tokens per row at most", minimum=8, shown_default="99th percentile of the rows"
@@ -73,7 +72,11 @@ class TrainConfig:
         None, VALID, "rows per validation pass; changes speed only", minimum=1, shown_default="as memory suggests"
     )
     val_every: int | None = setting(
-        None, VALID, "steps between validations", minimum=1, shown_default="a tenth of the run"
+        None,
+        VALID,
+        "steps between validations",
+        minimum=1,
+        shown_default="a tenth of the run, more rarely where that would take long",
     )
     no_val: bool = setting(False, VALID, "train on every row, without validation")
 

@@ -29,12 +29,11 @@ class LossSum:
         return math.fsum(self.parts) / self.n_supervised if self.n_supervised else math.nan
 
 
-def evaluate(engine: Engine, batches: Iterable[MicroBatch]) -> Iterator[LossSum]:
-    """Evaluate `batches`, yielding the running sum after each; the last one is the result."""
-    total = LossSum()
-    for batch in batches:
+def evaluate(engine: Engine, batches: Iterable[MicroBatch], total: LossSum) -> Iterator[int]:
+    """Evaluate `batches` into `total`, yielding after each how many are done."""
+    for done, batch in enumerate(batches, 1):
         total.add(engine.evaluate(batch), batch.n_tok)
-        yield total
+        yield done
 
 
 def perplexity(loss: float) -> float:

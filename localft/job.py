@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from localft import __version__, hardware
 from localft.adapter import file_sha256
-from localft.adapter.header import checked, read_header
 from localft.adapter.identity import file_type
 from localft.config import TrainConfig
+from localft.conversion.header import read_header
 from localft.data.batches import BatchPlan, evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.sources import find_sources
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
-from localft.errors import EngineError, LocalftError, ModelError
+from localft.errors import ConfigError, EngineError, LocalftError, ModelError
 from localft.events import Notice
 from localft.record import BaseModel, Resolved, RunRecord
 from localft.schedule import Schedule, warmup_steps
@@ -28,7 +29,9 @@ from localft.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
 
+Report = Callable[[str, int, int], None]
 MICRO_TOKENS = 1024
+VAL_SHARE = 0.15
 MIN_BUDGET = 64 * 2**20
 
 
@@ -81,7 +84,17 @@ class Job:
             return self.config.val_every
         if self.previous:
             return self.previous.resolved.val_every
-        return max(1, -(-self.total_steps // 10))
+        return self._val_every()
+
+    def _val_every(self) -> int:
+        """A tenth of the run, or more rarely, so that validation takes little beside the training.
+
+        A validation token costs about a third of a training token: it goes forward only.
+        """
+        per_step = sum(row.length for row in self.dataset.train) / self.plan.steps_per_epoch
+        cost = sum(batch.n_tok for batch in self.validation) / 3
+        steps = max(self.total_steps / 10, cost / (per_step * VAL_SHARE))
+        return min(self.total_steps, math.ceil(steps))
 
     @property
     def schedule(self) -> Schedule:
@@ -184,9 +197,7 @@ class Job:
         }
 
 
-def prepare_job(
-    config: TrainConfig, previous: RunRecord | None = None, report: Callable[[str, int, int], None] | None = None
-) -> Job:
+def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> Job:
     """Find and convert the base model, prepare the data, plan the steps.
 
     Args:
@@ -226,7 +237,7 @@ def _find_base(
     config: TrainConfig,
     previous: RunRecord | None,
     notices: list[Notice],
-    report: Callable[[str, int, int], None] | None,
+    report: Report | None,
 ) -> BaseModel:
     from localft.conversion import convert
     from localft.conversion.check import check_gguf
@@ -235,15 +246,28 @@ def _find_base(
         path, name = Path(previous.base.path), previous.base.name
         check_gguf(path)
     else:
-        result = convert(config.model, config.outtype, progress=report)
+        _refuse_outtype_of_file(config)
+        result = convert(config.model, config.outtype, progress=_one_stage(report))
         notices += [Notice(warning, "warning") for warning in result.warnings]
         path, name = result.path, _base_name(config.model)
         check_gguf(path)
-    header = checked(path, ModelError, read_header)
-    architecture = header.text("general.architecture") or ""
+    header = read_header(path)
     if report:
         report("checking the base model", 0, 0)
-    return BaseModel(str(path.resolve()), name, architecture, file_type(header) or "", file_sha256(path))
+    return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
+
+
+def _one_stage(report: Report | None) -> Report | None:
+    """Conversion names every tensor; one bar is enough for all of them."""
+    return (lambda stage, done, total: report("preparing the base model", done, total)) if report else None
+
+
+def _refuse_outtype_of_file(config: TrainConfig) -> None:
+    if config.model.endswith(".gguf") and "outtype" in config.sources:
+        raise ConfigError(
+            f"`--outtype {config.outtype}` does not apply to `{config.model}`, which is converted already",
+            "leave it out, or give the checkpoint to --model",
+        )
 
 
 def _base_name(model: str) -> str:
@@ -278,9 +302,7 @@ def _data_files(config: TrainConfig, previous: RunRecord | None) -> dict[str, st
     return files
 
 
-def _prepare_data(
-    config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Callable[[str, int, int], None] | None
-) -> Dataset:
+def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Report | None) -> Dataset:
     if report:
         report("reading the data", 0, 0)
     data, val_data = _paths(config, previous)

@@ -47,7 +47,7 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("--rank-att-norm", "--rank-ffn-norm", "--rank-out-norm", "--rank-tok-embd"), _RANKS),
     **dict.fromkeys(("--rank-out", "--rank-wq", "--rank-wk", "--rank-wv", "--rank-wo"), _RANKS),
     **dict.fromkeys(("--rank-ffn_gate", "--rank-ffn_down", "--rank-ffn_up"), _RANKS),
-    "--grad-acc": "use `--batch-size` for the sequences of a whole step, and `--micro-batch-size` for those of one pass",
+    "--grad-acc": "use `--batch-size` for the sequences of a step, and `--micro-batch-size` for those of one pass",
     "--include-sample-start": _SAMPLES,
     "--escape": "write the text of `--sample-start` with your shell's own escapes, such as $'\\n'",
     **dict.fromkeys(("--overlapping-samples", "--sample-random-offsets", "--force-reshuffle"), _SAMPLES),

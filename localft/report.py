@@ -13,7 +13,7 @@ from localft.events import RunEnd, RunStart, Step, TrainEvent, Validation
 
 ROWS_PER_RUN = 30
 COLUMNS = ("step", "loss", "val loss", "lr", "grad norm", "tok/s", "ETA", "memory")
-WIDTHS = (7, 8, 9, 9, 10, 8, 9, 10)
+WIDTHS = (7, 9, 10, 10, 11, 9, 9, 11)
 
 
 def duration(seconds: float) -> str:
@@ -97,7 +97,7 @@ class Reporter:
         """Take over the run's length."""
         self.total_steps, self.val_every = event.total_steps, event.facts.get("val_every", 0)
         self.first_step = event.step + 1
-        self.every = self.every or max(1, event.total_steps // ROWS_PER_RUN)
+        self.every = self.every or max(1, -(-event.total_steps // ROWS_PER_RUN))
 
     def rows(self, event: TrainEvent) -> Iterator[ReportRow]:
         """The rows that are due with this event; a step that is validated shares its row with the validation."""
@@ -170,11 +170,20 @@ def _memory(event: Step | Validation) -> int:
 
 def shown_settings(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(name, value, source) of every setting that says something; those left unset are derived, and said elsewhere."""
+    unused = set()
+    if str(settings["model"]["value"]).endswith(".gguf"):
+        unused.add("outtype")
+    if settings["max_steps"]["value"] is not None:
+        unused.add("epochs")
+    if settings["no_val"]["value"] or settings["val_samples"]["value"] or settings["val_data"]["value"]:
+        unused.add("val_split")
     shown = []
     for name, entry in settings.items():
         value, source = entry["value"], entry["source"]
         hidden = SETTINGS[name].metadata["setting"].hidden
         if (value is None or value is False or hidden) and source == "default":
+            continue
+        if source == "default" and name in unused:
             continue
         shown.append((name, setting_text(name, value), source))
     return shown

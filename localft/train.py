@@ -149,7 +149,7 @@ class _Loop:
         start = time.perf_counter()
         cursor, n_batches, total = self.cursor, len(self.plan.validation), LossSum()
         yield Progress("validation", 0, n_batches)
-        for done, total in enumerate(evaluate(self.engine, self.plan.validation), 1):
+        for done in evaluate(self.engine, self.plan.validation, total):
             yield Progress("validation", done, n_batches)
         self.require_finite(total.loss, "validation loss")
         best = cursor.step > 0 and (cursor.best_val_loss is None or total.loss < cursor.best_val_loss)
@@ -196,7 +196,7 @@ class _Loop:
         return Saved(self.cursor.step, str(path))
 
     def save_whole_step(self) -> None:
-        """Save what the engine holds. A step cut short has left the weights alone, but may have counted micro-batches."""
+        """Save what the engine holds. A step cut short left the weights alone, but may have counted micro-batches."""
         state = self.engine.state()
         if state.step > self.cursor.step:
             self.advance(0, 0.0)

@@ -31,6 +31,7 @@ from localft.report import Reporter, ReportRow
 from localft.run import json_line
 
 MAX_WIDTH = 110
+MAX_VALUE = 24
 SOURCE_STYLES = {"flag": "cyan", "config file": "cyan", "model card": "magenta", "hardware": "blue", "default": "dim"}
 
 
@@ -296,13 +297,14 @@ def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Tabl
     grid = Table.grid(padding=(0, 2))
     for _ in range(n_columns):
         grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold", max_width=30)
-        grid.add_column(no_wrap=True, min_width=12)
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, min_width=11)
     n_rows = -(-len(settings) // n_columns)
     for i in range(n_rows):
         cells: list[Any] = []
         for name, value, source in settings[i::n_rows]:
-            cells += [name, Text(value), Text(source, style=SOURCE_STYLES[source])]
+            shown = value if len(value) <= MAX_VALUE else "…" + value[1 - MAX_VALUE :]
+            cells += [name, Text(shown), Text(source, style=SOURCE_STYLES[source])]
         grid.add_row(*cells)
     return grid
 

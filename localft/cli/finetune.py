@@ -92,8 +92,8 @@ def own_options() -> Iterator[click.Option]:
 
 EXAMPLES = """Fine-tune a model with LoRA on your data.
 
-The result is a run: a folder with the adapter, its settings and its metrics. Values come from flags, then from --config,
-then from the model's card, then from the defaults; the run's header says which.
+The result is a run: a folder with the adapter, its settings and its metrics. Values come from flags, then from
+--config, then from the model's card, then from the defaults; the run's header says which.
 
 \b
 Examples:
@@ -103,9 +103,9 @@ Examples:
   localft finetune --config run.toml --lr 1e-4 --dry-run
   localft finetune --resume
 
-Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages": […]}, {"instruction": "…", "output": "…"} or
-{"text": "…"}, or plain text. The command line of llama.cpp's old finetune program (--model-base, --train-data, …) is
-understood too.
+Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages": […]}, {"instruction": "…",
+"output": "…"} or {"text": "…"}, or plain text. The command line of llama.cpp's old finetune program (--model-base,
+--train-data, …) is understood too.
 """
 
 

@@ -1,0 +1,150 @@
+"""What `localft doctor` finds out: the machine, the versions, and where files live."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from localft import __version__, hardware
+from localft.errors import LocalftError
+
+PACKAGES = ("llama-cpp-python", "gguf", "numpy", "huggingface-hub", "safetensors", "click", "rich", "jinja2")
+EXTRAS = ("torch", "transformers", "peft")
+
+
+def diagnose() -> dict[str, Any]:
+    """Everything that a bug report needs, as plain values. A part that fails says why, and the others still answer."""
+    return {
+        "localft": __version__,
+        "system": system(),
+        "cpu": cpu(),
+        "memory": {"total_bytes": hardware.memory_total(), "free_bytes": hardware.memory_free()},
+        "engine": _guarded(engine),
+        "devices": _guarded(devices),
+        "versions": {name: version for name in (*PACKAGES, *EXTRAS) if (version := _version(name))},
+        "places": _guarded(places),
+        "problems": problems(),
+    }
+
+
+def system() -> dict[str, str]:
+    """Operating system and Python."""
+    return {
+        "os": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+    }
+
+
+def cpu() -> dict[str, Any]:
+    """The processor, what ggml uses of it, and the threads that a run would take."""
+    threads, reason = hardware.choose_threads()
+    return {
+        "name": hardware.cpu_name(),
+        "threads": threads,
+        "reason": reason,
+        "features": _guarded(_features),
+    }
+
+
+def _features() -> list[str]:
+    import llama_cpp
+
+    info = llama_cpp.llama_print_system_info().decode()
+    return re.findall(r"([A-Z][A-Z0-9_]*) = 1", info)
+
+
+def engine() -> dict[str, str]:
+    """The native engine and the ggml that it stands on."""
+    from localft.engine.native import ggml_version
+
+    return {"ggml": ggml_version(), "state": "ready"}
+
+
+def devices() -> list[dict[str, Any]]:
+    """The devices that ggml offers."""
+    from localft.engine import native
+
+    return [
+        {
+            "name": device.name,
+            "kind": device.kind,
+            "description": device.description,
+            "free_bytes": device.memory_free,
+            "total_bytes": device.memory_total,
+        }
+        for device in native.devices()
+    ]
+
+
+def places() -> dict[str, dict[str, Any]]:
+    """Where files live, and how much room there is."""
+    from localft.hub import localft_home
+    from localft.huggingface import cache_folder
+
+    folders = {
+        "home": localft_home(),
+        "downloads": cache_folder(),
+        "runs": Path("runs").absolute(),
+        "package": Path(__file__).resolve().parent,
+    }
+    return {
+        name: {"path": str(path), "free_bytes": _free(path), "used_bytes": _used(name, path)}
+        for name, path in folders.items()
+    }
+
+
+def _free(path: Path) -> int | None:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
+
+
+def _used(name: str, path: Path) -> int | None:
+    if name not in ("home", "runs") or not path.is_dir():
+        return None
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file() and not entry.is_symlink())
+
+
+def problems() -> list[str]:
+    """Sentences on what would stop or slow a run."""
+    found = []
+    if hardware.memory_free() < 2**30:
+        found.append("less than 1 GiB of memory is free: close other programs before you train")
+    free = _free(Path.cwd())
+    if free is not None and free < 2**30:
+        found.append("less than 1 GiB is free on the disk of this folder: runs are written here")
+    if not os.access(Path.cwd(), os.W_OK):
+        found.append(f"the folder `{Path.cwd()}` cannot be written to: runs are written here")
+    try:
+        engine()
+    except LocalftError as error:
+        found.append(error.message + (f" ({error.hint})" if error.hint else ""))
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _guarded(part: Callable[[], Any]) -> Any:
+    try:
+        return part()
+    except LocalftError as error:
+        return {"error": error.message}
+    except (OSError, ImportError) as error:
+        return {"error": str(error)}
