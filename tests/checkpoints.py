@@ -11,6 +11,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def learn_merges(words: Iterable[tuple[str, ...]], n: int) -> list[tuple[str, st
     for _ in range(n):
         pairs: Counter[tuple[str, str]] = Counter()
         for word, count in counts.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += count
         if not pairs:
             break

@@ -1,0 +1,110 @@
+"""Law 16: every model card parses; a bad one is refused with the nearest name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import localft.card as module
+from localft.card import find_card, load_cards, read_card
+from localft.conversion.hparams import ARCHITECTURES
+from localft.errors import ConfigError
+
+GOOD = """\
+hf_id = "owner/name"
+architecture = "llama"
+parameters = 1_000
+licence = "MIT"
+description = "A model"
+"""
+
+
+def write(folder: Path, text: str, name: str = "card.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_card_parses() -> None:
+    cards = load_cards()
+    assert {name: card.hf_id for name, card in cards.items()} == {
+        "demo": None,
+        "flash-llama-30m": "TaylorAI/Flash-Llama-30M-48001",
+        "llama-160m": "JackFram/llama-160m",
+        "llama-2-7b": "meta-llama/Llama-2-7b-hf",
+        "llama-3.2-1b": "meta-llama/Llama-3.2-1B-Instruct",
+        "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.2",
+        "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "smollm2-360m": "HuggingFaceTB/SmolLM2-360M-Instruct",
+        "tinyllama": "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        "tinymistral": "Locutusque/TinyMistral-248M",
+    }
+    known = {architecture.gguf for architecture in ARCHITECTURES.values()}
+    assert {card.architecture for card in cards.values()} <= known
+    assert [name for name, card in cards.items() if card.gated] == ["llama-2-7b", "llama-3.2-1b", "mistral-7b-instruct"]
+
+
+def test_the_demo_card_points_into_the_package() -> None:
+    card = load_cards()["demo"]
+    assert card.bundled == Path(module.__file__).resolve().parent / "demo" / "model"
+    assert card.chat
+
+
+def test_a_card_is_found_by_name_and_by_repo_id() -> None:
+    assert find_card("tinyllama") is find_card("TinyLlama/TinyLlama-1.1B-Chat-v1.0")
+    assert find_card("tinyllama/tinyllama-1.1b-chat-v1.0") is find_card("tinyllama")
+    assert find_card("no-such-card") is None
+
+
+def test_cards_are_found_installed_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = module.cards_folder()
+    package = tmp_path / "site-packages" / "localft"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(module, "PACKAGE", package)
+    with pytest.raises(ConfigError, match="the model cards are missing"):
+        module.cards_folder()
+    shutil.copytree(checkout, package / "models")
+    assert module.cards_folder() == package / "models"
+    assert len(load_cards()) == 10
+
+
+def test_defaults_are_settings(tmp_path: Path) -> None:
+    card = read_card(write(tmp_path, GOOD + "[defaults]\nlr = 1e-4\nlora_rank = 16\n"))
+    assert dict(card.defaults) == {"lr": 1e-4, "lora_rank": 16}
+    with pytest.raises(TypeError):
+        card.defaults["lr"] = 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (GOOD.replace("licence", "license"), 'unknown key "license"', "did you mean `licence`?"),
+        (GOOD + "gate = true\n", 'unknown key "gate"', "did you mean `gated`?"),
+        (GOOD + "zzz = 1\n", 'unknown key "zzz"', "known: architecture"),
+        (GOOD + "[defaults]\nlora_rnk = 8\n", 'unknown default "lora_rnk"', "did you mean `lora_rank`?"),
+        (GOOD.replace('architecture = "llama"\n', ""), 'has no "architecture"', "add a line"),
+        (GOOD.replace("1_000", '"1B"'), '"parameters" in model card', None),
+        (GOOD.replace("1_000", "0"), "is not above 0", None),
+        (GOOD + "gated = 1\n", "is not true or false", None),
+        (GOOD.replace("owner/name", "name"), "is not `owner/name`", None),
+        (GOOD.replace('hf_id = "owner/name"\n', ""), 'either "hf_id" or "bundled"', None),
+        (GOOD + 'bundled = "demo"\n', 'either "hf_id" or "bundled"', None),
+        ("hf_id = ", "cannot be read", None),
+    ],
+)
+def test_bad_cards(text: str, message: str, hint: str | None, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_card(write(tmp_path, text))
+    assert message in caught.value.message
+    assert "card.toml" in caught.value.message
+    assert hint is None or (caught.value.hint is not None and hint in caught.value.hint)
+
+
+def test_bad_names_and_bytes(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has a name"):
+        read_card(write(tmp_path, GOOD, "My Card.toml"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_card(tmp_path / "bytes.toml")
