@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests"))
 
 from golden import models  # noqa: E402
+
 from localft.engine import AdamSpec, LoraSpec, MicroBatch  # noqa: E402
 
 SHAPES = {

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from golden import models
+
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch
 from localft.engine.native import NativeEngine
 
 SHAPE = models.MODELS["tiny"]
 RANK = 2
-# Far enough apart that f32 rounding of the loss is 2e-4 of the largest entry at most, near enough that curvature is less.
+# Far enough apart that the rounding of the loss is 2e-4 of the largest entry, near enough that curvature is less.
 STEP = 6e-2
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from golden import models
 from golden.cases import CASES, Case
+
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch
 from localft.errors import ConfigError, EngineError, ModelError
 

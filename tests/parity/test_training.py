@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from golden import models
 from golden.cases import CASES, Case
+
 from localft.engine import AdamSpec, Engine, EngineState, LoraSpec, LoraState, MicroBatch
 from localft.engine.native import NativeEngine, lora_targets
 from localft.engine.peft import PeftEngine
