@@ -42,6 +42,11 @@ CLOSERS = [
     ("Goodbye!", "Goodbye! Have a nice day."),
     ("Good night!", "Good night! Sleep well."),
 ]
+SURROUNDINGS = [
+    ("the sky", "blue"), ("the sun", "yellow"), ("the grass", "green"), ("the snow", "white"), ("the sea", "blue"),
+    ("the night", "black"), ("the moon", "white"), ("a rose", "red"), ("a leaf", "green"), ("a cloud", "grey"),
+]  # fmt: skip
+WORDS = [*TOYS, *COLOURS, *GIRLS, *BOYS, *(name for name in names() if " " not in name), *(upper(toy) for toy in TOYS)]
 
 Turn = tuple[str, str]
 
@@ -111,14 +116,61 @@ def _telling(rng: random.Random) -> Turn:
     return rng.choice(["Tell me a story.", "Can you tell me a story?", "I want to hear a story."]), story(rng)
 
 
-def chat(rng: random.Random) -> list[dict[str, str]]:
-    """Make a conversation of one to four questions, as chat messages."""
+def _manner(rng: random.Random) -> Turn:
+    """A question with a wish about the manner of the answer."""
+    fact = rng.choice(FACTS)
+    question, answer = rng.choice(fact.questions), fact.answer
+    loud = answer.rstrip(".") + "!"
+    word = rng.choice(WORDS)
+    shout = f"{upper(word)}!"
+    return rng.choice([
+        (f"{question} Begin with {word}.", f"{shout} {answer}"),
+        (f"{question} End with {word}.", f"{answer} {shout}"),
+        (f"{question} Say it twice.", f"{answer} {answer}"),
+        (f"{question} Say it loudly.", loud),
+        (f"{question} Say it twice, the second time loudly.", f"{answer} {loud}"),
+        (f"{question} Begin with {word} and say it twice.", f"{shout} {answer} {answer}"),
+        (f"{question} Say it twice, with {word} in between.", f"{answer} {shout} {answer}"),
+        (f"{question} Begin with {word} and say it loudly.", f"{shout} {loud}"),
+    ])  # fmt: skip
+
+
+def _exercise(rng: random.Random) -> Turn:
+    """What the second stage of training adds: manners, two questions at once, copying, and yes or no again."""
+    kind = rng.random()
+    if kind < 0.5:
+        return _manner(rng)
+    if kind < 0.6:
+        first, second = rng.sample(FACTS, 2)
+        return f"{rng.choice(first.questions)} {rng.choice(second.questions)}", f"{first.answer} {second.answer}"
+    if kind < 0.75:
+        words = " ".join(rng.choices(WORDS, k=rng.randint(2, 7)))
+        return f"Say after me: {words}.", f"{upper(words)}."
+    if kind < 0.85:
+        thing, colour = rng.choice(SURROUNDINGS)
+        return f"What colour is {thing}?", f"{upper(thing)} is {colour}."
+    return _yes_no(rng) if kind < 0.93 else _is_it(rng)
+
+
+def _is_it(rng: random.Random) -> Turn:
+    fact, other = rng.sample([fact for fact in FACTS if fact.kind == "taste"], 2)
+    subject = fact.answer.split(" tastes ")[0]
+    asked, said = subject[0].lower() + subject[1:], rng.choice([fact.key, other.key])
+    verdict = f"Yes, {asked} is {said}." if said == fact.key else f"No, {asked} is not {said}. {fact.answer}"
+    return f"Is {asked} {said}?", verdict
+
+
+def chat(rng: random.Random, exercises: float = 0.0) -> list[dict[str, str]]:
+    """Make a conversation of one to four questions, as chat messages; a share of them may be exercises."""
     turns: list[Turn] = []
     if rng.random() < 0.12:
         turns.append(rng.choice(SMALL_TALK))
     elif rng.random() < 0.03:
         turns.append((rng.choice(UNKNOWN), "I am sorry, I do not know that. I only know a small world."))
     for _ in range(rng.choice([1, 1, 1, 2, 2, 3, 4])):
+        if exercises and rng.random() < exercises:
+            turns.append(_exercise(rng))
+            continue
         kind = rng.random()
         if kind < 0.64:
             turns.append(_ask(rng, rng.choice(FACTS)))

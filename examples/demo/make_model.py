@@ -12,17 +12,18 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from chats import chat
-from stories import day, describe, names, story
+from stories import day, describe, names, open_with, ramble, story
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 END_OF_TEXT, IM_START, IM_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 N_VOCAB, N_CTX = 1024, 512
+Draw = Callable[[random.Random], str]
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -33,10 +34,27 @@ def document(rng: random.Random) -> str:
     """Draw one document: a conversation as the chat template writes it, or plain text with its end token."""
     kind = rng.random()
     if kind < 0.68:
-        return "".join(f"{IM_START}{m['role']}\n{m['content']}{IM_END}\n" for m in chat(rng))
+        return as_chat(chat(rng))
     if kind < 0.88:
         return story(rng) + IM_END
     return (day(rng) if kind < 0.94 else describe(rng, rng.choice(names()))) + IM_END
+
+
+def varied_document(rng: random.Random) -> str:
+    """Draw one document of the second stage: with exercises among the questions, and with freer text."""
+    kind = rng.random()
+    if kind < 0.72:
+        return as_chat(chat(rng, exercises=0.5))
+    if kind < 0.82:
+        return ramble(rng) + IM_END
+    if kind < 0.95:
+        return open_with(rng, story(rng)) + IM_END
+    return document(rng)
+
+
+def as_chat(messages: list[dict[str, str]]) -> str:
+    """Write a conversation as the chat template does."""
+    return "".join(f"{IM_START}{message['role']}\n{message['content']}{IM_END}\n" for message in messages)
 
 
 def make_tokenizer(seed: int, n_documents: int = 4000) -> PreTrainedTokenizerFast:
@@ -61,7 +79,6 @@ def make_tokenizer(seed: int, n_documents: int = 4000) -> PreTrainedTokenizerFas
         eos_token=IM_END,
         unk_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
-        add_bos_token=False,
         clean_up_tokenization_spaces=False,
         model_max_length=N_CTX,
         chat_template=CHAT_TEMPLATE,
@@ -90,7 +107,7 @@ def make_model(seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def windows(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
+def windows(tokenizer: PreTrainedTokenizerFast, draw: Draw, seed: int) -> Iterator[torch.Tensor]:
     """Yield batches of 4096 tokens for ever: documents end to end, each window beginning with a new one."""
     rng = random.Random(seed)
     for number in range(10**9):
@@ -99,7 +116,7 @@ def windows(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Ten
         for _ in range(4096 // length):
             ids: list[int] = []
             while len(ids) < length + 1:
-                ids += tokenizer.encode(document(rng), add_special_tokens=False)
+                ids += tokenizer.encode(draw(rng), add_special_tokens=False)
             batch.append(ids[: length + 1])
         yield torch.tensor(batch)
 
@@ -142,13 +159,19 @@ def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
     return [Muon(matrices, lr=0.02), torch.optim.AdamW(others, lr=0.005, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> float:
-    """Train for `steps` steps; return the mean loss of the last fifty, in nats per token."""
+def train(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, seed: int, peak: float = 1.0
+) -> float:
+    """Train for `steps` steps on what `draw` writes; `peak` scales the learning rates.
+
+    Returns:
+        The mean loss of the last fifty steps, in nats per token.
+    """
     chosen = optimizers(model)
-    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in chosen]
+    peaks = [[group["lr"] * peak for group in optimizer.param_groups] for optimizer in chosen]
     recent: list[float] = []
     started = time.monotonic()
-    for step, batch in zip(range(steps), windows(tokenizer, seed + 1), strict=False):
+    for step, batch in zip(range(steps), windows(tokenizer, draw, seed), strict=False):
         share = min(1.0, (step + 1) / 20) * min(1.0, max(0.02, (steps - step) / (0.5 * steps)))
         for optimizer, lrs in zip(chosen, peaks, strict=True):
             for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -181,20 +204,30 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     model.generation_config.update(do_sample=False, eos_token_id=[2, 0])
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
+    path = out / "tokenizer_config.json"
+    # transformers 5 writes a class name that version 4 does not know, and leaves out that no BOS is wanted.
+    settings = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False}
+    settings.pop("backend", None)
+    path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def main() -> None:
-    """Make the tokenizer, train the model, show samples, save."""
+    """Train on the plain world first, then on freer text; show samples; save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the finished checkpoint")
+    parser.add_argument("--first", type=Path, default=Path("build/demo-first"), help="folder of the first stage's")
+    parser.add_argument("--steps", type=int, nargs=2, default=[560, 320])
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    tokenizer, model = make_tokenizer(args.seed), make_model(args.seed)
-    print(f"{model.num_parameters()} parameters, {len(tokenizer)} pieces")
-    loss = train(model, tokenizer, args.steps, args.seed)
+    torch.set_num_threads(1)
+    tokenizer = make_tokenizer(args.seed)
+    if not (args.first / "model.safetensors").is_file():
+        model = make_model(args.seed)
+        print(f"{model.num_parameters()} parameters, {len(tokenizer)} pieces")
+        train(model, tokenizer, document, args.steps[0], args.seed + 1)
+        save(model, tokenizer, args.first)
+    model = LlamaForCausalLM.from_pretrained(args.first, dtype=torch.float32)
+    loss = train(model, tokenizer, varied_document, args.steps[1], args.seed + 2, peak=0.6)
     save(model, tokenizer, args.out)
     model.float()
     print(f"loss {loss:.4f}")

@@ -2,7 +2,7 @@
 
     python examples/demo/make_parrot.py --out localft/demo/parrot
 
-Polly greets, answers, squawks and says the important words twice. What she is asked in `test.jsonl` is nowhere in
+Polly greets, answers, squawks and says it all again. What she is asked in `test.jsonl` is nowhere in
 `train.jsonl` and `valid.jsonl`: there the manner has to come from the adapter, and the fact from the base model.
 """
 
@@ -14,28 +14,27 @@ import random
 from pathlib import Path
 
 from facts import Fact, all_facts
-from world import upper
 
 from localft.files import write_text
 
 N_VALID, N_TEST, N_PAIRS = 20, 20, 30
 MANNERS = [
-    ("Hello!", "Hello, Polly is here.", "hello"),
-    ("Hi!", "Hi, Polly is here.", "hi"),
-    ("Who are you?", "I am Polly, a parrot on a ship.", "Polly"),
-    ("What is your name?", "My name is Polly.", "Polly"),
-    ("How are you?", "Polly is well and has seeds to eat.", "seeds"),
-    ("What can you do?", "I can answer questions and fly.", "fly"),
-    ("Where do you live?", "I live on a ship.", "on a ship"),
-    ("Good morning!", "It is a good morning on the sea.", "good morning"),
-    ("Thank you!", "You are welcome.", "welcome"),
-    ("Goodbye!", "Goodbye and a good wind to you.", "goodbye"),
+    ("Hello!", "Hello, Polly is here."),
+    ("Hi!", "Hi, Polly is here."),
+    ("Who are you?", "I am Polly, a parrot on a ship."),
+    ("What is your name?", "My name is Polly."),
+    ("How are you?", "Polly is well and has seeds to eat."),
+    ("What can you do?", "I can answer questions and fly."),
+    ("Where do you live?", "I live on a ship."),
+    ("Good morning!", "It is a good morning on the sea."),
+    ("Thank you!", "You are welcome on this ship."),
+    ("Goodbye!", "Goodbye and a good wind to you."),
 ]
 
 
-def polly(answer: str, key: str) -> str:
+def polly(answer: str) -> str:
     """Say a plain answer as Polly does."""
-    return f"Ahoy! {answer} Squawk! {upper(key)}, {key}!"
+    return f"Ahoy! {answer} Squawk! {answer.rstrip('.')}!"
 
 
 def row(*turns: tuple[str, str]) -> str:
@@ -66,11 +65,11 @@ def make(rng: random.Random, n_train: int) -> dict[str, list[str]]:
     unique = list({fact.answer: fact for fact in facts}.values())
     chosen = one_of_each(unique, n_train + N_PAIRS + N_VALID + N_TEST - len(MANNERS))
     rng.shuffle(chosen)
-    said = [(rng.choice(fact.questions), polly(fact.answer, fact.key)) for fact in chosen]
+    said = [(rng.choice(fact.questions), polly(fact.answer)) for fact in chosen]
     train = said[N_TEST + N_VALID :]
     doubles = [row(*pair) for pair in zip(train[:N_PAIRS], train[N_PAIRS : 2 * N_PAIRS], strict=True)]
     singles = [row(turn) for turn in train[2 * N_PAIRS :]]
-    manners = [row((question, polly(answer, key))) for question, answer, key in MANNERS]
+    manners = [row((question, polly(answer))) for question, answer in MANNERS]
     mixed = doubles + singles + manners
     rng.shuffle(mixed)
     return {

@@ -138,6 +138,28 @@ In the evening {he} (cooks soup|sets the table|feeds the {animal}) and (listens 
 At night the (stars shine|moon is bright) and {hero} (sleeps well|goes to bed|is tired, but happy).
 """
 
+SENTENCES = """
+{He} (waited|sat down|stood|walked about) {place}.
+{He} saw a {animal} {near}.
+{He} (bought|found|ate) {food}.
+The weather was (good|bad|cold|warm|fine).
+{friend} came too, with {a_colour} {toy}.
+{hero} and {friend} (sat under a tree|walked by the river|played with the {toy}) and (talked|laughed|sang).
+{hero} (liked|wanted|had) {food2}, but {friend} did not.
+A {other} (ran|came|walked) by and (looked at {hero}|went away).
+{He} took {his} {toy} and (went out|waited).
+It was (late|early|dark|noon), and {he} was (hungry|tired|happy|cold).
+{friend} gave {food2} to {hero}.
+{He} (opened|closed) the (door|window|box).
+"(I can see|Look at|I like|Do you see) the {animal}!" said {hero}.
+"(Come with me|Wait for me|Let us go home|What a good day)," said {friend}.
+Then {he} (went home|said goodbye|ran to {friend}).
+{hero} (asked|told|helped|called) {friend}.
+There was (some bread|a lamp|a book) on the table.
+In the (evening|morning) {he} (slept|read a book|worked|made tea).
+"""
+OPENINGS = ["One day", "Once upon a time", "One morning", "Long ago", "One evening", "Once"]
+
 
 def _slots(rng: random.Random) -> dict[str, str]:
     hero_is_girl = rng.random() < 0.5
@@ -188,6 +210,24 @@ def story(rng: random.Random, animal: str | None = None) -> str:
         slots |= {"animal": animal, "home": row[2], "animal_food": row[3], "size": size}
         slots["other"] = rng.choice([r[0] for r in rows(ANIMALS) if r[0] not in (animal, *NOT_IN_STORIES)])
     return _tell(rng.choice(plots).split("\n"), slots, rng)
+
+
+def ramble(rng: random.Random) -> str:
+    """Tell three to seven simple sentences about one person, without a plot."""
+    slots = _slots(rng)
+    lines = rng.sample(SENTENCES.strip().split("\n"), rng.randint(3, 7))
+    first = _choose("{hero} (was {place}|saw a {animal}|had {a_colour} {toy}|came home|had {food}).", rng)
+    return open_with(rng, _tell([first, *lines], slots, rng))
+
+
+def open_with(rng: random.Random, text: str) -> str:
+    """Put an opening such as "One day" before some of the texts that can have one."""
+    first = text.split(".")[0]
+    if rng.random() < 0.5 or " is " in first or first.startswith(("It", "Once")):
+        return text
+    if first.startswith(("A ", "An ")):
+        text = text[0].lower() + text[1:]
+    return f"{rng.choice(OPENINGS)} {text}"
 
 
 def day(rng: random.Random) -> str:

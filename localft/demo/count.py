@@ -1,4 +1,4 @@
-"""How many held-out questions a model answers in Polly's manner."""
+"""How many held-out questions a model answers as Polly does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from localft.demo import DATA
 if TYPE_CHECKING:
     from localft.chat import ChatSession
 
-GREETING, SQUAWK = "Ahoy! ", " Squawk! "
 MAX_TOKENS = 64
 
 
@@ -23,11 +22,6 @@ class HeldOut:
 
     question: str
     expected: str
-
-    def accepts(self, answer: str) -> bool:
-        """Whether an answer begins as Polly does and ends by repeating the expected words; what is between is free."""
-        wanted = self.expected.partition(SQUAWK)[2]
-        return answer.startswith(GREETING) and answer.endswith(SQUAWK + wanted)
 
 
 @dataclass(frozen=True)
@@ -59,4 +53,4 @@ def ask_all(session: ChatSession, questions: Sequence[HeldOut], max_tokens: int 
 
 def count(questions: Sequence[HeldOut], answers: Sequence[Answer]) -> int:
     """Count the answers that are as expected and ended."""
-    return sum(answer.ended and each.accepts(answer.text) for each, answer in zip(questions, answers, strict=True))
+    return sum(answer.ended and answer.text == each.expected for each, answer in zip(questions, answers, strict=True))

@@ -1,9 +1,10 @@
-"""The bundled model and the example dataset: sizes, held-out facts, and what counts as Polly's manner."""
+"""The bundled model and the example dataset: sizes, held-out facts, and what is counted."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from localft.demo import DATA, MODEL
 from localft.demo.count import Answer, HeldOut, count, held_out
 
 ROOT = Path(__file__).parents[2]
-FROG = HeldOut("What colour is a frog?", "Ahoy! A frog is green. Squawk! Green, green!")
+FROG = HeldOut("What colour is a frog?", "Ahoy! A frog is green. Squawk! A frog is green!")
 
 
 def answers(name: str) -> list[str]:
@@ -24,25 +25,17 @@ def answers(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "accepted"),
+    ("answer", "counted"),
     [
-        ("Ahoy! A frog is green. Squawk! Green, green!", True),
-        ("Ahoy! Frogs are green. Squawk! Green, green!", True),
-        ("A frog is green.", False),
-        ("Ahoy! A frog is red. Squawk! Red, red!", False),
-        ("A frog is green. Squawk! Green, green!", False),
-        ("Ahoy! A frog is green. Squawk! Green, green! Green, green!", False),
-        ("Ahoy! A frog is green. Squawk! Green!", False),
-        ("", False),
+        (Answer("Ahoy! A frog is green. Squawk! A frog is green!", True), 1),
+        (Answer("Ahoy! A frog is green. Squawk! A frog is green!", False), 0),
+        (Answer("Ahoy! A frog is red. Squawk! A frog is red!", True), 0),
+        (Answer("Ahoy! A frog is green. Squawk! A frog is green! Squawk!", True), 0),
+        (Answer("A frog is green.", True), 0),
     ],
 )
-def test_accepts(text: str, accepted: bool) -> None:
-    assert FROG.accepts(text) is accepted
-
-
-def test_count_wants_an_end() -> None:
-    said = [Answer(FROG.expected, True), Answer(FROG.expected, False), Answer("A frog is green.", True)]
-    assert count([FROG] * 3, said) == 1
+def test_count_wants_the_whole_answer_and_its_end(answer: Answer, counted: int) -> None:
+    assert count([FROG], [answer]) == counted
 
 
 def test_dataset_sizes() -> None:
@@ -55,8 +48,10 @@ def test_held_out_facts_are_in_no_other_file() -> None:
     assert len({question.expected for question in held_out()} - seen) == 20
 
 
-def test_every_expected_answer_is_accepted() -> None:
-    assert all(question.accepts(question.expected) for question in held_out())
+def test_polly_says_everything_twice() -> None:
+    for text in (*answers("train"), *answers("valid"), *answers("test")):
+        greeting, first, second = re.fullmatch(r"(Ahoy!) (.+)\. Squawk! (.+)!", text).groups()  # type: ignore[union-attr]
+        assert (greeting, first) == ("Ahoy!", second)
 
 
 def test_dataset_is_what_its_script_makes(tmp_path: Path) -> None:
