@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,33 +11,33 @@ from localft.events import Answers, Notice, TrainEvent
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
+    from localft.data.dataset import Dataset
     from localft.data.prompts import ValPrompt
 
+Report = Callable[[str, int, int], None]
 N_PROMPTS = 3
 MAX_TOKENS = 64
 
 
 def compare_answers(
-    base: Path,
-    adapter: Path,
-    prompts: Sequence[ValPrompt],
-    n_threads: int,
-    report: Callable[[str, int, int], None] | None = None,
+    base: Path, adapter: Path, dataset: Dataset, n_threads: int, report: Report | None = None
 ) -> Iterator[TrainEvent]:
-    """Answer up to three prompts greedily from one loaded model, with and without the adapter.
+    """Answer up to three validation prompts greedily from one loaded model, with and without the adapter.
 
     A failure here is a notice and not an error: the run is complete and saved by now.
     """
-    chosen = list(prompts)[:N_PROMPTS]
-    if not chosen:
+    prompts = dataset.val_prompts[:N_PROMPTS]
+    if not prompts:
         return
     from localft.chat import ChatSession
 
+    # No more context than is needed: the memory of a long one could exceed the training's.
+    n_ctx = dataset.n_ctx + MAX_TOKENS
     try:
-        with ChatSession(base, adapter, n_threads=n_threads, max_tokens=MAX_TOKENS) as chat:
-            for done, prompt in enumerate(chosen):
+        with ChatSession(base, adapter, n_ctx=n_ctx, n_threads=n_threads, max_tokens=MAX_TOKENS) as chat:
+            for done, prompt in enumerate(prompts):
                 if report:
-                    report("answers", done, len(chosen))
+                    report("answers", done, len(prompts))
                 yield _answer(chat, prompt)
     except LocalftError as error:
         yield Notice(f"base and adapter could not be compared: {error.message}", "warning")

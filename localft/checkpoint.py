@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from localft.conversion.header import Header, read_header
 from localft.engine import EngineState, LoraState
-from localft.errors import LocalftError, ModelError
+from localft.errors import LocalftError, ModelError, ModelError
 from localft.files import atomic_path
 from localft.record import RunRecord
 
@@ -62,8 +63,7 @@ def write_checkpoint(path: Path, record: RunRecord, cursor: Cursor, state: Engin
     Raises:
         OSError: the file cannot be written; an older one is then unchanged.
     """
-    with atomic_path(path) as temporary:
-        writer = GGUFWriter(temporary, record.base.architecture)
+    with atomic_path(path) as temporary, closing(GGUFWriter(temporary, record.base.architecture)) as writer:
         writer.add_type(KIND)
         writer.add_uint32("localft.checkpoint.version", VERSION)
         writer.add_string("localft.cursor", json.dumps(asdict(cursor)))
@@ -77,7 +77,6 @@ def write_checkpoint(path: Path, record: RunRecord, cursor: Cursor, state: Engin
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -87,7 +86,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         LocalftError: the file is missing, damaged, no checkpoint, or not one of this program.
     """
     try:
+        try:
         header = read_header(path)
+    except ModelError as error:
+        raise _damaged(error.message.replace("not a usable GGUF", "not a usable checkpoint")) from error
     except ModelError as error:
         raise _damaged(error.message) from error
     _require_ours(path, header)

@@ -65,7 +65,12 @@ class TrainConfig:
 
     val_data: str | None = setting(None, VALID, "a file of validation rows", metavar="PATH")
     val_split: float = setting(
-        0.1, VALID, "share of the rows that is kept for validation", minimum=0, maximum=0.9, above=True
+        0.1,
+        VALID,
+        "share of the rows that is kept for validation (--no-val for none)",
+        minimum=0,
+        maximum=0.9,
+        above=True,
     )
     val_samples: int | None = setting(None, VALID, "use at most this many validation rows", minimum=1)
     val_batch_size: int | None = setting(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 MEMORY_SHARE = 0.8
+GPU_KINDS = ("gpu", "igpu")
 
 
 class DeviceLike(Protocol):
@@ -36,24 +37,24 @@ def choose_threads() -> tuple[int, str]:
     return allowed, f"{_count(allowed, 'processor')} of {_physical_cores()} are open to this process"
 
 
-def choose_memory() -> tuple[int, str]:
-    """Bytes that training may use: a share of what is free now, and why."""
-    free = memory_free()
-    return int(free * MEMORY_SHARE), f"{MEMORY_SHARE:.0%} of the {free / 2**30:.1f} GiB that are free".replace(
-        "%", " %"
-    )
+def choose_memory(device: DeviceLike | None = None) -> tuple[int, str]:
+    """Bytes that training may use: a share of what is free now on `device` (None or a CPU: in the machine), and why."""
+    on_gpu = device is not None and device.kind.lower() in GPU_KINDS
+    free = device.memory_free if device is not None and on_gpu else memory_free()
+    where = f" on {device.name}" if device is not None and on_gpu else ""
+    return int(free * MEMORY_SHARE), f"{MEMORY_SHARE * 100:g} % of the {free / 2**30:.1f} GiB that are free{where}"
 
 
-def choose_device(devices: Sequence[DeviceLike]) -> tuple[str, str]:
-    """The name of the device to train on, and why: the GPU with most free memory, else the CPU."""
-    gpus = [device for device in devices if device.kind.lower() in ("gpu", "igpu")]
-    if gpus:
-        best = max(gpus, key=lambda device: device.memory_free)
-        return best.name, "the only GPU" if len(gpus) == 1 else f"of {len(gpus)} GPUs the one with most free memory"
-    for device in devices:
-        if device.kind.lower() == "cpu":
-            return device.name, "no GPU is offered"
-    return "CPU", "no device is listed"
+def choose_device(devices: Sequence[DeviceLike], model_bytes: int = 0) -> tuple[str, str]:
+    """The name of the device to train on, and why: the GPU with most free memory if the model fits, else the CPU."""
+    gpus = [device for device in devices if device.kind.lower() in GPU_KINDS]
+    cpu = next((device.name for device in devices if device.kind.lower() == "cpu"), "CPU")
+    if not gpus:
+        return cpu, "no GPU is offered"
+    best = max(gpus, key=lambda device: device.memory_free)
+    if best.memory_free * MEMORY_SHARE < model_bytes:
+        return cpu, f"the model does not fit into the {best.memory_free / 2**30:.1f} GiB that are free on {best.name}"
+    return best.name, "the only GPU" if len(gpus) == 1 else f"of {len(gpus)} GPUs the one with most free memory"
 
 
 def memory_free() -> int:

@@ -17,7 +17,7 @@ from localft.config import TrainConfig
 from localft.conversion.header import read_header
 from localft.data.batches import BatchPlan, evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.sources import find_sources
+from localft.data.sources import Sources, find_sources
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.errors import ConfigError, EngineError, LocalftError, ModelError
 from localft.events import Notice
@@ -43,6 +43,8 @@ class Job:
         config: settings with the hardware's filled in.
         previous: the record of the run that this one goes on with.
         shapes: (n_out, n_in) of each adapted tensor.
+        data_files: SHA-256 by absolute path.
+        splits: validation rows are taken from the training files.
     """
 
     config: TrainConfig
@@ -54,6 +56,7 @@ class Job:
     shapes: Mapping[str, tuple[int, int]]
     data_files: dict[str, str]
     notices: tuple[Notice, ...]
+    splits: bool
 
     @property
     def base_path(self) -> Path:
@@ -178,7 +181,16 @@ class Job:
             "n_train": len(self.dataset.train),
             "val_every": self.val_every,
             "warmup_steps": self.schedule.warmup_steps,
+            "unused": self.unused,
         }
+
+    @property
+    def unused(self) -> list[str]:
+        """Settings whose default plays no part in this run."""
+        config = self.config
+        found = ["outtype"] if config.model.endswith(".gguf") else []
+        found += ["epochs"] if config.max_steps is not None else []
+        return found + (["val_split"] if config.val_samples or not self.splits or not self.validation else [])
 
     def summary(self) -> dict[str, Any]:
         """The data's counts, as plain values."""
@@ -210,7 +222,8 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
     notices: list[Notice] = []
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
-    files = _data_files(config, previous)
+    sources = _sources(config, previous)
+    files = _data_files(sources, previous)
     dataset = _prepare_data(config, previous, base, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
@@ -218,7 +231,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
             "go on with the versions in the run's config.json, or start a new run",
         )
     shapes = _shapes(config, base)
-    config = _with_hardware(config)
+    config = _with_hardware(config, base)
     batches = plan(
         dataset.train,
         batch_size=config.batch_size,
@@ -230,7 +243,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
     )
     val_batch_size = config.val_batch_size or len(dataset.val) or 1
     validation = tuple(evaluation_batches(dataset.val, val_batch_size, batches.micro_tokens))
-    return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices))
+    return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
 
 
 def _find_base(
@@ -287,9 +300,18 @@ def _paths(config: TrainConfig, previous: RunRecord | None) -> tuple[list[Path],
     return [root / path for path in config.data], root / config.val_data if config.val_data else None
 
 
-def _data_files(config: TrainConfig, previous: RunRecord | None) -> dict[str, str]:
+def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
     data, val_data = _paths(config, previous)
     found = find_sources(data, None if config.no_val else val_data)
+    if found.val and "val_split" in config.sources:
+        raise ConfigError(
+            f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",
+            "leave it out, or give the training file itself to --data",
+        )
+    return found
+
+
+def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
     paths = [path for path in (*found.train, *found.val) if path.is_file()]
     files = {str(path.resolve()): file_sha256(path) for path in paths}
     for name, sha256 in (previous.data_files if previous else {}).items():
@@ -341,21 +363,24 @@ def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:
     return {name: available[name] for name in chosen}
 
 
-def _with_hardware(config: TrainConfig) -> TrainConfig:
-    """Fill in threads, memory and device where nothing was given."""
+def _with_hardware(config: TrainConfig, base: BaseModel) -> TrainConfig:
+    """Fill in threads, device and memory where nothing was given."""
     from localft.engine.native import devices
 
     listed = devices()
     if config.device and config.source("device") != "hardware":
         _require_device(config.device, [device.name for device in listed])
-    for name, choose in (
-        ("threads", hardware.choose_threads),
-        ("memory", hardware.choose_memory),
-        ("device", lambda: hardware.choose_device(listed)),
-    ):
+
+    def fill(name: str, choose: Callable[[], tuple[Any, str]]) -> None:
+        nonlocal config
         if getattr(config, name) is None:
             value, reason = choose()
             config = config.with_values("hardware", {name: value}, {name: reason})
+
+    fill("threads", hardware.choose_threads)
+    fill("device", lambda: hardware.choose_device(listed, Path(base.path).stat().st_size))
+    chosen = next((device for device in listed if device.name == config.device), None)
+    fill("memory", lambda: hardware.choose_memory(chosen))
     return config
 
 

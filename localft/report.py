@@ -84,7 +84,7 @@ class Reporter:
         every: steps between rows; None = about thirty rows in the whole run.
     """
 
-    every: int | None = None
+    every: int | None = field(default=None, init=False)
     total_steps: int = 0
     val_every: int = 0
     held: ReportRow | None = None
@@ -97,6 +97,7 @@ class Reporter:
         """Take over the run's length."""
         self.total_steps, self.val_every = event.total_steps, event.facts.get("val_every", 0)
         self.first_step = event.step + 1
+        self.every = event.settings.get("report_every", {}).get("value")
         self.every = self.every or max(1, -(-event.total_steps // ROWS_PER_RUN))
 
     def rows(self, event: TrainEvent) -> Iterator[ReportRow]:
@@ -168,17 +169,11 @@ def _memory(event: Step | Validation) -> int:
     return event.peak_mem_bytes + sum(event.device_mem_bytes.values())
 
 
-def shown_settings(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+def shown_settings(event: RunStart) -> list[tuple[str, str, str]]:
     """(name, value, source) of every setting that says something; those left unset are derived, and said elsewhere."""
-    unused = set()
-    if str(settings["model"]["value"]).endswith(".gguf"):
-        unused.add("outtype")
-    if settings["max_steps"]["value"] is not None:
-        unused.add("epochs")
-    if settings["no_val"]["value"] or settings["val_samples"]["value"] or settings["val_data"]["value"]:
-        unused.add("val_split")
+    unused = event.facts.get("unused", ())
     shown = []
-    for name, entry in settings.items():
+    for name, entry in event.settings.items():
         value, source = entry["value"], entry["source"]
         hidden = SETTINGS[name].metadata["setting"].hidden
         if (value is None or value is False or hidden) and source == "default":
@@ -281,6 +276,6 @@ def end_lines(event: RunEnd) -> list[tuple[str, str]]:
             lines.append(("", f"best at step {event.best_step:,} of {event.step:,}; that adapter is the one to use"))
     speed = f" · {rate(event.n_tok / event.seconds)} tok/s with validation" if event.seconds else ""
     lines.append(("time", f"{duration(event.seconds)} · {count(event.n_tok, 'token')} trained on{speed}"))
-    lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak"))
+    lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak in training"))
     lines.append(("adapter", event.adapter))
     return lines

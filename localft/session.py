@@ -50,6 +50,8 @@ class Session:
                 record = self.make_record(job, engine, self.folder or Path())
                 yield self.start_event(job, engine, record, cursor, "")
                 return
+            if cursor.step >= job.total_steps:
+                yield Notice(f"all {job.total_steps} steps are done; raise --epochs or --max-steps to go on")
             run = self.open_run(job)
             record = self.make_record(job, engine, run.folder)
             run.write_record(record)
@@ -108,7 +110,7 @@ class Session:
 
     def finish(self, job: Job, run: Run, cursor: Cursor, memory: int) -> Iterator[TrainEvent]:
         """Say what changed. The engine is closed by now, so that only one model is in memory."""
-        for event in compare_answers(job.base_path, run.adapter, job.dataset.val_prompts, job.n_threads, self.report):
+        for event in compare_answers(job.base_path, run.adapter, job.dataset, job.n_threads, self.report):
             run.append(event)
             yield event
         end = RunEnd(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,14 +46,14 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-def open_screen(as_json: bool, report_every: int | None = None) -> Screen:
+def open_screen(as_json: bool) -> Screen:
     """Event lines on stdout, or a drawing on a terminal, or plain lines elsewhere."""
     if as_json:
         return JsonScreen(sys.stdout)
     console = Console(stderr=True, highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
-        return TerminalScreen(console, report_every)
-    return PlainScreen(sys.stderr, report_every)
+        return TerminalScreen(console)
+    return PlainScreen(sys.stderr)
 
 
 class JsonScreen:
@@ -75,9 +76,9 @@ class JsonScreen:
 class PlainScreen:
     """Lines without colour or movement, for logs and pipes."""
 
-    def __init__(self, out: IO[str], report_every: int | None) -> None:
+    def __init__(self, out: IO[str]) -> None:
         self.out = out
-        self.reporter = Reporter(report_every)
+        self.reporter = Reporter()
         self.stage = ""
 
     def show(self, event: TrainEvent) -> None:
@@ -97,7 +98,7 @@ class PlainScreen:
             self.labelled(text.end_lines(event))
         elif isinstance(event, Interrupted):
             self.flush()
-            self.line(f"stopped after step {event.step}; go on with: {event.resume}")
+            self.line(interrupted_text(event))
 
     def data(self, event: DataReady) -> None:
         for row in text.data_counts(event.summary):
@@ -110,7 +111,7 @@ class PlainScreen:
         if event.run:
             self.line(f"run         {event.run}")
         self.labelled(text.fact_lines(event))
-        for name, value, source in text.shown_settings(event.settings):
+        for name, value, source in text.shown_settings(event):
             self.line(f"  {name} = {value} ({source})")
         if event.run:
             self.line("")
@@ -144,10 +145,10 @@ class PlainScreen:
 class TerminalScreen:
     """Panels, a row per report, and a bar at the bottom."""
 
-    def __init__(self, console: Console, report_every: int | None) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
         self.width = min(console.width, MAX_WIDTH)
-        self.reporter = Reporter(report_every)
+        self.reporter = Reporter()
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.training = False
@@ -172,7 +173,7 @@ class TerminalScreen:
             self.console.print(end_panel(event, self.width))
         elif isinstance(event, Interrupted):
             self.close()
-            self.console.print(f"Stopped after step {event.step}. Go on with\n\n  [bold]{event.resume}[/]")
+            self.console.print(Text("\n" + interrupted_text(event)))
 
     def notice(self, event: Notice) -> None:
         style, word = ("yellow", "warning") if event.level == "warning" else ("cyan", "note")
@@ -210,6 +211,7 @@ class TerminalScreen:
             self.console.print(Text("\nValidation prompts, answered greedily\n", style="bold"))
             self.answered = True
         self.console.print(answers_table(event, self.width))
+        self.console.print()
 
     def report(self, stage: str, done: int, total: int) -> None:
         if self.training:
@@ -287,7 +289,7 @@ def data_panel(event: DataReady, width: int) -> Panel:
 def start_panel(event: RunStart, width: int) -> Panel:
     """What was decided and why, then every setting with its source."""
     title = "localft finetune" if event.run else "localft finetune (dry run)"
-    settings = text.shown_settings(event.settings)
+    settings = text.shown_settings(event)
     return panel(title, [labelled(text.fact_lines(event)), Text(), settings_table(settings, width)], width, event.run)
 
 
@@ -312,13 +314,17 @@ def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Tabl
 def answers_table(event: Answers, width: int) -> Table:
     """One prompt with both answers side by side, and the answer in the data below."""
     table = Table(
-        box=SIMPLE, width=width, title=Text(event.prompt.strip(), style="cyan"), title_justify="left", padding=(0, 1)
+        box=SIMPLE,
+        width=width,
+        title=Text("  " + event.prompt.strip(), style="cyan"),
+        title_justify="left",
+        padding=(0, 1),
     )
     table.add_column("base", ratio=1, overflow="fold", header_style="dim")
     table.add_column("with the adapter", ratio=1, overflow="fold", header_style="dim")
     table.add_row(Text(event.base.strip() or "(nothing)"), Text(event.tuned.strip() or "(nothing)", style="bold"))
     if event.expected:
-        table.caption = Text(f"in the data: {event.expected.strip()}", style="dim")
+        table.caption = Text(f"  in the data: {event.expected.strip()}", style="dim")
         table.caption_justify = "left"
     return table
 
@@ -330,6 +336,13 @@ def end_panel(event: RunEnd, width: int) -> Panel:
     return panel("Done", [labelled(text.end_lines(event)), Text(), next_lines], width, event.run)
 
 
+def interrupted_text(event: Interrupted) -> str:
+    """Where the run stands, and how to go on."""
+    if not event.resume:
+        return f"stopped; all {event.step:,} steps were done and saved"
+    return f"stopped after step {event.step:,}; go on with: {event.resume}"
+
+
 def chat_command(run: str) -> str:
     """The command that chats with a run; the newest needs no name."""
-    return "localft chat --lora" if Path(run).parent == Path("runs") else f"localft chat --lora {run}"
+    return "localft chat --lora" if Path(run).parent == Path("runs") else f"localft chat --lora {shlex.quote(run)}"

@@ -59,10 +59,11 @@ def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
 def _devices(devices: Any) -> list[tuple[str, str]]:
     if isinstance(devices, dict):
         return [("none", devices["error"])]
-    return [
-        (each["name"], f"{each['kind']}, {each['description']}, {_size(each['free_bytes'])} free of {_size(each['total_bytes'])}")
-        for each in devices
-    ]  # fmt: skip
+    lines = []
+    for each in devices:
+        room = f"{_size(each['free_bytes'])} free of {_size(each['total_bytes'])}"
+        lines.append((each["name"], f"{each['kind']}, {each['description']}, {room}"))
+    return lines
 
 
 def _engine(engine: dict[str, str]) -> list[tuple[str, str]]:

@@ -115,20 +115,13 @@ def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bo
     from localft.ui import open_screen
 
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    screen = open_screen(json, _report_every(given))
+    screen = open_screen(json)
     where: bool | str | None = True if resume == NEWEST else resume
     events = finetune(config=config, resume=where, dry_run=dry_run, report=screen.report, **given)
     try:
         _show(events, screen)
     finally:
         screen.close()
-
-
-def _report_every(given: dict[str, Any]) -> int | None:
-    from localft.settings import coerce
-
-    value: int | None = coerce(SETTINGS["report_every"], given.get("report_every"), "flag")
-    return value
 
 
 def _show(events: Iterator[TrainEvent], screen: Screen) -> None:
@@ -154,8 +147,9 @@ def _interrupted(events: Iterator[TrainEvent], screen: Screen, folder: Path) -> 
     events.close()  # type: ignore[attr-defined]
     run = Run(folder)
     if run.checkpoint.is_file():
-        step = read_checkpoint(run.checkpoint).cursor.step
-        screen.show(Interrupted(step, str(run.checkpoint), resume_command(folder)))
+        found = read_checkpoint(run.checkpoint)
+        left = found.cursor.step < found.record.resolved.total_steps
+        screen.show(Interrupted(found.cursor.step, str(run.checkpoint), resume_command(folder) if left else ""))
 
 
 def _ordered(options: Sequence[click.Option]) -> list[click.Parameter]:

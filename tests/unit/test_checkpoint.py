@@ -1,0 +1,180 @@
+"""Checkpoints and run folders: whole, exact, and safe against damaged files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from fake_engine import FakeEngine
+
+from localft.checkpoint import Cursor, read_checkpoint, write_checkpoint
+from localft.config import TrainConfig, resolve
+from localft.errors import ConfigError, LocalftError
+from localft.events import Notice, Progress, Step, Validation
+from localft.record import BaseModel, Resolved, RunRecord
+from localft.resume import apply_changes, find_checkpoint
+from localft.run import Run, create_run, json_line, newest_run
+
+
+def record(config: TrainConfig | None = None, **changes: Any) -> RunRecord:
+    resolved = Resolved(64, "--ctx", 1024, 512, 4, 10, 3, "CPU", "avx2", 2, 2**30, 0, ("blk.0.attn_q.weight",), 28)
+    whole = RunRecord(
+        folder="/runs/one",
+        cwd="/",
+        created="2025-01-01T00:00:00+00:00",
+        settings=(config or TrainConfig()).to_dict(),
+        base=BaseModel("/m.gguf", "m", "llama", "q8_0", "ab" * 32),
+        resolved=resolved,
+        template={"kind": "raw"},
+        data_files={"/d.jsonl": "cd" * 32},
+        fingerprint="ef" * 32,
+        versions={"localft": "0"},
+    )
+    return replace(whole, **changes)
+
+
+def some_cursor() -> Cursor:
+    return Cursor(5, 9, 4, 0.1 + 0.2, 1 / 3, 4, 777, 1.5)
+
+
+def saved(path: Path) -> Path:
+    engine = FakeEngine()
+    for tensor in engine.tensors.values():
+        tensor.a_m += np.float32(0.1)
+    write_checkpoint(path, record(), some_cursor(), engine.state())
+    return path
+
+
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.step, engine.micro_step = 5, 9
+    write_checkpoint(tmp_path / "c.gguf", record(), some_cursor(), engine.state())
+    found = read_checkpoint(tmp_path / "c.gguf")
+    assert found.record == record()
+    assert found.cursor == some_cursor()
+    assert (found.state.step, found.state.micro_step) == (5, 9)
+    assert list(found.state.tensors) == list(engine.tensors)
+    for name, tensor in engine.tensors.items():
+        for key, array in vars(tensor).items():
+            again = getattr(found.state.tensors[name], key)
+            assert again.shape == array.shape
+            assert again.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("cut", [0, 3, 20, 100, 500, 2000, -40])
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, cut: int) -> None:
+    whole = saved(tmp_path / "c.gguf").read_bytes()
+    (tmp_path / "c.gguf").write_bytes(whole[:cut])
+    with pytest.raises(LocalftError) as error:
+        read_checkpoint(tmp_path / "c.gguf")
+    assert error.value.hint
+
+
+def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
+    def write(name: str, **values: str) -> Path:
+        writer = gguf.GGUFWriter(tmp_path / name, "llama")
+        for key, value in values.items():
+            writer.add_string(key.replace("__", "."), value)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+        return tmp_path / name
+
+    with pytest.raises(LocalftError, match="is no checkpoint"):
+        read_checkpoint(write("model.gguf", general__type="model"))
+    with pytest.raises(LocalftError, match=r"written by the old llama\.cpp program"):
+        read_checkpoint(write("old.gguf", training__type="finetune_lora", optimizer__type="adam"))
+    with pytest.raises(LocalftError, match="cannot be read: No such file"):
+        read_checkpoint(tmp_path / "nothing.gguf")
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved(tmp_path / "c.gguf").read_bytes()
+
+    def full(self: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gguf.GGUFWriter, "write_tensors_to_file", full)
+    with pytest.raises(OSError, match="No space"):
+        write_checkpoint(tmp_path / "c.gguf", record(), Cursor(), FakeEngine().state())
+    assert (tmp_path / "c.gguf").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["c.gguf"]
+
+
+def step(n: int) -> Step:
+    return Step(n, n / 4, 1.0, None, 1e-4, 0.5, 100.0, 7, 1000)
+
+
+def test_metrics_are_trimmed_to_the_checkpoint(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for event in (step(1), Validation(1, 0.25, None, 2.0, None, None, 9.0, 3, 10), step(2), Notice("x"), step(3)):
+        run.append(event)
+    run.append(Progress("step", 1, 2))
+    run.append(Validation(3, 0.75, None, 1.0, None, None, 9.0, 3, 10))
+    with run.metrics.open("a", encoding="utf-8") as file:
+        file.write('{"event": "step", "st')
+    run.trim_metrics(2, 1)
+    kept = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    assert [(line["event"], line["step"]) for line in kept] == [("step", 1), ("validation", 1), ("step", 2)]
+
+
+def test_json_has_no_nan() -> None:
+    event = Step(1, 0.5, float("nan"), None, 1.0, float("inf"), 1.0, 1, 1)
+    assert json.loads(json_line(event))["loss"] is None
+
+
+def test_run_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = create_run("my model!", None), create_run("my model!", None)
+    assert first.folder.name.startswith("my-model-20")
+    assert (first.folder.name[-2:], second.folder.name[-2:]) == ("-1", "-2")
+    with pytest.raises(LocalftError, match="there is no run"):
+        newest_run()
+    for run in (second, first):
+        run.write_record(record())
+    first.last_adapter.touch()
+    assert newest_run().folder == first.folder
+    first.best_adapter.touch()
+    assert first.adapter == first.best_adapter
+    with pytest.raises(LocalftError, match="has no adapter yet"):
+        _ = second.adapter
+    with pytest.raises(LocalftError, match="holds a run already"):
+        create_run("x", str(first.folder))
+    assert first.record == record()
+
+
+def test_what_a_resume_may_change(tmp_path: Path) -> None:
+    config = resolve({"model": "m", "data": "d.jsonl", "lr": 1e-3, "epochs": 2})
+    kept = record(config)
+    same, changes = apply_changes(kept, {"lr": "0.001", "data": ("/d.jsonl",)}, None)
+    assert (same, changes) == (config, [])
+    longer, changes = apply_changes(kept, {"epochs": 4, "val_every": 9}, None)
+    assert (longer.epochs, longer.source("epochs"), [change.flag for change in changes]) == (
+        4,
+        "flag",
+        ["--epochs", "--val-every"],
+    )
+    path = tmp_path / "run.toml"
+    path.write_text("lora_rank = 16\n", encoding="utf-8")
+    for flags, file, name in (({"seed": 1}, None, "--seed"), ({"ctx": 64}, None, "--ctx"), ({}, path, "--lora-rank")):
+        with pytest.raises(ConfigError) as error:
+            apply_changes(kept, flags, file)
+        assert f"`{name}`" in error.value.message
+
+
+def test_finding_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint(None, None) is None
+    assert find_checkpoint(None, "not-there.gguf") is None
+    path = saved(tmp_path / "c.gguf")
+    assert find_checkpoint(None, str(path)) == (path, None)
+    assert find_checkpoint(path, None) == (path, None)
+    with pytest.raises(LocalftError, match="is no run"):
+        find_checkpoint("nowhere", None)
+    with pytest.raises(ConfigError, match="contradict"):
+        find_checkpoint(True, str(path))
