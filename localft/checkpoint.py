@@ -86,12 +86,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         LocalftError: the file is missing, damaged, no checkpoint, or not one of this program.
     """
     try:
-        try:
         header = read_header(path)
     except ModelError as error:
         raise _damaged(error.message.replace("not a usable GGUF", "not a usable checkpoint")) from error
-    except ModelError as error:
-        raise _damaged(error.message) from error
     _require_ours(path, header)
     try:
         record = RunRecord.from_dict(_json(header, "localft.run"))
