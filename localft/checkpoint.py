@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from localft.conversion.header import Header, read_header
 from localft.engine import EngineState, LoraState
-from localft.errors import LocalftError, ModelError, ModelError
+from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
 from localft.record import RunRecord
 
