@@ -43,7 +43,7 @@ parity: $(VENV)/.test $(VENV)/.parity
 	$(BIN)/python -m pytest -m parity
 
 conformance: $(VENV)/.test
-	$(BIN)/python tests/conformance/setup_converter.py
+	$(BIN)/python tests/conformance/setup.py
 	$(BIN)/python -m pytest -m conformance
 
 lint: $(VENV)/.lint
