@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from localft.errors import LocalftError
 from localft.events import Answers, Notice, TrainEvent
 
 if TYPE_CHECKING:
-    from localft.chat import ChatSession
+    from localft.chat import ChatSession, Message
     from localft.data.dataset import Dataset
     from localft.data.prompts import ValPrompt
 
@@ -44,17 +44,11 @@ def compare_answers(
 
 
 def _answer(chat: ChatSession, prompt: ValPrompt) -> Answers:
-    """Ask a prompt at the start of a conversation; a text is continued."""
-    from localft.chat import Message
-
-    history: list[Message]
+    """Answer a text by going on with it, and a conversation in the wording of its training rows."""
     if isinstance(prompt.prompt, str):
-        shown = question = prompt.prompt
-        history = []
-    else:
-        shown = question = prompt.prompt[-1].content
-        history = [Message(turn.role, turn.content) for turn in prompt.prompt[:-1] if turn.role != "system"]
-    chat.reset()
-    chat.messages += history
-    base, tuned = chat.compare(question)
-    return Answers(shown, prompt.expected, base, tuned)
+        return Answers(prompt.prompt, prompt.expected, *chat.compare(prompt.prompt))
+    question = prompt.prompt[-1]
+    shown = f"{question.content}\n{question.input}" if question.input else question.content
+    # A data row's turns may have an Alpaca input beside the content; the template takes it from there.
+    turns = cast("Sequence[Message]", prompt.prompt)
+    return Answers(shown, prompt.expected, *chat.compare(turns))

@@ -19,7 +19,7 @@ from localft.data.batches import BatchPlan, evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.sources import Sources, find_sources
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
-from localft.errors import ConfigError, EngineError, LocalftError, ModelError
+from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
 from localft.record import BaseModel, Resolved, RunRecord
 from localft.schedule import Schedule, warmup_steps
@@ -220,10 +220,11 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         LocalftError: model, data or a setting cannot be used; or a file changed since `previous`.
     """
     notices: list[Notice] = []
-    base = _find_base(config, previous, notices, report)
-    _same_base(base, previous)
+    # The data first: a wrong path should not have to wait for a download.
     sources = _sources(config, previous)
     files = _data_files(sources, previous)
+    base = _find_base(config, previous, notices, report)
+    _same_base(base, previous)
     dataset = _prepare_data(config, previous, base, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
@@ -312,8 +313,7 @@ def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
 
 
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
-    paths = [path for path in (*found.train, *found.val) if path.is_file()]
-    files = {str(path.resolve()): file_sha256(path) for path in paths}
+    files = {str(path.resolve()): file_sha256(path) for path in (*found.train, *found.val) if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
         if files.get(name) != sha256:
             what = "changed" if name in files else "is no longer there"
@@ -321,6 +321,9 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
                 f"data file `{name}` {what} since this run was started",
                 "put the old file back, or start a new run on the new one",
             )
+    for path in (*found.train, *found.val):
+        if not path.exists():
+            raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder")
     return files
 
 

@@ -102,7 +102,9 @@ def coerce(spec: Field[Any], value: Any, source: str) -> Any:
         _check_range(rules, result)
     except (ValueError, OverflowError) as error:
         name = flag_name(spec.name) if source == "flag" else f"{spec.name} ({source})"
-        raise ConfigError(f"`{name}` cannot be `{value}`: {error}", _hint(rules)) from None
+        close = nearest(str(value), rules.choices)
+        hint = f"did you mean `{close}`?" if close else rules.help[0].upper() + rules.help[1:]
+        raise ConfigError(f"`{name}` cannot be `{value}`: {error}", hint) from None
     return result
 
 
@@ -174,7 +176,3 @@ def _check_range(rules: Setting, value: Any) -> None:
         raise ValueError(f"expected {'more than' if rules.above else 'at least'} {rules.minimum:g}")
     if rules.maximum is not None and value > rules.maximum:
         raise ValueError(f"expected at most {rules.maximum:g}")
-
-
-def _hint(rules: Setting) -> str:
-    return rules.help[0].upper() + rules.help[1:]

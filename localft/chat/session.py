@@ -165,11 +165,12 @@ class ChatSession:
         """
         yield from self._stream(self._fitting(self._prompter.raw_ids(prompt)), self.adapter_scale, strip=False)
 
-    def compare(self, text: str | None = None) -> tuple[str, str]:
+    def compare(self, text: str | Sequence[Message] | None = None) -> tuple[str, str]:
         """Answer with and without the adapter, from one loaded model; the conversation stays as it is.
 
         Args:
-            text: a question at this point of the conversation; None = the last question again.
+            text: a question at this point of the conversation; None = the last question again; or the turns of a
+                conversation to take in place of this one, up to its question.
 
         Returns:
             (the base model's answer, the adapter's answer).
@@ -183,13 +184,15 @@ class ChatSession:
             answers[side] += piece
         return answers["base"], answers["adapter"]
 
-    def stream_compare(self, text: str | None = None) -> Iterator[tuple[str, str]]:
+    def stream_compare(self, text: str | Sequence[Message] | None = None) -> Iterator[tuple[str, str]]:
         """`compare`, streaming pairs of "base" or "adapter" and a piece of that answer."""
         if not self._runtime.has_adapter:
             raise ConfigError("there is no adapter to compare with", "start with --lora")
-        history = self.messages if text is not None else self._before_last_turn()
-        question = text if text is not None else self._last_question()
-        ids = self._prompt_ids([*history, Message("user", question)])
+        if text is None:
+            turns = [*self._before_last_turn(), Message("user", self._last_question())]
+        else:
+            turns = [*self.messages, Message("user", text)] if isinstance(text, str) else list(text)
+        ids = self._prompt_ids(turns)
         seed = self._rng.bit_generator.state
         for side, scale in (("base", None), ("adapter", self.adapter_scale)):
             self._rng.bit_generator.state = seed

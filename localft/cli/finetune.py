@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from localft.ui import Screen
 
 NEWEST = "@newest"
+INTERRUPTED = 130
 
 
 class GroupedOption(click.Option):
@@ -133,9 +135,10 @@ def _show(events: Iterator[TrainEvent], screen: Screen) -> None:
             folder = event.run if isinstance(event, RunStart) else folder
             screen.show(event)
     except KeyboardInterrupt:
-        if folder:
-            _interrupted(events, screen, Path(folder))
-        raise
+        if not folder:
+            raise
+        _interrupted(events, screen, Path(folder))
+        sys.exit(INTERRUPTED)
 
 
 def _interrupted(events: Iterator[TrainEvent], screen: Screen, folder: Path) -> None:

@@ -49,7 +49,7 @@ def test_published_defaults() -> None:
         ({"warmup": "-1"}, "`--warmup` cannot be `-1`", None),
         ({"memory": "lots"}, "`--memory` cannot be `lots`: expected a size such as `6GiB`", None),
         ({"lora_layers": "some"}, "`--lora-layers` cannot be `some`", None),
-        ({"lr_schedule": "cosin"}, "did you mean `cosine`?", None),
+        ({"lr_schedule": "cosin"}, "expected one of constant, linear, cosine", "did you mean `cosine`?"),
         ({"no_val": True, "val_every": 3}, "`--no-val` and `--val-every` contradict each other", None),
         ({"batch_size": 2, "micro_batch_size": 4}, "`--micro-batch-size 4` is larger than `--batch-size 2`", None),
         ({"min_lr": 1.0}, "`--min-lr 1` is above `--lr 0.0002`", None),
