@@ -226,6 +226,7 @@ void bind_tensors(Impl & m) {
     m.embedding = ggml_get_tensor(m.file_ctx.get(), "token_embd.weight");
     if (!m.embedding) fail("tensor \"token_embd.weight\" is missing");
     h.n_vocab = m.embedding->ne[1];
+    if (h.n_vocab < 1) fail("tensor \"token_embd.weight\" has an unexpected shape");
     m.require("token_embd.weight", { h.n_embd, h.n_vocab });
     h.tied_output = !m.find("output.weight");
     m.output_norm = m.require("output_norm.weight", { h.n_embd });

@@ -275,9 +275,14 @@ MicroResult Trainer::accumulate(const Batch & batch) {
 
 double Trainer::apply(const AdamOptions & o) {
     if (impl_->n_supervised == 0) fail("apply", "no supervised target was accumulated");
+    if (!std::isfinite(o.lr)) fail("apply", "the learning rate is not finite");
     const float  inverse = 1.0f / (float) impl_->n_supervised;
     const double norm    = impl_->grad_norm(inverse);
-    if (!std::isfinite(norm)) fail("apply", "the gradient is not finite: the learning rate is too high, or the weights hold NaN or infinity");
+    if (!std::isfinite(norm)) {
+        impl_->lora.clear_gradients();
+        impl_->n_supervised = 0;
+        fail("apply", "the gradient is not finite: the learning rate is too high, or the weights hold NaN or infinity");
+    }
     const double clip  = o.grad_clip > 0 ? std::min(1.0, o.grad_clip / (norm + 1e-6)) : 1.0;
     const float  scale = inverse * (float) clip;
     step++;

@@ -85,6 +85,9 @@ def _checked(call: Callable[..., T], *args: Any) -> T:
         return call(*args)
     except (RuntimeError, MemoryError) as error:
         raise EngineError(str(error) or "not enough memory", _hint(str(error))) from error
+    except UnicodeDecodeError as error:  # the message quotes a name from the file
+        text = error.object.decode(errors="replace")
+        raise EngineError(text, _hint(text)) from error
     except TypeError as error:  # nanobind refuses arrays of another rank, and numbers that do not fit their type
         raise EngineError(f"[{call.__name__}] a value is out of range or an array has the wrong shape") from error
 
@@ -230,14 +233,21 @@ class NativeEngine:
             raise EngineError(f'the state and the run differ in which tensors carry LoRA ("{odd}")')
         trainer = self._open()[1]
         for name, t in state.tensors.items():
-            n_out, n_in = self._shapes[name]
-            if t.a.shape != (self.lora.rank, n_in) or t.b.shape != (n_out, self.lora.rank):
-                raise EngineError(f'the state and the run differ in the shape of "{name}"', "use the same --lora-rank")
-            _checked(trainer.set_lora, name, _contiguous(t.a), _contiguous(t.b))
-            for order, a, b in ((1, t.a_m, t.b_m), (2, t.a_v, t.b_v)):
-                a, b = (a if a.size else np.zeros_like(t.a)), (b if b.size else np.zeros_like(t.b))
-                _checked(trainer.set_moment, name, order, _contiguous(a), _contiguous(b))
+            pairs = self._pairs(name, t)
+            _checked(trainer.set_lora, name, *pairs[0])
+            for order in (1, 2):
+                _checked(trainer.set_moment, name, order, *pairs[order])
         trainer.step, trainer.micro_step = state.step, state.micro_step
+
+    def _pairs(self, name: str, t: LoraState) -> list[tuple[Floats, Floats]]:
+        """Factors, means and variances of one tensor as native code takes them."""
+        n_out, n_in = self._shapes[name]
+        pairs = [(t.a, t.b)]
+        for a, b in ((t.a_m, t.b_m), (t.a_v, t.b_v)):
+            pairs.append((a if a.size else np.zeros_like(t.a), b if b.size else np.zeros_like(t.b)))
+        if any(a.shape != (self.lora.rank, n_in) or b.shape != (n_out, self.lora.rank) for a, b in pairs):
+            raise EngineError(f'the state and the run differ in the shape of "{name}"', "use the same --lora-rank")
+        return [(_contiguous(a), _contiguous(b)) for a, b in pairs]
 
     def peak_mem_bytes(self) -> dict[str, int]:
         """Peak resident memory of the process, and what a device other than the CPU holds."""

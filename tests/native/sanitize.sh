@@ -27,4 +27,5 @@ UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 GGML_NO_BACKTRACE=1
 LOCALFT_SANITIZED=1
 export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS GGML_NO_BACKTRACE LOCALFT_SANITIZED
-exec "$venv/bin/python" -m pytest -p no:cacheprovider --timeout 1200 "$@" tests/native
+# By its script, not with -m, which would put the checkout's own localft first.
+exec "$venv/bin/python" "$(dirname "$python")/pytest" -p no:cacheprovider --timeout 1200 "$@" tests/native
