@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from localft import __version__
@@ -12,10 +11,9 @@ from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYP
 from localft.checkpoint import Cursor, write_checkpoint
 from localft.config import TrainConfig
 from localft.engine import EngineState
-from localft.errors import LocalftError
 from localft.legacy import output_paths
 from localft.record import RunRecord
-from localft.run import Run
+from localft.run import Run, writing
 
 
 class DiskKeeper:
@@ -30,7 +28,8 @@ class DiskKeeper:
         """Write the checkpoint; return where."""
         paths = [*output_paths(self.config.checkpoint_out, cursor.step), self.run.checkpoint]
         for path in paths:
-            _write(path, lambda target: write_checkpoint(target, self.record, cursor, state))
+            with writing(path):
+                write_checkpoint(path, self.record, cursor, state)
         return paths[0]
 
     def best(self, state: EngineState) -> None:
@@ -55,14 +54,5 @@ class DiskKeeper:
         }
         tensors = {name: LoraTensor(tensor.a, tensor.b) for name, tensor in state.tensors.items()}
         adapter = Adapter(base.architecture, self.config.lora_rank, self.config.lora_alpha, tensors, dict(metadata))
-        _write(path, lambda target: write_adapter(target, adapter))
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    try:
-        write(path)
-    except OSError as error:
-        raise LocalftError(
-            f"`{path}` could not be written: {error.strerror or error}",
-            "what was saved before is intact; make room and go on with `localft finetune --resume`",
-        ) from error
+        with writing(path):
+            write_adapter(path, adapter)

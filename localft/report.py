@@ -9,7 +9,7 @@ from typing import Any
 
 from localft.config import SETTINGS
 from localft.evaluate import perplexity
-from localft.events import RunEnd, RunStart, Step, TrainEvent, Validation
+from localft.events import Interrupted, RunEnd, RunStart, Step, TrainEvent, Validation
 
 ROWS_PER_RUN = 30
 COLUMNS = ("step", "loss", "val loss", "lr", "grad norm", "tok/s", "ETA", "memory")
@@ -279,3 +279,10 @@ def end_lines(event: RunEnd) -> list[tuple[str, str]]:
     lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak in training"))
     lines.append(("adapter", event.adapter))
     return lines
+
+
+def interrupted_text(event: Interrupted) -> str:
+    """Where the run stands, and how to go on."""
+    if not event.resume:
+        return f"stopped; all {event.step:,} steps were done and saved"
+    return f"stopped after step {event.step:,}; go on with: {event.resume}"

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,19 +101,21 @@ class Run:
 
     def write_record(self, record: RunRecord) -> None:
         """Write `config.json`."""
-        write_text(self.folder / CONFIG, json.dumps(record.to_dict(), indent=1, ensure_ascii=False) + "\n")
+        with writing(self.folder / CONFIG):
+            write_text(self.folder / CONFIG, json.dumps(record.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
     def append(self, event: TrainEvent) -> None:
         """Add one line to `metrics.jsonl`, for the events that are kept there."""
         if event.event in STORED_EVENTS:
-            with self.metrics.open("a", encoding="utf-8") as file:
+            with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json_line(event) + "\n")
 
     def trim_metrics(self, step: int, validated: int) -> None:
         """Drop what a killed run wrote after its last checkpoint, which was at `step`, validated up to `validated`."""
         last = {Step.event: step, Validation.event: validated}
         lines = [line for line, entry in self._lines() if entry["step"] <= last.get(entry["event"], -1)]
-        write_text(self.metrics, "".join(line + "\n" for line in lines))
+        with writing(self.metrics):
+            write_text(self.metrics, "".join(line + "\n" for line in lines))
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
         if not self.metrics.is_file():
@@ -124,6 +127,22 @@ class Run:
                 continue
             if isinstance(entry, dict) and "event" in entry and isinstance(entry.get("step"), int):
                 yield line, entry
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failed write of `path` into a sentence.
+
+    Raises:
+        LocalftError: the disk is full, or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LocalftError(
+            f"`{path}` could not be written: {error.strerror or error}",
+            "what was saved before is intact; make room and go on with `localft finetune --resume`",
+        ) from error
 
 
 def json_line(event: TrainEvent) -> str:

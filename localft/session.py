@@ -12,8 +12,9 @@ from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.config import TrainConfig, resolve
 from localft.errors import ConfigError
 from localft.events import DataReady, Notice, RunEnd, RunStart, TrainEvent
-from localft.job import Job, prepare_job
+from localft.job import Job
 from localft.keeper import DiskKeeper
+from localft.prepare import prepare_job
 from localft.record import RunRecord
 from localft.resume import Change, apply_changes, find_checkpoint
 from localft.run import Run, create_run, now

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 
 from rich.box import ROUNDED, SIMPLE
 from rich.console import Console, Group, RenderableType
@@ -29,21 +29,11 @@ from localft.events import (
 )
 from localft.events import Progress as ProgressEvent
 from localft.report import Reporter, ReportRow
-from localft.run import json_line
+from localft.screens import JsonScreen, PlainScreen, Screen
 
 MAX_WIDTH = 110
 MAX_VALUE = 24
 SOURCE_STYLES = {"flag": "cyan", "config file": "cyan", "model card": "magenta", "hardware": "blue", "default": "dim"}
-
-
-class Screen(Protocol):
-    """Shows a run while it happens."""
-
-    def show(self, event: TrainEvent) -> None: ...
-
-    def report(self, stage: str, done: int, total: int) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def open_screen(as_json: bool) -> Screen:
@@ -54,92 +44,6 @@ def open_screen(as_json: bool) -> Screen:
     if console.is_terminal and not console.is_dumb_terminal:
         return TerminalScreen(console)
     return PlainScreen(sys.stderr)
-
-
-class JsonScreen:
-    """One line of JSON per event."""
-
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
-
-    def show(self, event: TrainEvent) -> None:
-        if not isinstance(event, ProgressEvent):
-            print(json_line(event), file=self.out, flush=True)
-
-    def report(self, stage: str, done: int, total: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class PlainScreen:
-    """Lines without colour or movement, for logs and pipes."""
-
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
-        self.reporter = Reporter()
-        self.stage = ""
-
-    def show(self, event: TrainEvent) -> None:
-        if isinstance(event, Notice):
-            self.line(f"{'warning' if event.level == 'warning' else 'note'}: {event.message}")
-        elif isinstance(event, DataReady):
-            self.data(event)
-        elif isinstance(event, RunStart):
-            self.start(event)
-        elif isinstance(event, (Step, Validation)):
-            for row in self.reporter.rows(event):
-                self.line(text.aligned(row.cells()) + ("  best" if row.best else ""))
-        elif isinstance(event, Answers):
-            self.answers(event)
-        elif isinstance(event, RunEnd):
-            self.line("")
-            self.labelled(text.end_lines(event))
-        elif isinstance(event, Interrupted):
-            self.flush()
-            self.line(interrupted_text(event))
-
-    def data(self, event: DataReady) -> None:
-        for row in text.data_counts(event.summary):
-            self.line(row[0].ljust(12) + "".join(cell.rjust(12) for cell in row[1:]))
-        self.labelled(text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary))
-        self.line("")
-
-    def start(self, event: RunStart) -> None:
-        self.reporter.start(event)
-        if event.run:
-            self.line(f"run         {event.run}")
-        self.labelled(text.fact_lines(event))
-        for name, value, source in text.shown_settings(event):
-            self.line(f"  {name} = {value} ({source})")
-        if event.run:
-            self.line("")
-            self.line(text.aligned(text.COLUMNS))
-
-    def answers(self, event: Answers) -> None:
-        self.line("")
-        pairs = (("prompt", event.prompt), ("expected", event.expected), ("base", event.base), ("adapter", event.tuned))
-        self.labelled((label, " ".join(words.split())) for label, words in pairs)
-
-    def labelled(self, lines: Iterable[tuple[str, str]]) -> None:
-        for label, words in lines:
-            self.line(f"{label:<12}{words}")
-
-    def flush(self) -> None:
-        for row in self.reporter.flush():
-            self.line(text.aligned(row.cells()))
-
-    def line(self, words: str) -> None:
-        print(words, file=self.out, flush=True)
-
-    def report(self, stage: str, done: int, total: int) -> None:
-        if stage != self.stage:
-            self.stage = stage
-            self.line(f"{stage} …")
-
-    def close(self) -> None:
-        self.flush()
 
 
 class TerminalScreen:
@@ -173,7 +77,7 @@ class TerminalScreen:
             self.console.print(end_panel(event, self.width))
         elif isinstance(event, Interrupted):
             self.close()
-            self.console.print(Text("\n" + interrupted_text(event)))
+            self.console.print(Text("\n" + text.interrupted_text(event)))
 
     def notice(self, event: Notice) -> None:
         style, word = ("yellow", "warning") if event.level == "warning" else ("cyan", "note")
@@ -334,13 +238,6 @@ def end_panel(event: RunEnd, width: int) -> Panel:
     chat = chat_command(event.run)
     next_lines = Text.assemble(("talk to it:  ", "dim"), (chat, "bold"))
     return panel("Done", [labelled(text.end_lines(event)), Text(), next_lines], width, event.run)
-
-
-def interrupted_text(event: Interrupted) -> str:
-    """Where the run stands, and how to go on."""
-    if not event.resume:
-        return f"stopped; all {event.step:,} steps were done and saved"
-    return f"stopped after step {event.step:,}; go on with: {event.resume}"
 
 
 def chat_command(run: str) -> str:

@@ -16,7 +16,7 @@ from localft.settings import Setting, flag_name
 
 if TYPE_CHECKING:
     from localft.events import TrainEvent
-    from localft.ui import Screen
+    from localft.screens import Screen
 
 NEWEST = "@newest"
 INTERRUPTED = 130

@@ -178,3 +178,10 @@ def test_finding_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         find_checkpoint("nowhere", None)
     with pytest.raises(ConfigError, match="contradict"):
         find_checkpoint(True, str(path))
+
+
+def test_metrics_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.metrics.mkdir()
+    with pytest.raises(LocalftError, match=r"metrics\.jsonl` could not be written"):
+        run.append(step(1))

@@ -23,7 +23,8 @@ from localft.report import (
     shown_settings,
     size,
 )
-from localft.ui import JsonScreen, PlainScreen, TerminalScreen
+from localft.screens import JsonScreen, PlainScreen
+from localft.ui import TerminalScreen
 
 
 def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:

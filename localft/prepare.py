@@ -1,0 +1,209 @@
+"""From settings to a job: find and convert the base model, prepare the data, plan the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from localft import hardware
+from localft.adapter import file_sha256
+from localft.adapter.identity import file_type
+from localft.config import TrainConfig
+from localft.conversion.header import read_header
+from localft.data.batches import evaluation_batches, plan
+from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.sources import Sources, find_sources
+from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
+from localft.events import Notice
+from localft.job import Job
+from localft.record import BaseModel, RunRecord
+from localft.targets import select_targets
+from localft.tokenizer import Tokenizer
+
+Report = Callable[[str, int, int], None]
+MICRO_TOKENS = 1024
+
+
+def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> Job:
+    """Find and convert the base model, prepare the data, plan the steps.
+
+    Args:
+        previous: the run to go on with; what it resolved is kept, and its files must be the same.
+        report: called as report(stage, done, total) while something takes long.
+
+    Raises:
+        LocalftError: model, data or a setting cannot be used; or a file changed since `previous`.
+    """
+    notices: list[Notice] = []
+    # The data first: a wrong path should not have to wait for a download.
+    sources = _sources(config, previous)
+    files = _data_files(sources, previous)
+    base = _find_base(config, previous, notices, report)
+    _same_base(base, previous)
+    dataset = _prepare_data(config, previous, base, report)
+    if previous and dataset.fingerprint != previous.fingerprint:
+        raise LocalftError(
+            "the data gives other tokens than when this run was started, though its files are the same",
+            "go on with the versions in the run's config.json, or start a new run",
+        )
+    shapes = _shapes(config, base)
+    config = _with_hardware(config, base)
+    batches = plan(
+        dataset.train,
+        batch_size=config.batch_size,
+        micro_batch_size=config.micro_batch_size,
+        seed=config.seed,
+        packing=config.packing,
+        n_ctx=dataset.n_ctx,
+        micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
+    )
+    val_batch_size = config.val_batch_size or len(dataset.val) or 1
+    validation = tuple(evaluation_batches(dataset.val, val_batch_size, batches.micro_tokens))
+    return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
+
+
+def _find_base(
+    config: TrainConfig,
+    previous: RunRecord | None,
+    notices: list[Notice],
+    report: Report | None,
+) -> BaseModel:
+    from localft.conversion import convert
+    from localft.conversion.check import check_gguf
+
+    if previous and Path(previous.base.path).is_file():
+        path, name = Path(previous.base.path), previous.base.name
+        check_gguf(path)
+    else:
+        _refuse_outtype_of_file(config)
+        result = convert(config.model, config.outtype, progress=_one_stage(report))
+        notices += [Notice(warning, "warning") for warning in result.warnings]
+        path, name = result.path, _base_name(config.model)
+        check_gguf(path)
+    header = read_header(path)
+    if report:
+        report("checking the base model", 0, 0)
+    return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
+
+
+def _one_stage(report: Report | None) -> Report | None:
+    """Conversion names every tensor; one bar is enough for all of them."""
+    return (lambda stage, done, total: report("preparing the base model", done, total)) if report else None
+
+
+def _refuse_outtype_of_file(config: TrainConfig) -> None:
+    if config.model.endswith(".gguf") and "outtype" in config.sources:
+        raise ConfigError(
+            f"`--outtype {config.outtype}` does not apply to `{config.model}`, which is converted already",
+            "leave it out, or give the checkpoint to --model",
+        )
+
+
+def _base_name(model: str) -> str:
+    return Path(model).stem if model.endswith(".gguf") else model.rstrip("/").split("/")[-1]
+
+
+def _same_base(base: BaseModel, previous: RunRecord | None) -> None:
+    if previous and base.sha256 != previous.base.sha256:
+        raise ModelError(
+            f"the base model `{base.path}` is not the file that this run was started on",
+            f"put back the file with SHA-256 {previous.base.sha256[:16]}…, or start a new run",
+        )
+
+
+def _paths(config: TrainConfig, previous: RunRecord | None) -> tuple[list[Path], Path | None]:
+    root = Path(previous.cwd) if previous else Path()
+    return [root / path for path in config.data], root / config.val_data if config.val_data else None
+
+
+def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
+    data, val_data = _paths(config, previous)
+    found = find_sources(data, None if config.no_val else val_data)
+    if found.val and "val_split" in config.sources:
+        raise ConfigError(
+            f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",
+            "leave it out, or give the training file itself to --data",
+        )
+    return found
+
+
+def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
+    files = {str(path.resolve()): file_sha256(path) for path in (*found.train, *found.val) if path.is_file()}
+    for name, sha256 in (previous.data_files if previous else {}).items():
+        if files.get(name) != sha256:
+            what = "changed" if name in files else "is no longer there"
+            raise LocalftError(
+                f"data file `{name}` {what} since this run was started",
+                "put the old file back, or start a new run on the new one",
+            )
+    for path in (*found.train, *found.val):
+        if not path.exists():
+            raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder")
+    return files
+
+
+def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Report | None) -> Dataset:
+    if report:
+        report("reading the data", 0, 0)
+    data, val_data = _paths(config, previous)
+    tokenizer = Tokenizer(Path(base.path))
+    settings = DataSettings(
+        ctx=previous.resolved.n_ctx if previous else config.ctx,
+        overlength=config.overlength,  # type: ignore[arg-type]
+        train_on_prompt=config.train_on_prompt,
+        val_data=val_data,
+        val_split=config.val_split,
+        val_samples=config.val_samples,
+        no_val=config.no_val,
+        sample_start=config.sample_start,
+        packing=config.packing,
+        seed=config.seed,
+        template=config.template,
+        raw=config.raw,
+        n_ctx_train=tokenizer.n_ctx_train,
+        date=previous.template.get("date") if previous else None,
+    )
+    try:
+        dataset = prepare(data, tokenizer, settings)
+    finally:
+        tokenizer.close()
+    if previous is None:
+        return dataset
+    reason = previous.resolved.n_ctx_reason
+    return replace(dataset, n_ctx_reason=reason, summary=replace(dataset.summary, n_ctx_reason=reason))
+
+
+def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:
+    from localft.engine.native import lora_targets
+
+    available = lora_targets(Path(base.path))
+    chosen = select_targets(available, config.lora_targets, config.lora_layers, config.lora_rank)
+    return {name: available[name] for name in chosen}
+
+
+def _with_hardware(config: TrainConfig, base: BaseModel) -> TrainConfig:
+    """Fill in threads, device and memory where nothing was given."""
+    from localft.engine.native import devices
+
+    listed = devices()
+    if config.device and config.source("device") != "hardware":
+        _require_device(config.device, [device.name for device in listed])
+
+    def fill(name: str, choose: Callable[[], tuple[Any, str]]) -> None:
+        nonlocal config
+        if getattr(config, name) is None:
+            value, reason = choose()
+            config = config.with_values("hardware", {name: value}, {name: reason})
+
+    fill("threads", hardware.choose_threads)
+    fill("device", lambda: hardware.choose_device(listed, Path(base.path).stat().st_size))
+    chosen = next((device for device in listed if device.name == config.device), None)
+    fill("memory", lambda: hardware.choose_memory(chosen))
+    return config
+
+
+def _require_device(name: str, known: Sequence[str]) -> None:
+    if name.lower() not in (each.lower() for each in known):
+        raise EngineError(f"there is no device `{name}`", f"this machine has {', '.join(known)}")

@@ -1,0 +1,118 @@
+"""Showing a run without drawing: lines of JSON, or plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO, Protocol
+
+from localft import report as text
+from localft.events import (
+    Answers,
+    DataReady,
+    Interrupted,
+    Notice,
+    Progress,
+    RunEnd,
+    RunStart,
+    Step,
+    TrainEvent,
+    Validation,
+)
+from localft.report import Reporter
+from localft.run import json_line
+
+
+class Screen(Protocol):
+    """Shows a run while it happens."""
+
+    def show(self, event: TrainEvent) -> None: ...
+
+    def report(self, stage: str, done: int, total: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class JsonScreen:
+    """One line of JSON per event."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self.out = out
+
+    def show(self, event: TrainEvent) -> None:
+        if not isinstance(event, Progress):
+            print(json_line(event), file=self.out, flush=True)
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainScreen:
+    """Lines without colour or movement, for logs and pipes."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self.out = out
+        self.reporter = Reporter()
+        self.stage = ""
+
+    def show(self, event: TrainEvent) -> None:
+        if isinstance(event, Notice):
+            self.line(f"{'warning' if event.level == 'warning' else 'note'}: {event.message}")
+        elif isinstance(event, DataReady):
+            self.data(event)
+        elif isinstance(event, RunStart):
+            self.start(event)
+        elif isinstance(event, (Step, Validation)):
+            for row in self.reporter.rows(event):
+                self.line(text.aligned(row.cells()) + ("  best" if row.best else ""))
+        elif isinstance(event, Answers):
+            self.answers(event)
+        elif isinstance(event, RunEnd):
+            self.line("")
+            self.labelled(text.end_lines(event))
+        elif isinstance(event, Interrupted):
+            self.flush()
+            self.line(text.interrupted_text(event))
+
+    def data(self, event: DataReady) -> None:
+        for row in text.data_counts(event.summary):
+            self.line(row[0].ljust(12) + "".join(cell.rjust(12) for cell in row[1:]))
+        self.labelled(text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary))
+        self.line("")
+
+    def start(self, event: RunStart) -> None:
+        self.reporter.start(event)
+        if event.run:
+            self.line(f"run         {event.run}")
+        self.labelled(text.fact_lines(event))
+        for name, value, source in text.shown_settings(event):
+            self.line(f"  {name} = {value} ({source})")
+        if event.run:
+            self.line("")
+            self.line(text.aligned(text.COLUMNS))
+
+    def answers(self, event: Answers) -> None:
+        self.line("")
+        pairs = (("prompt", event.prompt), ("expected", event.expected), ("base", event.base), ("adapter", event.tuned))
+        self.labelled((label, " ".join(words.split())) for label, words in pairs)
+
+    def labelled(self, lines: Iterable[tuple[str, str]]) -> None:
+        for label, words in lines:
+            self.line(f"{label:<12}{words}")
+
+    def flush(self) -> None:
+        for row in self.reporter.flush():
+            self.line(text.aligned(row.cells()))
+
+    def line(self, words: str) -> None:
+        print(words, file=self.out, flush=True)
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            self.line(f"{stage} …")
+
+    def close(self) -> None:
+        self.flush()
