@@ -64,7 +64,7 @@ class Bar:
     def update(self, what: str, done: int, total: int) -> None:
         if self.on:
             share = 100 * done // max(total, 1)
-            self.stream.write(f"\r\x1b[K{share:3d} %  {done / 2**20:.0f} of {total / 2**20:.0f} MiB  {what}")
+            self.stream.write(f"\r\x1b[K{share:3d} %  {what}")
             self.stream.flush()
 
     def close(self) -> None:

@@ -75,7 +75,8 @@ def convert(
         outtype: type of the weights, such as "f32", "q8_0" or "q4_k_m".
         out: the file to write; by default `models/<name>-<outtype>.gguf` in localft's home.
         force: convert even where the result is there.
-        progress: called with what is being done, bytes done, and bytes in all.
+        progress: called with what is being done, how much is done, and how much there is: bytes while files are
+            fetched and tensors written, tensors while llama.cpp quantises.
 
     Raises:
         ConfigError: no such model, or no such type.
@@ -84,8 +85,9 @@ def convert(
     kind = find_outtype(outtype)
     source = resolve_model(str(model))
     if source.gguf is not None:
-        check_gguf(source.gguf)
-        return _result(source.gguf, read_header(source.gguf), skipped=True)
+        header = read_header(source.gguf)
+        check_header(header)
+        return _result(source.gguf, header, skipped=True)
     target = Path(out) if out is not None else _default_out(source, kind)
     existing = None if force else _usable(target, source, kind)
     if existing is not None and source.checkpoint is None:
@@ -175,7 +177,7 @@ def _convert(
             with tempfile.TemporaryDirectory(prefix=".localft-", dir=target.parent) as scratch:
                 between = Path(scratch) / f"{source.name}-{first.name}.gguf"
                 write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
-                quantize_gguf(between, temporary, kind)
+                quantize_gguf(between, temporary, kind, progress)
         check_gguf(temporary)
 
 

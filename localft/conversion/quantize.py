@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,7 @@ OUTTYPES: Mapping[str, OutType] = {
         OutType("iq4_xs", _F.MOSTLY_IQ4_XS, _T.IQ4_XS),
     )
 }
-_MAX_BUFFER = 64 << 20  # bytes of a tensor's rows that llama.cpp quantises at once
-_LOG_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+Progress = Callable[[str, int, int], None]
 
 
 def find_outtype(name: str) -> OutType:
@@ -75,48 +75,55 @@ def find_outtype(name: str) -> OutType:
     raise ConfigError(f"`{name}` is not a type that localft converts to", f"{hint}these are: {', '.join(OUTTYPES)}")
 
 
-def quantize_gguf(source: Path, target: Path, outtype: OutType, n_threads: int = 0) -> None:
+def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Progress | None = None) -> None:
     """Quantise an f32, f16 or bf16 GGUF with llama.cpp, which chooses a type for each tensor.
+
+    llama.cpp runs in a process of its own: Ctrl-C ends it at once, and an abort is an error here.
 
     Args:
         target: written in place; give a temporary path.
-        n_threads: 0 = one per core.
+        progress: called with what is done, and tensors done and in all.
 
     Raises:
         ModelError: llama.cpp refused.
     """
-    import llama_cpp
+    package = str(Path(__file__).resolve().parents[2])
+    command = [
+        sys.executable,
+        "-m",
+        "localft.conversion.quantizer",
+        str(source),
+        str(target),
+        str(int(outtype.file_type)),
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as child:
+        assert child.stdout is not None
+        try:
+            reason = _follow(child.stdout, outtype, progress)
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode != 0:
+        raise ModelError(
+            f"llama.cpp could not quantise the model to {outtype.name}: {reason or f'exit code {child.returncode}'}",
+            "try --outtype q8_0, which needs no second step",
+        )
 
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = int(outtype.file_type)
-    params.nthread = n_threads
-    params.max_buf_size = _MAX_BUFFER
-    with _listening() as messages:
-        code = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(params))
-    if code != 0:
-        reason = messages[-1] if messages else f"code {code}"
-        raise ModelError(f"llama.cpp could not quantise `{source.name}` to {outtype.name}: {reason}")
 
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Collect llama.cpp's error messages, keep the rest quiet, and put the former listener back."""
-    import llama_cpp
-
-    messages: list[str] = []
-
-    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-    def listen(level: int, text: bytes, _user: ctypes.c_void_p) -> None:
-        if level == _LOG_ERROR:
-            messages.append(text.decode("utf-8", "replace").strip())
-
-    before, user = llama_cpp.llama_log_callback(), ctypes.c_void_p()
-    llama_cpp.llama_log_get(ctypes.byref(before), ctypes.byref(user))
-    llama_cpp.llama_log_set(listen, ctypes.c_void_p())
-    try:
-        yield messages
-    finally:
-        llama_cpp.llama_log_set(before, user)
+def _follow(lines: Iterable[str], outtype: OutType, progress: Progress | None) -> str:
+    """Pass progress on; give the last error that llama.cpp reported."""
+    reason = ""
+    for line in lines:
+        kind, _, text = line.rstrip().partition(" ")
+        if kind == "error":
+            reason = text
+        elif progress:
+            done, total = map(int, text.split())
+            progress(f"quantising to {outtype.name}", done, total)
+    return reason
 
 
 def fallback_warning(header: Header) -> str | None:

@@ -21,6 +21,7 @@ from localft.cli.convert import command
 from localft.conversion import convert
 from localft.conversion.header import read_header
 from localft.conversion.hparams import RopeScaling, read_hparams
+from localft.conversion.quantize import OUTTYPES, quantize_gguf
 from localft.conversion.weights import permute, rope_factors
 from localft.errors import ConfigError, ModelError
 
@@ -359,6 +360,23 @@ def test_types_are_found_in_any_case_and_the_nearest_is_named(tmp_path: Path) ->
         convert(checkpoint, "q4_k_x")
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("did you mean `q4_k_")
+
+
+def test_k_quants_report_each_tensor(tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    convert(str(write_checkpoint(tmp_path / "wide", **WIDE)), "q4_k_m", progress=lambda *call: seen.append(call))
+    assert [call for call in seen if call[0] == "quantising to q4_k_m"] == [
+        ("quantising to q4_k_m", i + 1, 21) for i in range(21)
+    ]
+
+
+def test_what_llama_cpp_refuses_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    made = convert(str(write_checkpoint(tmp_path / "wide", **WIDE)), "q8_0").path
+    with pytest.raises(ModelError, match="requantizing from type q8_0 is disabled"):
+        quantize_gguf(made, tmp_path / "out.gguf", OUTTYPES["q4_k_m"])
+    (tmp_path / "junk.gguf").write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ModelError, match=r"llama\.cpp could not quantise the model to q6_k"):
+        quantize_gguf(tmp_path / "junk.gguf", tmp_path / "out.gguf", OUTTYPES["q6_k"])
 
 
 @pytest.mark.shared
