@@ -65,14 +65,15 @@ def main() -> None:
     about = describe_run(args, job)
     for repeat in range(args.repeats):
         for side in sides:
-            measured = measure(side, job, args)
-            runs[side].append(measured)
+            runs[side].append(measured := measure(side, job, args))
             rate = statistics.median(rates(job, measured, args.warmup))
             peak = measured["peak_mem_bytes"] / 2**30
             print(f"{repeat + 1}/{args.repeats}  {side!s:22} {rate:7.1f} tok/s {peak:6.2f} GiB", file=sys.stderr)
-    check_losses(runs)
-    for side, measured_runs in runs.items():
-        write_result(args.out, summary(side, job, measured_runs, about, args))
+        check_losses(runs)
+        for side in sides:
+            write_result(args.out, summary(side, job, runs[side], about, args))
+    for side in sides:
+        print(result_path(args.out, job, side))
 
 
 def parse_args() -> argparse.Namespace:
@@ -182,11 +183,13 @@ def cpu_name() -> str:
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """One file per job and side; a later run replaces it, git keeps the earlier one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    side = Side(**result["side"])
-    path = folder / f"train-{result['job']['shape']}-{side}.json"
+    path = result_path(folder, Job(**result["job"]), Side(**result["side"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+
+
+def result_path(folder: Path, job: Job, side: Side) -> Path:
+    return folder / f"train-{job.shape}-{side}.json"
 
 
 def _git(*args: str) -> str:
