@@ -34,9 +34,9 @@ std::vector<DeviceInfo> devices();
 
 struct Hparams {
     std::string arch;
-    int64_t     n_vocab, n_embd, n_layer, n_head, n_head_kv, n_ff, n_rot, n_embd_head, n_ctx_train;
-    float       rms_eps, rope_freq_base, rope_freq_scale;
-    bool        tied_output; // the head is token_embd
+    int64_t     n_vocab = 0, n_embd = 0, n_layer = 0, n_head = 0, n_head_kv = 0, n_ff = 0, n_rot = 0, n_embd_head = 0, n_ctx_train = 0;
+    float       rms_eps = 0, rope_freq_base = 0, rope_freq_scale = 0;
+    bool        tied_output = false; // the head is token_embd
 };
 
 // A base model: its GGUF mapped read-only, or uploaded to a device. Weights are never written.

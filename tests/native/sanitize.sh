@@ -23,9 +23,10 @@ cmake --install "$root/build" --prefix "$site" >/dev/null
 # The interpreter is not instrumented, so the runtimes come first; C++ exceptions need libstdc++ known to them.
 LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so.6)"
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
-UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+UBSAN_OPTIONS=halt_on_error=1
 GGML_NO_BACKTRACE=1
 LOCALFT_SANITIZED=1
 export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS GGML_NO_BACKTRACE LOCALFT_SANITIZED
-# By its script, not with -m, which would put the checkout's own localft first.
-exec "$venv/bin/python" "$(dirname "$python")/pytest" -p no:cacheprovider --timeout 1200 "$@" tests/native
+# pytest by its script, as -m would put the checkout's own localft first; a report is written by a process that dies
+# at once, so pytest must not hold it back.
+exec "$venv/bin/python" "$(dirname "$python")/pytest" --capture=sys -p no:cacheprovider --timeout 1200 "$@" tests/native
