@@ -1,6 +1,6 @@
 """Measure training: localft's native engine against PyTorch with PEFT, both in one run on one machine.
 
-    python benchmarks/train.py                                      the yardstick job, every side, about 25 minutes
+    python benchmarks/train.py                                      the yardstick job, every side, about 30 minutes
     python benchmarks/train.py --sides native:q8_0 peft:f32:4 --repeats 1 --steps 2
     python benchmarks/train.py --shape tiny-4m                      a minute, to try the script
 
@@ -31,7 +31,7 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from job import SHAPES, Job, model_file  # noqa: E402
 
-DEFAULT_SIDES = ("native:f32", "native:bf16", "native:q8_0", "peft:f32", "peft:bf16", "peft:autocast")
+DEFAULT_SIDES = ("native:f32", "native:bf16", "native:q8_0", "peft:f32", "peft:f32:1", "peft:bf16", "peft:autocast")
 DEFAULT_ROWS = {"native": 1, "peft": 4}
 
 

@@ -228,15 +228,16 @@ class PeftEngine:
 
     def _loss(self, batch: MicroBatch, rows: list[tuple[int, int]]) -> Any | None:
         """Summed cross-entropy over the rows' supervised targets, None where there are none."""
+        longest = max(end - start for start, end in rows)
         picked = [np.flatnonzero(batch.loss_mask[start:end]) for start, end in rows]
         if not sum(map(len, picked)):
             return None
-        row_index = np.repeat(np.arange(len(rows)), [len(p) for p in picked])
-        targets = np.concatenate([batch.targets[start:end][p] for (start, end), p in zip(rows, picked, strict=True)])
         torch = self._torch
+        places = np.concatenate([index * longest + p for index, p in enumerate(picked)])
+        targets = np.concatenate([batch.targets[start:end][p] for (start, end), p in zip(rows, picked, strict=True)])
         with self._autocast():
-            hidden = self._hidden(batch, rows)[torch.from_numpy(row_index), torch.from_numpy(np.concatenate(picked))]
-            logits = self._head(hidden).float()
+            hidden = self._hidden(batch, rows).flatten(0, 1)
+            logits = self._head(hidden.index_select(0, torch.from_numpy(places).to(self._device))).float()
             wanted = torch.from_numpy(targets.astype(np.int64)).to(self._device)
             return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
 
