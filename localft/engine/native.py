@@ -34,6 +34,7 @@ def load() -> ModuleType:
     hint = "run `make install` in localft's folder, or reinstall localft with pip"
     try:
         import llama_cpp  # loads the ggml libraries that the module links to
+
         from localft import _native
     except ImportError as error:
         raise EngineError(f"the native engine cannot be loaded: {error}", hint) from error
@@ -45,7 +46,8 @@ def load() -> ModuleType:
             hint,
         )
     assert llama_cpp
-    return _native
+    module: ModuleType = _native
+    return module
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from golden import models
+
 from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
 from localft.engine.native import NativeEngine
 
@@ -56,9 +56,7 @@ def gradients(engine: NativeEngine) -> dict[str, np.ndarray]:
 
 def factors(engine: NativeEngine) -> dict[str, np.ndarray]:
     """Both factors of every tensor, likewise."""
-    return {
-        f"{name}/{factor}": getattr(t, factor) for name, t in engine.state().tensors.items() for factor in "ab"
-    }
+    return {f"{name}/{factor}": getattr(t, factor) for name, t in engine.state().tensors.items() for factor in "ab"}
 
 
 def relative(ours: np.ndarray, reference: np.ndarray) -> float:

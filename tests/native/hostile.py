@@ -1,7 +1,4 @@
-"""GGUF files that are wrong in one way each, and a child process that tries to train on them.
-
-A file is taken apart into metadata and tensors, changed, and written again byte by byte, because no honest writer would.
-"""
+"""GGUF files that are wrong in one way each, and a child process that tries to train on them."""
 
 from __future__ import annotations
 
@@ -11,107 +8,12 @@ import random
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import gguf
 import numpy as np
-
+from gguf_file import STRING, U64, File, Tensor, Value, f32, text, u32, u32_array
 from golden import models
-
-SHAPE = models.MODELS["tiny"]
-U32, I32, F32, STRING, ARRAY, U64 = 4, 5, 6, 8, 9, 10
-# Metadata of a type, and its bytes.
-Value = tuple[int, bytes]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What a file says of one tensor, and its bytes."""
-
-    ne: tuple[int, ...]
-    type: int
-    data: bytes
-    offset: int | None = None
-
-
-@dataclass(frozen=True)
-class File:
-    """A GGUF, open to abuse."""
-
-    metadata: dict[str, Value]
-    tensors: dict[str, Tensor]
-    magic: bytes = b"GGUF"
-    version: int = 3
-    n_tensors: int | None = None
-    n_metadata: int | None = None
-    alignment: int = 32
-    tail: bytes = field(default=b"")
-
-    def set(self, **values: Value) -> File:
-        """Metadata changed; "llama.block_count" is written llama__block_count."""
-        return replace(self, metadata={**self.metadata, **{k.replace("__", "."): v for k, v in values.items()}})
-
-    def drop(self, name: str) -> File:
-        """Without that metadata or tensor."""
-        metadata = {key: value for key, value in self.metadata.items() if key != name}
-        return replace(self, metadata=metadata, tensors={k: t for k, t in self.tensors.items() if k != name})
-
-    def tensor(self, name: str, tensor: Tensor) -> File:
-        return replace(self, tensors={**self.tensors, name: tensor})
-
-    def change(self, name: str, **values: object) -> File:
-        return self.tensor(name, replace(self.tensors[name], **values))  # type: ignore[arg-type]
-
-    def write(self) -> bytes:
-        n_tensors = len(self.tensors) if self.n_tensors is None else self.n_tensors
-        n_metadata = len(self.metadata) if self.n_metadata is None else self.n_metadata
-        head = self.magic + struct.pack("<IQQ", self.version, n_tensors, n_metadata)
-        for key, (kind, value) in self.metadata.items():
-            head += packed(key) + struct.pack("<I", kind) + value
-        body = b""
-        for name, t in self.tensors.items():
-            offset = len(body) if t.offset is None else t.offset
-            head += packed(name) + struct.pack(f"<I{len(t.ne)}QIQ", len(t.ne), *t.ne, t.type, offset)
-            body += t.data + bytes(-len(t.data) % self.alignment)
-        return head + bytes(-len(head) % self.alignment) + body + self.tail
-
-
-def packed(text: str) -> bytes:
-    raw = text.encode(errors="surrogateescape")
-    return struct.pack("<Q", len(raw)) + raw
-
-
-def u32(value: int) -> Value:
-    return U32, struct.pack("<I", value)
-
-
-def f32(value: float) -> Value:
-    return F32, struct.pack("<f", value)
-
-
-def text(value: str) -> Value:
-    return STRING, packed(value)
-
-
-def u32_array(*values: int) -> Value:
-    return ARRAY, struct.pack(f"<IQ{len(values)}I", U32, len(values), *values)
-
-
-def honest(path: Path, outtype: str = "f32") -> File:
-    """The tiny model's file, taken apart. Its vocabulary is left out: native code reads none."""
-    reader = gguf.GGUFReader(models.write_gguf(SHAPE, path, outtype))
-    metadata = {}
-    for key, value in reader.fields.items():
-        if key.startswith(("GGUF.", "tokenizer.")):
-            continue
-        raw = b"".join(bytes(part) for part in value.parts[3:])
-        metadata[key] = (int(value.types[0]), raw)
-    tensors = {
-        t.name: Tensor(tuple(int(n) for n in t.shape), int(t.tensor_type), t.data.tobytes()) for t in reader.tensors
-    }
-    return File(metadata, tensors)
 
 
 def poisoned(file: File, name: str, value: float) -> File:
@@ -121,14 +23,15 @@ def poisoned(file: File, name: str, value: float) -> File:
     return file.change(name, data=values.tobytes())
 
 
-def named_files(f: File) -> dict[str, bytes]:
-    """Files that must be refused, at the latest by the first micro-batch."""
-    q, norm, embedding = "blk.0.attn_q.weight", "blk.1.ffn_norm.weight", "token_embd.weight"
-    whole = f.write()
+def truncated(whole: bytes) -> dict[str, bytes]:
+    """The file cut in the header and in the weights."""
     cut = {f"truncated to {n}": whole[:n] for n in (0, 3, 4, 7, 8, 16, 23, 24, 25, 40, 100, 400, 1000, 2000)}
-    part = {f"truncated to {i}/20": whole[: len(whole) * i // 20] for i in range(1, 20)}
-    extra = f.tensors["blk.0.attn_norm.weight"]
-    files: dict[str, File] = {
+    return {**cut, **{f"truncated to {i}/20": whole[: len(whole) * i // 20] for i in range(1, 20)}}
+
+
+def wrong_headers(f: File) -> dict[str, File]:
+    """Counts, versions and alignments that cannot be."""
+    return {
         "wrong magic": replace(f, magic=b"GGML"),
         "other byte order": replace(f, magic=b"FUGG"),
         "version 0": replace(f, version=0),
@@ -145,9 +48,14 @@ def named_files(f: File) -> dict[str, bytes]:
         "alignment 0": f.set(general__alignment=u32(0)),
         "alignment 2^31": f.set(general__alignment=u32(1 << 31)),
         "alignment of u64": f.set(general__alignment=(U64, struct.pack("<Q", 32))),
+    }
+
+
+def wrong_metadata(f: File) -> dict[str, File]:
+    """Keys missing, of another type, out of range, or of a model that is not trained yet."""
+    files = {
         "architecture unknown": f.set(general__architecture=text("mamba")),
         "architecture no UTF-8": f.set(general__architecture=(STRING, struct.pack("<Q2s", 2, b"\xff\xfe"))),
-        "tensor's name no UTF-8": f.drop(q).tensor("blk.0.\udcff\udcfe", f.tensors[q]),
         "architecture a number": f.set(general__architecture=u32(3)),
         "architecture missing": f.drop("general.architecture"),
         "experts": f.set(llama__expert_count=u32(8)),
@@ -163,6 +71,22 @@ def named_files(f: File) -> dict[str, bytes]:
         "rotary dimensions odd": f.set(llama__rope__dimension_count=u32(7)),
         "rotary dimensions of half a head": f.set(llama__rope__dimension_count=u32(8)),
         "key length": f.set(llama__attention__key_length=u32(24)),
+    }
+    for key in ("embedding_length", "block_count", "attention.head_count"):
+        name = f"llama__{key.replace('.', '__')}"
+        files[f"{key} missing"] = f.drop(f"llama.{key}")
+        files |= {f"{key} = {n}": f.set(**{name: u32(n)}) for n in (0, 1 << 31, (1 << 32) - 1)}
+        files[f"{key} of 2^64 - 1"] = f.set(**{name: (U64, b"\xff" * 8)})
+        files[f"{key} a string"] = f.set(**{name: text("2")})
+    return files
+
+
+def wrong_tensors(f: File) -> dict[str, File]:
+    """Tensors missing, too many, of other shapes and types, in impossible places, or not finite."""
+    q, norm, embedding = "blk.0.attn_q.weight", "blk.1.ffn_norm.weight", "token_embd.weight"
+    extra = f.tensors["blk.0.attn_norm.weight"]
+    return {
+        "tensor's name no UTF-8": f.drop(q).tensor("blk.0.\udcff\udcfe", f.tensors[q]),
         "tensor missing": f.drop(q),
         "norm missing": f.drop(norm),
         "output norm missing": f.drop("output_norm.weight"),
@@ -195,14 +119,13 @@ def named_files(f: File) -> dict[str, bytes]:
         "infinity in a matrix": poisoned(f, q, float("inf")),
         "NaN in every embedding": f.change(embedding, data=b"\xff" * len(f.tensors[embedding].data)),
     }
-    for key, most in (("embedding_length", 1 << 31), ("block_count", 1 << 31), ("attention.head_count", 1 << 31)):
-        name = f"llama__{key.replace('.', '__')}"
-        files[f"{key} missing"] = f.drop(f"llama.{key}")
-        files |= {f"{key} = {n}": f.set(**{name: u32(n)}) for n in (0, most, (1 << 32) - 1)}
-        files[f"{key} of 2^64 - 1"] = f.set(**{name: (U64, b"\xff" * 8)})
-        files[f"{key} a string"] = f.set(**{name: text("2")})
+
+
+def named_files(f: File) -> dict[str, bytes]:
+    """Files that must be refused, at the latest by the first micro-batch."""
+    files = {**wrong_headers(f), **wrong_metadata(f), **wrong_tensors(f)}
     made = {name: file.write() for name, file in files.items()}
-    return {**cut, **part, **made, "no GGUF at all": b"\x00" * 4096, "text": b"Once upon a time\n" * 100}
+    return {**truncated(f.write()), **made, "no GGUF at all": bytes(4096), "text": b"Once upon a time\n" * 100}
 
 
 def mutate(whole: bytes, header: int, rng: random.Random) -> bytes:
@@ -286,7 +209,6 @@ def attempt(path: Path) -> str:
         engine.evaluate(batch)
         return "trained"
     except LocalftError as error:
-        assert error.message
         return f"refused: {error.message}"
 
 
@@ -307,7 +229,7 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 
 
-def outcomes(files: dict[str, bytes], folder: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+def outcomes(files: dict[str, bytes], folder: Path) -> dict[str, str]:
     """What came of each file: "trained", "refused: ..." or "crashed: ..."."""
     folder.mkdir(parents=True)
     for i, data in enumerate(files.values()):
@@ -326,7 +248,6 @@ def outcomes(files: dict[str, bytes], folder: Path, progress: Callable[[str], No
             raise RuntimeError(done.stderr)
         found[names[int(left[0].stem)]] = f"crashed: {done.stderr.strip()[-2000:]}"
         left[0].unlink()
-        progress(names[int(left[0].stem)])
     return found
 
 

@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gguf_file
+import hostile
 import numpy as np
 import pytest
-
-import hostile
 from engines import load
 from golden import models
+
 from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
 from localft.engine.native import NativeEngine, lora_targets
 from localft.errors import EngineError, LocalftError
 
-SHAPE = hostile.SHAPE
+SHAPE = gguf_file.SHAPE
 BATCH = models.batch(SHAPE, (5, 4))
 N_MUTATION = 300
 
@@ -25,8 +26,8 @@ N_MUTATION = 300
 def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What came of every named file; the whole files among them must train."""
     folder = tmp_path_factory.mktemp("hostile")
-    whole = hostile.honest(folder)
-    files = {"whole": whole.write(), "whole q8_0": hostile.honest(folder, "q8_0").write()}
+    whole = gguf_file.honest(folder)
+    files = {"whole": whole.write(), "whole q8_0": gguf_file.honest(folder, "q8_0").write()}
     return hostile.outcomes({**files, **hostile.named_files(whole)}, folder / "files")
 
 
@@ -34,7 +35,7 @@ def names() -> list[str]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        return list(hostile.named_files(hostile.honest(Path(folder))))
+        return list(hostile.named_files(gguf_file.honest(Path(folder))))
 
 
 def test_whole_files_train(named: dict[str, str]) -> None:
@@ -69,7 +70,7 @@ def test_what_the_error_names(name: str, part: str, named: dict[str, str]) -> No
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_mutations_never_crash(seed: int, tmp_path: Path) -> None:
-    whole = hostile.honest(tmp_path, ("f32", "q8_0")[seed % 2])
+    whole = gguf_file.honest(tmp_path, ("f32", "q8_0")[seed % 2])
     found = hostile.outcomes(hostile.mutations(whole, N_MUTATION // 2, seed), tmp_path / "files")
     assert len(found) == N_MUTATION // 2
     bad = {name: outcome for name, outcome in found.items() if not outcome.startswith(("trained", "refused"))}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from engines import assert_same_bits, gradients, load
 from golden import models
+
 from localft.engine import MicroBatch
 from localft.engine.native import NativeEngine
 

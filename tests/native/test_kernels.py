@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from engines import (
     DEEP,
     HEAD8,
@@ -20,6 +19,7 @@ from engines import (
     relative,
 )
 from golden import models
+
 from localft.engine import EngineState, MicroBatch
 from localft.engine.native import NativeEngine
 from localft.errors import EngineError
@@ -57,9 +57,7 @@ def results(engine: NativeEngine, batch: MicroBatch) -> dict[str, np.ndarray]:
 def test_equal_to_plain_ops(name: str, kernels: str, tmp_path: Path) -> None:
     shape, lengths, rank, dropout = CASES[name]
     model, batch = models.write_gguf(shape, tmp_path), models.batch(shape, lengths)
-    ours, plain = (
-        load(shape, model, rank=rank, dropout=dropout, kernels=table) for table in (kernels, "plain")
-    )
+    ours, plain = (load(shape, model, rank=rank, dropout=dropout, kernels=table) for table in (kernels, "plain"))
     assert (ours.kernels, plain.kernels) == (kernels, "plain")
     expected = results(plain, batch)
     assert_close(results(ours, batch), expected, 1e-5)

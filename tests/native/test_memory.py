@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from engines import load
 from golden import models
+
 from localft.engine.native import devices
 
 SHAPE = models.Shape("long", 64, 172, 12, 4, 2, 96, tied=True)
