@@ -105,7 +105,7 @@ class Engine(Protocol):
         ...
 
     def apply(self, lr: float) -> float:
-        """Divide the accumulated gradient by its n_supervised, clip it, update, clear; return grad_norm before clipping."""
+        """Divide the gradient by its n_supervised, clip, update, clear; return grad_norm before clipping."""
         ...
 
     def evaluate(self, batch: MicroBatch) -> MicroResult:
