@@ -7,20 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-
-def peak_rss() -> int:
-    """Peak resident memory of this process, bytes: VmHWM, which starts anew with a program; elsewhere ru_maxrss."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def make_engine(spec: dict[str, Any], job: Any) -> Any:
@@ -54,6 +44,8 @@ def versions(engine: str) -> dict[str, str]:
 def main() -> None:
     """Run warm-up and measured steps."""
     from job import Job
+
+    from localft.hardware import peak_rss
 
     spec = json.loads(sys.argv[1])
     # A forked helper or a library may print: keep stdout for the result.

@@ -1,6 +1,7 @@
 """localft fine-tunes small language models on the machine in front of you.
 
-models/*.toml → ModelCard → HF checkpoint → GGUF → rows → tokens + loss_mask → batches → engine step → adapter.gguf → chat
+models/*.toml → ModelCard → HF checkpoint → GGUF → rows → tokens + loss_mask → batches → engine step
+→ adapter.gguf → chat
 
 Nothing happens at import: the names below load their modules when they are first used.
 """

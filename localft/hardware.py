@@ -57,6 +57,21 @@ def choose_device(devices: Sequence[DeviceLike], model_bytes: int = 0) -> tuple[
     return best.name, "the only GPU" if len(gpus) == 1 else f"of {len(gpus)} GPUs the one with most free memory"
 
 
+def peak_rss() -> int:
+    """Peak resident memory of this process, bytes.
+
+    On Linux VmHWM: ru_maxrss would begin with the peak of whichever process started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def memory_free() -> int:
     """Bytes that are free for a new program, control groups taken into account."""
     free = _meminfo("MemAvailable") or _sysctl("hw.memsize") // 2 or _page_total()

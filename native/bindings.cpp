@@ -170,6 +170,7 @@ void bind_trainer(nb::module_ & module) {
                 return t.run([&] { return t.trainer.apply({ lr, beta1, beta2, eps, weight_decay, grad_clip }); });
             },
             "lr"_a, "beta1"_a, "beta2"_a, "eps"_a, "weight_decay"_a, "grad_clip"_a)
+        .def("clear", [](PyTrainer & t) { t.trainer.clear(); })
         .def("lora", [](PyTrainer & t, const std::string & name) { return to_arrays(t.trainer.lora(name), t.rank); })
         .def("gradient", [](PyTrainer & t, const std::string & name) { return to_arrays(t.trainer.gradient(name), t.rank); })
         .def("moment", [](PyTrainer & t, const std::string & name, int order) { return to_arrays(t.trainer.moment(name, order), t.rank); })

@@ -123,6 +123,8 @@ public:
     // Divide the accumulated gradient by its n_supervised, clip, update (AdamW), clear. Returns grad_norm before clipping.
     double apply(const AdamOptions & options);
 
+    void clear(); // empty the accumulator
+
     // Forward only, without dropout.
     MicroResult        evaluate(const Batch & batch);
     std::vector<float> logits(const Batch & batch); // [n_tok][n_vocab]

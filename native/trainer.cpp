@@ -267,8 +267,7 @@ MicroResult Trainer::accumulate(const Batch & batch) {
         impl_->n_supervised += result.n_supervised;
         return result;
     } catch (...) {
-        impl_->lora.clear_gradients();
-        impl_->n_supervised = 0;
+        clear();
         throw;
     }
 }
@@ -293,8 +292,7 @@ double Trainer::apply(const AdamOptions & o) {
         upload(t.a, a);
         upload(t.bt, bt);
     }
-    impl_->lora.clear_gradients();
-    impl_->n_supervised = 0;
+    clear();
     return norm;
 }
 
@@ -345,6 +343,11 @@ void Trainer::set_moment(const std::string & name, int order, const Factors & f)
     if (f.a.size() != t.a_m.size() || f.b.size() != t.bt_m.size()) fail("set_moment", "\"" + name + "\": the moments do not have the factors' shapes");
     (order == 1 ? t.a_m : t.a_v)   = f.a;
     (order == 1 ? t.bt_m : t.bt_v) = transposed(f.b, t.n_out, impl_->lora.rank());
+}
+
+void Trainer::clear() {
+    impl_->lora.clear_gradients();
+    impl_->n_supervised = 0;
 }
 
 int64_t Trainer::n_recompute() const {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import resource
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
 from localft.engine.lora import initial_state
 from localft.errors import EngineError, LocalftError
+from localft.hardware import peak_rss
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -225,7 +224,7 @@ class NativeEngine:
         return EngineState(tensors, step=trainer.step, micro_step=trainer.micro_step)
 
     def load_state(self, state: EngineState) -> None:
-        """Put a state in; empty moments mean zeros.
+        """Put a state in; empty moments mean zeros. The gradient accumulator is emptied.
 
         Raises:
             EngineError: a tensor is missing, not a target, or of another shape.
@@ -234,6 +233,7 @@ class NativeEngine:
             odd = sorted(set(state.tensors) ^ set(self._names))[0]
             raise EngineError(f'the state and the run differ in which tensors carry LoRA ("{odd}")')
         trainer = self._open()[1]
+        trainer.clear()
         for name, t in state.tensors.items():
             pairs = self._pairs(name, t)
             _checked(trainer.set_lora, name, *pairs[0])
@@ -253,8 +253,7 @@ class NativeEngine:
 
     def peak_mem_bytes(self) -> dict[str, int]:
         """Peak resident memory of the process, and what a device other than the CPU holds."""
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+        peak = {"rss": peak_rss()}
         if self.device_name != "CPU":
             peak[self.device_name] = int(self._open()[0].device_bytes) + self.memory_estimate
         return peak

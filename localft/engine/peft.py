@@ -5,8 +5,6 @@ torch, transformers and peft are imported when an engine is made, never before.
 
 from __future__ import annotations
 
-import resource
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from localft.engine.torch_lora import (
     unpermute,
 )
 from localft.errors import ConfigError, EngineError
+from localft.hardware import peak_rss
 
 PRECISIONS = ("f32", "bf16", "autocast")
 
@@ -181,9 +180,7 @@ class PeftEngine:
 
     def peak_mem_bytes(self) -> dict[str, int]:
         """Peak memory: "rss", and "cuda" where that is the device."""
-        # Linux counts ru_maxrss in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = {"rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+        peak = {"rss": peak_rss()}
         if self._device.type == "cuda":
             peak[str(self._device)] = int(self._torch.cuda.max_memory_allocated(self._device))
         return peak

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from engines import HEAD8, assert_close, assert_same_bits, factors, gradients, join, load, make, relative
 from golden import models
+from golden.cases import CASES
 
 from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
 from localft.engine.native import NativeEngine, lora_targets
@@ -254,3 +255,13 @@ def test_law_13_initialisation_is_kaiming_uniform_and_per_tensor(tmp_path: Path)
     name = "blk.1.attn_k.weight"
     alone = NativeEngine(model, LoraSpec((name,), rank=8, seed=0), AdamSpec())
     assert alone.state().tensors[name].a.tobytes() == tensors[name].a.tobytes()
+
+
+def test_loading_a_state_empties_the_accumulator(tmp_path: Path) -> None:
+    """Once a gradient accumulated before load_state went into the first update after it."""
+    case = CASES["s"]
+    engine = NativeEngine(models.write_gguf(case.shape, tmp_path), case.lora(), case.adam, n_threads=1)
+    engine.accumulate(case.batches()[0])
+    engine.load_state(case.state())
+    with pytest.raises(EngineError, match="no supervised target"):
+        engine.apply(1e-3)
