@@ -204,6 +204,15 @@ def test_law_12_a_state_is_a_copy(tmp_path: Path) -> None:
     assert_same_bits({f"{n}/{f}": getattr(t, f) for n, t in state.tensors.items() for f in "ab"}, before)
 
 
+def test_law_12_a_state_put_in_empties_the_accumulator(tmp_path: Path) -> None:
+    engine = make(S, tmp_path)
+    engine.accumulate(models.batch(S, (9, 4)))
+    engine.load_state(engine.state())
+    assert not any(values.any() for values in gradients(engine).values())
+    with pytest.raises(EngineError, match="no supervised target"):
+        engine.apply(1e-3)
+
+
 def fresh(model: Path, seed: int, dropout: float = 0.3) -> NativeEngine:
     """An engine as a run starts it: A drawn from the seed, B zero."""
     lora = LoraSpec(tuple(S.matrices()), rank=8, dropout=dropout, seed=seed)
