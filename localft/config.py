@@ -282,13 +282,38 @@ def check_together(config: TrainConfig) -> None:
         raise ConfigError("`--min-lr` has no meaning with `--lr-schedule constant`", "use linear or cosine")
 
 
+def nearest_setting(name: str) -> str | None:
+    """The setting that an unknown `name` probably means: other programs' word for it, or the nearest spelling."""
+    word = name.replace("-", "_")
+    return OTHER_WORDS.get(word) or nearest(word, (known for known in SETTINGS if known not in _OLD_ONLY))
+
+
 def _find(name: str, source: Source) -> Field[Any]:
     if name in SETTINGS:
         return SETTINGS[name]
-    close = nearest(name.replace("-", "_"), (known for known in SETTINGS if known not in _OLD_ONLY))
+    close = nearest_setting(name)
     where = "setting" if source == "flag" else f"key in the {source}"
     hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the settings"
     raise ConfigError(f"unknown {where} `{name}`", hint)
 
 
+# What other trainers call our settings.
+OTHER_WORDS = {
+    "learning_rate": "lr",
+    **dict.fromkeys(("r", "rank", "lora_r"), "lora_rank"),
+    "alpha": "lora_alpha",
+    "dropout": "lora_dropout",
+    **dict.fromkeys(("target_modules", "keys", "targets"), "lora_targets"),
+    **dict.fromkeys(("num_layers", "lora_num_layers", "layers"), "lora_layers"),
+    **dict.fromkeys(("iters", "steps", "num_steps"), "max_steps"),
+    "num_train_epochs": "epochs",
+    **dict.fromkeys(("max_seq_length", "max_seq_len", "sequence_len", "cutoff_len", "block_size"), "ctx"),
+    **dict.fromkeys(("per_device_train_batch_size", "gradient_accumulation_steps", "grad_accum"), "micro_batch_size"),
+    **dict.fromkeys(("max_grad_norm", "clip"), "grad_clip"),
+    **dict.fromkeys(("warmup_steps", "warmup_ratio"), "warmup"),
+    **dict.fromkeys(("eval_steps", "steps_per_eval"), "val_every"),
+    **dict.fromkeys(("save_steps", "save_every"), "checkpoint_every"),
+    **dict.fromkeys(("output_dir", "adapter_path", "output"), "out"),
+    **dict.fromkeys(("dataset", "train_data", "file"), "data"),
+}
 _OLD_ONLY = frozenset(name for name, spec in SETTINGS.items() if spec.metadata["setting"].group == OLD)

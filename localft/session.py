@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from localft.answers import compare_answers
 from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
-from localft.config import TrainConfig, resolve
+from localft.config import TrainConfig, read_config_file, resolve
 from localft.errors import ConfigError
 from localft.events import DataReady, Notice, RunEnd, RunStart, TrainEvent
 from localft.job import Job
@@ -141,7 +141,8 @@ def open_session(
         ConfigError: see `localft.config.resolve`; or a resumed run cannot take a changed setting.
         LocalftError: there is no such run, or its checkpoint is damaged.
     """
-    found = find_checkpoint(resume, flags.get("checkpoint_in"))
+    from_file = read_config_file(config_file) if config_file else {}
+    found = find_checkpoint(resume, {**from_file, **flags}.get("checkpoint_in"))
     if found is None:
         config = resolve(flags, config_file, _card_defaults)
         _require_input(config)

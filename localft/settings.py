@@ -67,7 +67,10 @@ def parse_warmup(value: Any) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", str(value).strip())
     if not match:
         raise ValueError("expected a share such as `0.05` or `5%`, or a number of steps")
-    return float(match[1]) / 100 if match[2] else float(match[1])
+    number = float(match[1]) / 100 if match[2] else float(match[1])
+    if match[2] and number >= 1:
+        raise ValueError("expected less than 100 % of all steps")
+    return number
 
 
 def parse_layers(value: Any) -> str:
@@ -166,10 +169,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 def _check_range(rules: Setting, value: Any) -> None:
     if rules.choices and value is not None and value not in rules.choices:
-        close = nearest(str(value), rules.choices)
-        raise ValueError(
-            f"expected one of {', '.join(rules.choices)}" + (f"; did you mean `{close}`?" if close else "")
-        )
+        raise ValueError(f"expected one of {', '.join(rules.choices)}")
     if value is None or isinstance(value, (bool, str, tuple)):
         return
     if rules.minimum is not None and (value < rules.minimum or (rules.above and value == rules.minimum)):

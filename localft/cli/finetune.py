@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localft.config import MACHINE, MODEL, RUN, SETTINGS, TRAIN
+from localft.config import MACHINE, MODEL, OTHER_WORDS, RUN, SETTINGS, TRAIN
 from localft.errors import ConfigError
 from localft.legacy import is_old_form, translate
 from localft.settings import Setting, flag_name
@@ -37,7 +37,8 @@ class FinetuneCommand(click.Command):
         try:
             return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
         except click.NoSuchOption as error:
-            close = error.possibilities[0] if error.possibilities else None
+            known = OTHER_WORDS.get(error.option_name.lstrip("-").replace("-", "_"))
+            close = flag_name(known) if known else next(iter(error.possibilities or ()), None)
             hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the options"
             raise ConfigError(f"unknown option `{error.option_name}`", hint) from None
 

@@ -63,6 +63,7 @@ def test_usage_errors_exit_with_2() -> None:
         assert done.stderr.startswith(f"error: {message}")
         assert "\nhint: " in done.stderr
     assert "did you mean `--lora-rank`?" in run("finetune", "--lora-rnk", "4").stderr
+    assert "did you mean `--lr`?" in run("finetune", "--learning-rate", "4").stderr
 
 
 def test_run_time_errors_exit_with_1() -> None:
@@ -70,6 +71,14 @@ def test_run_time_errors_exit_with_1() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_checkpoint_named_in_the_config_file_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('model = "m"\ndata = "d"\ncheckpoint_in = "old.gguf"\n')
+    (tmp_path / "old.gguf").write_bytes(b"no checkpoint")
+    done = run("finetune", "--config", "run.toml")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "`old.gguf` is not a usable checkpoint" in done.stderr
 
 
 def test_an_option_of_the_old_program_is_refused_by_name() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localft.config import SETTINGS, TrainConfig, resolve
+from localft.config import OTHER_WORDS, SETTINGS, TrainConfig, resolve
 from localft.errors import ConfigError
 
 
@@ -39,6 +39,9 @@ def test_published_defaults() -> None:
     [
         ({"lrr": 1}, "unknown setting `lrr`", "did you mean `lr`?"),
         ({"lora-rank": 8}, "unknown setting `lora-rank`", "did you mean `lora_rank`?"),
+        ({"learning_rate": 1}, "unknown setting `learning_rate`", "did you mean `lr`?"),
+        ({"output-dir": "x"}, "unknown setting `output-dir`", "did you mean `out`?"),
+        ({"warmup": "100%"}, "`--warmup` cannot be `100%`: expected less than 100 % of all steps", None),
         ({"lr": "fast"}, "`--lr` cannot be `fast`: expected a number", None),
         ({"lr": float("nan")}, "`--lr` cannot be `nan`: expected a finite number", None),
         ({"epochs": 1.5}, "`--epochs` cannot be `1.5`: expected a whole number", None),
@@ -63,6 +66,18 @@ def test_refusals(flags: dict[str, object], message: str, hint: str | None) -> N
     assert error.value.exit_code == 2
     if hint:
         assert error.value.hint == hint
+
+
+def test_other_programs_words_lead_to_settings() -> None:
+    assert set(OTHER_WORDS.values()) <= set(SETTINGS)
+    assert not set(OTHER_WORDS) & set(SETTINGS)
+
+
+def test_a_near_word_is_offered_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        resolve({"overlength": "trunc"})
+    assert "did you mean" not in error.value.message
+    assert error.value.hint == "did you mean `truncate`?"
 
 
 def test_values_in_the_user_s_words() -> None:
