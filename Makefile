@@ -64,4 +64,4 @@ docs: install
 	$(BIN)/python docs/make_docs.py
 
 sanitize: $(VENV)/.test
-	bash tests/native/sanitize.sh
+	sh tests/native/sanitize.sh -q

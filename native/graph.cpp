@@ -149,7 +149,7 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
 // One chunk of supervised positions through the head; returns its gradient with respect to `hn`, where one is needed.
 ggml_tensor * Builder::head_chunk(ggml_tensor * hn, int64_t first, int64_t n) {
     ggml_context *  ctx     = ops_->ctx();
-    const uint64_t  place   = stream(h_.n_layer, IN_QKV);
+    const uint64_t  place   = stream(h_.n_layer, IN_QKV) + g_.chunks.size();
     ggml_tensor *   low     = nullptr;
     ggml_tensor *   h       = ggml_view_2d(ctx, hn, h_.n_embd, n, hn->nb[1], first * hn->nb[1]);
     ggml_tensor *   logits  = ops_->linear(m_.output, h, nullptr, place, &low);

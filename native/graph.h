@@ -68,7 +68,7 @@ public:
     GateUp swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
     // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
     struct Head {
-        ggml_tensor * loss;     // [n] nats; with plain ops the probabilities of the targets
+        ggml_tensor * loss;     // [n] nats
         ggml_tensor * d_logits; // [n, n_vocab]
     };
     Head cross_entropy(ggml_tensor * logits, ggml_tensor * targets);
@@ -84,7 +84,9 @@ private:
     void          accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide); // sum += lowᵀ wide
     ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // x rowsᵀ
     ggml_tensor * across(ggml_tensor * x, ggml_tensor * rows);                                // x rows
-    ggml_tensor * drop(ggml_tensor * x, uint64_t stream);
+    ggml_tensor * drop(ggml_tensor * x, uint64_t stream);                                     // a stream is one place of the graph, and one mask
+    ggml_tensor * dropout_mask(const ggml_tensor * x, uint64_t stream);
+    Head          cross_entropy_plain(ggml_tensor * logits, ggml_tensor * targets);
 
     ggml_tensor * attention_plain(const Qkv & x, const Hparams & h);
     Qkv           attention_back_plain(ggml_tensor * d_o, const Qkv & x, const Hparams & h);
@@ -104,8 +106,8 @@ private:
 
 struct StepGraph {
     struct Chunk {
-        ggml_tensor * targets;  // [n]; with plain ops index i · n_vocab + target
-        ggml_tensor * loss;     // [n]; with plain ops the targets' probabilities
+        ggml_tensor * targets;  // [n]
+        ggml_tensor * loss;     // [n] nats
         int64_t       first, n; // of the supervised positions
     };
 

@@ -197,12 +197,16 @@ void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * w
     expand(ggml_add_inplace(ctx(), sum, outer));
 }
 
+ggml_tensor * Ops::dropout_mask(const ggml_tensor * x, uint64_t stream) {
+    for (const DropoutMask & mask : dropout_masks)
+        if (mask.stream == stream) return mask.tensor;
+    dropout_masks.push_back({ input(GGML_TYPE_F32, x->ne[0], x->ne[1]), stream });
+    return dropout_masks.back().tensor;
+}
+
 ggml_tensor * Ops::drop(ggml_tensor * x, uint64_t stream) {
     if (dropout == 0) return x;
-    if (plain()) {
-        dropout_masks.push_back({ input(GGML_TYPE_F32, x->ne[0], x->ne[1]), stream });
-        return ggml_mul(ctx(), x, dropout_masks.back().tensor);
-    }
+    if (plain()) return ggml_mul(ctx(), x, dropout_mask(x, stream));
     Args args;
     args.seed = dropout_seed, args.stream = stream, args.p = dropout;
     return custom(x->ne[0], x->ne[1], 1, { x }, run_drop, args);
@@ -267,16 +271,27 @@ Ops::GateUp Ops::swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor *
 }
 
 Ops::Head Ops::cross_entropy(ggml_tensor * logits, ggml_tensor * targets) {
-    const int64_t n_vocab = logits->ne[0], n = logits->ne[1];
+    const int64_t n = logits->ne[1];
     if (!plain()) {
         ggml_tensor * loss = input(GGML_TYPE_F32, n);
         return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy)) };
     }
-    ggml_tensor * p        = ggml_reshape_2d(ctx(), ggml_soft_max(ctx(), logits), 1, n_vocab * n);
-    ggml_tensor * p_target = expand(ggml_get_rows(ctx(), p, targets));
-    ggml_set_output(p_target);
-    ggml_tensor * d = ggml_set_rows(ctx(), p, ggml_scale_bias(ctx(), p_target, 1.0f, -1.0f), targets);
-    return { p_target, expand(ggml_reshape_2d(ctx(), d, n_vocab, n)) };
+    return cross_entropy_plain(logits, ggml_reshape_2d(ctx(), targets, 1, n));
+}
+
+// logsumexp is taken from the most probable token, whose probability cannot underflow. Indices are [n, 1], one per row.
+Ops::Head Ops::cross_entropy_plain(ggml_tensor * logits, ggml_tensor * targets) {
+    const int64_t n_vocab = logits->ne[0], n = logits->ne[1];
+    const auto    column   = [&](ggml_tensor * x) { return ggml_reshape_3d(ctx(), x, 1, n_vocab, n); };
+    ggml_tensor * likely   = ggml_reshape_2d(ctx(), ggml_argmax(ctx(), logits), 1, n);
+    ggml_tensor * l_likely = expand(ggml_get_rows(ctx(), column(logits), likely));
+    ggml_tensor * l_target = expand(ggml_get_rows(ctx(), column(logits), targets));
+    ggml_tensor * p        = column(ggml_soft_max(ctx(), logits));
+    ggml_tensor * loss     = ggml_sub(ctx(), l_likely, ggml_log(ctx(), ggml_get_rows(ctx(), p, likely)));
+    loss                   = expand(ggml_sub(ctx(), loss, l_target));
+    ggml_set_output(loss);
+    ggml_tensor * less_one = expand(ggml_scale_bias(ctx(), ggml_get_rows(ctx(), p, targets), 1.0f, -1.0f));
+    return { loss, expand(ggml_reshape_2d(ctx(), ggml_set_rows(ctx(), p, less_one, targets), n_vocab, n)) };
 }
 
 ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {

@@ -179,10 +179,7 @@ void Trainer::Impl::fill(const StepGraph & g, const Batch & b, const std::vector
 void Trainer::Impl::fill_targets(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) const {
     for (const StepGraph::Chunk & chunk : g.chunks) {
         std::vector<int32_t> targets(chunk.n);
-        for (int64_t i = 0; i < chunk.n; i++) {
-            targets[i] = b.targets[supervised[chunk.first + i]];
-            if (!table) targets[i] += (int32_t) (i * m.hparams.n_vocab);
-        }
+        for (int64_t i = 0; i < chunk.n; i++) targets[i] = b.targets[supervised[chunk.first + i]];
         ggml_backend_tensor_set(chunk.targets, targets.data(), 0, ggml_nbytes(chunk.targets));
     }
 }
@@ -214,7 +211,7 @@ void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vec
 double Trainer::Impl::read_loss(const StepGraph & g) const {
     double total = 0;
     for (const StepGraph::Chunk & chunk : g.chunks)
-        for (const float value : download(chunk.loss)) total += table ? (double) value : -std::log((double) value);
+        for (const float value : download(chunk.loss)) total += value;
     if (!std::isfinite(total)) fail("compute", "the loss is not finite: the weights hold NaN or infinity, or the learning rate is too high");
     return total;
 }

@@ -274,3 +274,19 @@ def test_loading_a_state_empties_the_accumulator(tmp_path: Path) -> None:
     engine.load_state(case.state())
     with pytest.raises(EngineError, match="no supervised target"):
         engine.apply(1e-3)
+
+
+def test_a_token_that_is_all_but_impossible_has_a_finite_loss(tmp_path: Path) -> None:
+    """The plain ops once took the logarithm of a probability that had underflowed to zero."""
+    case = CASES["s"]
+    path = models.write_gguf(case.shape, tmp_path)
+    state = case.state()
+    for tensor in state.tensors.values():
+        tensor.b = tensor.b * 300
+    losses = []
+    for kernels in ("auto", "plain"):
+        engine = NativeEngine(path, case.lora(), case.adam, n_threads=1, kernels=kernels)
+        engine.load_state(state)
+        losses.append(engine.evaluate(case.batches()[0]).loss_sum / case.batches()[0].n_supervised)
+    assert losses[0] > 100
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
