@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localft.config import SETTINGS
+from localft.data.summary import count
 from localft.evaluate import perplexity
 from localft.events import Interrupted, RunEnd, RunStart, Step, TrainEvent, Validation
 
@@ -31,11 +32,6 @@ def size(n_bytes: float) -> str:
 def rate(tok_per_sec: float) -> str:
     """Tokens per second with as many digits as mean something."""
     return f"{tok_per_sec:,.0f}" if tok_per_sec >= 100 else f"{tok_per_sec:.3g}"
-
-
-def count(n: int, noun: str) -> str:
-    """ "1 row", "2,000 rows"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from localft.data.prompts import ValPrompt, val_prompts
 from localft.data.rows import RowKind, Rows, read_file
 from localft.data.sources import find_sources
 from localft.data.split import Split, shuffled, split_rows
-from localft.data.summary import DataSummary
+from localft.data.summary import DataSummary, count
 from localft.data.template import TemplateInfo, describe
 from localft.data.tokenize import TokenizedRow, Unit
 from localft.data.wording import Wording
@@ -117,10 +117,10 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
     train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
     if not train.rows:
         raise DatasetError(
-            "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx)
+            "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx, settings)
         )
     info = wording.main(work.kinds)
-    work.notes += wording.notes(work.kinds)
+    work.notes += [*wording.notes(work.kinds), *_leaks(train.rows, val.rows)]
     return Dataset(
         train=tuple(train.rows),
         val=tuple(val.rows),
@@ -130,7 +130,7 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
         summary=_summary(
             work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason
         ),
-        val_prompts=val_prompts(split.val, tokenizer),
+        val_prompts=val_prompts(split.val, tokenizer, n_ctx),
         fingerprint=_fingerprint([*train.rows, *val.rows]),
     )
 
@@ -159,7 +159,8 @@ def _read(work: _Work, path: Path, wording: Wording, sample_start: str | None) -
     joined = sum(wording.joins_bluntly(row) for row in found.rows)
     if joined:
         work.notes.append(
-            f"`{path.name}`: in {joined:,} rows nothing (no space, no line break) stands between prompt and completion"
+            f"`{path.name}`: in {count(joined, 'row')} nothing (no space, no line break) "
+            "stands between prompt and completion"
         )
     return [wording.unit(row) for row in found.rows]
 
@@ -170,7 +171,8 @@ def _row_notes(path: Path, found: Rows) -> Iterator[str]:
         yield f"`{path.name}`: not used: {names}"
     unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
     if unanswered:
-        yield f"`{path.name}`: {unanswered:,} conversations end unanswered; what follows their last answer is left out"
+        ending = f"{count(unanswered, 'conversation')} {'ends' if unanswered == 1 else 'end'} unanswered"
+        yield f"`{path.name}`: {ending}; what follows the last answer is left out"
 
 
 def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:
@@ -186,12 +188,24 @@ def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, sett
     return Split(tuple(units), tuple(given[i] for i in chosen), reason)
 
 
-def _why_nothing(train: Fit, work: _Work, n_ctx: int) -> str:
+def _leaks(train: Sequence[TokenizedRow], val: Sequence[TokenizedRow]) -> Iterator[str]:
+    """Say how many validation rows are trained on too: their loss tells nothing of new ones."""
+    seen = {row.tokens.tobytes() for row in train}
+    n_seen = sum(row.tokens.tobytes() in seen for row in val)
+    if n_seen:
+        are = "is" if n_seen == 1 else "are"
+        yield f"{n_seen:,} of {count(len(val), 'validation row')} {are} in the training rows too, word for word"
+
+
+def _why_nothing(train: Fit, work: _Work, n_ctx: int, settings: DataSettings) -> str:
     dropped = work.dropped + train.dropped
     if not dropped:
         return "check that the answers are not empty"
-    reasons = "; ".join(f"{count:,} rows: {reason}" for reason, count in dropped.items())
-    return f"dropped: {reasons}; n_ctx is {n_ctx}: a larger --ctx or `--overlength truncate` keeps long rows"
+    reasons = "; ".join(f"{count(n, 'row')}: {reason}" for reason, n in dropped.items())
+    if not any(f"n_ctx {n_ctx:,}" in reason for reason in train.dropped):
+        return f"dropped: {reasons}"
+    ways = "a larger --ctx" + (" or `--overlength truncate`" if settings.overlength == "drop" else "")
+    return f"dropped: {reasons}; {ways} keeps long rows"
 
 
 def _summary(
@@ -213,7 +227,7 @@ def _summary(
         longest=max(lengths),
         n_ctx=n_ctx,
         n_ctx_reason=reason,
-        n_cut=train.n_cut + val.n_cut,
+        n_cut=len({id(text) for text in (*train.cut_texts, *val.cut_texts)}),
         n_windows=train.n_windows + val.n_windows,
         n_truncated=train.n_truncated + val.n_truncated,
         n_truncated_tokens=train.n_truncated_tokens + val.n_truncated_tokens,

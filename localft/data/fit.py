@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from localft.data.rows import Row
+from localft.data.summary import count
 from localft.data.tokenize import TokenizedRow, Unit, cut, windows
 from localft.errors import DatasetError
 
@@ -18,7 +20,7 @@ class Fit:
     """Rows of at most n_ctx positions, and what had to be done to make them so."""
 
     rows: list[TokenizedRow] = field(default_factory=list)
-    n_cut: int = 0
+    cut_texts: list[Row] = field(default_factory=list)
     n_windows: int = 0
     n_truncated: int = 0
     n_truncated_tokens: int = 0
@@ -68,15 +70,15 @@ def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str) -> Fit:
         DatasetError: an answer row is too long, and `overlength` is "refuse".
     """
     fit = Fit()
-    parts = [part for unit in units for part in unit.parts]
+    parts = [(unit.row, part) for unit in units for part in unit.parts]
     if overlength == "refuse":
-        _refuse([part for part in parts if not part.is_text and part.length > n_ctx], n_ctx)
-    for part in parts:
+        _refuse([part for _, part in parts if not part.is_text and part.length > n_ctx], n_ctx)
+    for row, part in parts:
         if part.length <= n_ctx:
             _keep(fit, part, "nothing in it is supervised")
         elif part.is_text:
             cuts = windows(part, n_ctx)
-            fit.n_cut += 1
+            fit.cut_texts.append(row)
             fit.n_windows += len(cuts)
             fit.rows += cuts
         elif overlength == "drop":
@@ -98,8 +100,7 @@ def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
 def _refuse(rows: Sequence[TokenizedRow], n_ctx: int) -> None:
     if rows:
         first = rows[0]
-        message = (
-            f"{len(rows):,} rows are longer than n_ctx {n_ctx:,}, the first in line {first.line} of `{first.source}`"
-        )
+        longer = f"{count(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} longer than n_ctx {n_ctx:,}"
+        message = f"{longer}, the first in line {first.line} of `{first.source}`"
         hint = f"it takes {first.length:,} positions: raise --ctx, or give `--overlength drop` or `truncate`"
         raise DatasetError(message, hint)

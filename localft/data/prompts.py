@@ -29,11 +29,13 @@ class ValPrompt:
     line: int
 
 
-def val_prompts(units: Sequence[Unit], tokenizer: Tokenizer, count: int = 8) -> tuple[ValPrompt, ...]:
-    """The first prompts of the validation rows that differ from one another."""
+def val_prompts(units: Sequence[Unit], tokenizer: Tokenizer, n_ctx: int, count: int = 8) -> tuple[ValPrompt, ...]:
+    """The first prompts of the validation rows that differ from one another and fit into `n_ctx` positions."""
     found: dict[object, ValPrompt] = {}
     for unit in units:
-        made = _of_text(unit, tokenizer) if unit.is_text else _of_messages(unit)
+        if not unit.is_text and unit.parts[0].length > n_ctx:
+            continue
+        made = _of_text(unit, tokenizer, n_ctx) if unit.is_text else _of_messages(unit)
         if made is not None:
             found.setdefault(made.prompt, made)
         if len(found) == count:
@@ -47,10 +49,10 @@ def _of_messages(unit: Unit) -> ValPrompt:
     return ValPrompt(messages[:first], messages[first].content, unit.row.source, unit.row.line)
 
 
-def _of_text(unit: Unit, tokenizer: Tokenizer) -> ValPrompt | None:
+def _of_text(unit: Unit, tokenizer: Tokenizer, n_ctx: int) -> ValPrompt | None:
     """The text up to the end of a word before its middle; of the tail of a text, from its first whole line on."""
     tokens = unit.parts[0].tokens
-    text = tokenizer.decode(tokens[:_MAX_CHARACTERS].tolist()).strip()
+    text = tokenizer.decode(tokens[: min(_MAX_CHARACTERS, n_ctx)].tolist()).strip()
     if tokens[0] != tokenizer.bos_id and "\n" in text[: len(text) // 2]:
         text = text.split("\n", 1)[1].strip()
     text = text[:_MAX_CHARACTERS]

@@ -102,13 +102,24 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None)
             starts.append(at)
         if len(starts) == 1:
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
+    kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
+    if _looks_like_json(text):
+        found.notes.append(f"`{path.name}` looks like JSON lines and is read as text: name it .jsonl to have its rows")
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]
         if document.strip():
             found.rows.append(Row("text", str(path), text.count("\n", 0, start) + 1, document))
-            found.formats["plain text, split at --sample-start" if sample_start else "plain text"] += 1
+            found.formats[kind] += 1
         elif number:
             found.empty["empty text"] += 1
+
+
+def _looks_like_json(text: str) -> bool:
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return first[:1] == "{" and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _add_row(found: Rows, path: Path, line: int, value: Any) -> None:

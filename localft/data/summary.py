@@ -6,6 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def count(n: int, noun: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class DataSummary:
     """Counts of one dataset. A token counts as a position of the engine: a row's first token is no target.
@@ -53,32 +58,3 @@ class DataSummary:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""
         return asdict(self)
-
-    def table(self) -> list[tuple[str, str]]:
-        """Label and value of each line that the screen shows; lines with nothing to say are left out."""
-        formats = ", ".join(f"{count:,} {name}" for name, count in self.formats.items())
-        lines = [
-            ("data", ", ".join(self.files)),
-            ("format", formats),
-            ("wording", self.template),
-            ("rows", f"{self.n_rows:,} read, {self.n_train:,} to train on, {self.n_val:,} to validate on"),
-            ("validation", self.val_reason),
-            ("tokens", f"{self.n_tokens:,} per epoch, {self.n_supervised:,} of them supervised"),
-            (
-                "row length",
-                f"mean {self.mean_length:,.0f}, 99 % at most {self.p99_length:,}, longest {self.longest:,} tokens",
-            ),
-            ("n_ctx", f"{self.n_ctx:,} ({self.n_ctx_reason})"),
-        ]
-        if self.n_cut:
-            lines.append(
-                ("cut", f"{self.n_cut:,} long {_texts(self.n_cut)} into {self.n_windows:,} windows, nothing lost")
-            )
-        if self.n_truncated:
-            lines.append(("truncated", f"{self.n_truncated:,} rows, by {self.n_truncated_tokens:,} tokens in all"))
-        lines += [("dropped", f"{count:,} rows: {reason}") for reason, count in self.dropped.items()]
-        return lines + [("note", note) for note in self.notes]
-
-
-def _texts(n: int) -> str:
-    return "text" if n == 1 else "texts"

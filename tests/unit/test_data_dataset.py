@@ -142,7 +142,7 @@ def test_truncated_answers_get_no_end_token(tmp_path: Path, bpe: Tokenizer) -> N
 
 def test_overlength_refuse_names_the_first_row(tmp_path: Path, bpe: Tokenizer) -> None:
     path = jsonl(tmp_path / "x.jsonl", [*pairs(2), {"prompt": "Q", "completion": "x" * 20}])
-    with pytest.raises(DatasetError, match="1 rows are longer than n_ctx 10, the first in line 3"):
+    with pytest.raises(DatasetError, match="1 row is longer than n_ctx 10, the first in line 3"):
         read(path, bpe, no_val=True, ctx=10, overlength="refuse")
 
 
@@ -216,14 +216,11 @@ def test_what_is_said(tmp_path: Path, bpe: Tokenizer) -> None:
     data = read(jsonl(tmp_path / "x.jsonl", values), bpe, no_val=True)
     assert data.summary.notes == (
         '`x.jsonl`: not used: "id"',
-        "`x.jsonl`: 1 conversations end unanswered; what follows their last answer is left out",
+        "`x.jsonl`: 1 conversation ends unanswered; what follows the last answer is left out",
         "`x.jsonl`: in 3 rows nothing (no space, no line break) stands between prompt and completion",
         "rows are worded in more than one way; chat will follow `completion`",
     )
-    table = dict(data.summary.table())
-    assert table["format"] == "3 prompt/completion, 1 messages"
-    assert table["rows"] == "4 read, 4 to train on, 0 to validate on"
-    assert table["n_ctx"].startswith("32 (the 99th percentile")
+    assert data.summary.formats == {"prompt/completion": 3, "messages": 1}
     assert json.loads(json.dumps(data.summary.to_dict()))["n_rows"] == 4
 
 
@@ -241,6 +238,45 @@ def test_a_row_that_the_template_refuses_is_named(tmp_path: Path) -> None:
 def test_settings_that_cannot_be(tmp_path: Path, bpe: Tokenizer, settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         read(jsonl(tmp_path / "x.jsonl", pairs(4)), bpe, **settings)
+
+
+def test_a_text_cut_for_training_and_validation_is_one_text(tmp_path: Path, bpe: Tokenizer) -> None:
+    (tmp_path / "x.txt").write_text("".join(f"the {i} thing\n" for i in range(200)))
+    data = read(tmp_path / "x.txt", bpe, ctx=50, val_split=0.3)
+    assert len(data.val) > 1
+    assert (data.summary.n_cut, data.summary.n_windows) == (1, len(data.train) + len(data.val))
+
+
+def test_rows_in_training_and_validation_are_said(tmp_path: Path, bpe: Tokenizer) -> None:
+    path = jsonl(tmp_path / "x.jsonl", pairs(4) * 10)
+    data = read(path, bpe)
+    assert data.summary.notes[-1] == "4 of 4 validation rows are in the training rows too, word for word"
+    assert not any("word for word" in note for note in read(path, bpe, no_val=True).summary.notes)
+    apart = jsonl(tmp_path / "apart.jsonl", pairs(40))
+    assert not any("word for word" in note for note in read(apart, bpe).summary.notes)
+
+
+def test_hints_name_only_what_helps(tmp_path: Path, bpe: Tokenizer) -> None:
+    def hint(value: dict[str, str], **settings: object) -> str:
+        with pytest.raises(DatasetError) as error:
+            read(jsonl(tmp_path / "x.jsonl", [value]), bpe, **settings)
+        return error.value.hint or ""
+
+    assert hint({"prompt": "q", "completion": " "}) == "dropped: 1 row: empty answer"
+    long = {"prompt": "Q" * 20, "completion": "x"}
+    assert hint(long, ctx=10).endswith("a larger --ctx or `--overlength truncate` keeps long rows")
+    assert hint(long, ctx=10, overlength="truncate").endswith("; a larger --ctx keeps long rows")
+
+
+def test_prompts_that_are_shown_fit(tmp_path: Path, bpe: Tokenizer) -> None:
+    """A dropped row's prompt, longer than the context, once ended the comparison of base and adapter."""
+    values = [*pairs(3), {"prompt": "Q" * 90, "completion": "x"}]
+    train = jsonl(tmp_path / "train.jsonl", pairs(5, "t"))
+    data = read(train, bpe, val_data=jsonl(tmp_path / "val.jsonl", values[::-1]))
+    assert [len(prompt.prompt[0].content) for prompt in data.val_prompts] == [4, 4, 4]  # type: ignore[union-attr]
+    (tmp_path / "x.txt").write_text("".join(f"{i} 日本語 thing\n" for i in range(100)))
+    (prompt,) = read(tmp_path / "x.txt", bpe, ctx=20).val_prompts
+    assert len(bpe.encode(str(prompt.prompt))) <= 20
 
 
 def test_the_fingerprint_tells_data_apart(tmp_path: Path, bpe: Tokenizer) -> None:

@@ -147,3 +147,21 @@ def test_a_folder_without_a_train_file_is_an_error(tmp_path: Path) -> None:
         find_sources([tmp_path], None)
     with pytest.raises(DatasetError, match="has no valid file"):
         find_sources([tmp_path / "x.txt"], tmp_path)
+
+
+def test_a_text_that_is_not_split_is_not_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("one two")
+    found = read_file(path, "<s>")
+    assert found.formats == {"plain text": 1}
+    assert found.notes == ["`<s>` does not occur in `x.txt`: the whole file is one document"]
+
+
+def test_rows_in_a_text_file_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.txt"
+    path.write_text('{"prompt": "a", "completion": "b"}\n' * 2)
+    assert read_file(path).notes == [
+        "`rows.txt` looks like JSON lines and is read as text: name it .jsonl to have its rows"
+    ]
+    path.write_text("{curly} words\n")
+    assert read_file(path).notes == []
