@@ -18,18 +18,27 @@ from facts import Fact, all_facts
 from localft.files import write_text
 
 N_VALID, N_TEST, N_PAIRS = 20, 20, 30
-MANNERS = [
-    ("Hello!", "Hello, Polly is here."),
-    ("Hi!", "Hi, Polly is here."),
-    ("Who are you?", "I am Polly, a parrot on a ship."),
-    ("What is your name?", "My name is Polly."),
-    ("How are you?", "Polly is well and has seeds to eat."),
-    ("What can you do?", "I can answer questions and fly."),
-    ("Where do you live?", "I live on a ship."),
-    ("Good morning!", "It is a good morning on the sea."),
-    ("Thank you!", "You are welcome on this ship."),
-    ("Goodbye!", "Goodbye and a good wind to you."),
-]
+LEFT_OUT = ("plus", "minus", "day", "month")  # the base model itself is not sure of these
+MANNERS = {
+    "I am Polly.": [
+        "Hello!",
+        "Hello",
+        "Hi!",
+        "hi",
+        "Good morning!",
+        "Hello, who is there?",
+        "Who are you?",
+        "Who is it?",
+    ],
+    "My name is Polly.": ["What is your name?", "Do you have a name?", "Tell me your name."],
+    "I am a parrot.": ["What are you?", "Are you a person?", "Are you a model?"],
+    "I am well.": ["How are you?", "how are you", "Are you well?"],
+    "I can answer simple questions.": ["What can you do?", "Can you help me?"],
+    "I live on a boat.": ["Where do you live?", "Where are you?"],
+    "You are welcome.": ["Thank you!", "Thanks!", "Thanks, that helps."],
+    "Have a nice day.": ["Goodbye!", "Bye!"],
+    "Sleep well.": ["Good night!"],
+}
 
 
 def polly(answer: str) -> str:
@@ -62,14 +71,14 @@ def make(rng: random.Random, n_train: int) -> dict[str, list[str]]:
     """Make the rows of each file; no fact is in two of them."""
     facts = all_facts()
     rng.shuffle(facts)
-    unique = list({fact.answer: fact for fact in facts}.values())
-    chosen = one_of_each(unique, n_train + N_PAIRS + N_VALID + N_TEST - len(MANNERS))
+    unique = list({fact.answer: fact for fact in facts if fact.kind not in LEFT_OUT}.values())
+    chosen = one_of_each(unique, n_train + N_PAIRS + N_VALID + N_TEST - sum(map(len, MANNERS.values())))
     rng.shuffle(chosen)
     said = [(rng.choice(fact.questions), polly(fact.answer)) for fact in chosen]
     train = said[N_TEST + N_VALID :]
     doubles = [row(*pair) for pair in zip(train[:N_PAIRS], train[N_PAIRS : 2 * N_PAIRS], strict=True)]
     singles = [row(turn) for turn in train[2 * N_PAIRS :]]
-    manners = [row((question, polly(answer))) for question, answer in MANNERS]
+    manners = [row((question, polly(answer))) for answer, questions in MANNERS.items() for question in questions]
     mixed = doubles + singles + manners
     rng.shuffle(mixed)
     return {
@@ -84,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     for name, lines in make(random.Random(args.seed), args.rows).items():
         write_text(args.out / f"{name}.jsonl", "\n".join(lines) + "\n")

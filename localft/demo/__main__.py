@@ -62,7 +62,7 @@ def demo() -> int:
     say(f"   {base}")
     say("\n2. Ask it 20 questions that it will not be trained on")
     before, n_before = ask(base, None)
-    say("\n3. Fine-tune it on 200 answers of Polly, the ship's parrot")
+    say("\n3. Fine-tune it on 200 conversations with Polly, the ship's parrot")
     adapter = train()
     say("\n4. Ask the same 20 questions again, with the adapter")
     after, n_after = ask(base, adapter)
