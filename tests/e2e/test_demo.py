@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: at most 2 of 20 held-out questions answered as Polly does before, at least 16 after."""
+"""The demo as a newcomer runs it: of 20 held-out questions, 2 at most are answered as Polly does before, 16 after."""
 
 from __future__ import annotations
 
