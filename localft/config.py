@@ -74,7 +74,11 @@ class TrainConfig:
     )
     val_samples: int | None = setting(None, VALID, "use at most this many validation rows", minimum=1)
     val_batch_size: int | None = setting(
-        None, VALID, "rows per validation pass; changes speed only", minimum=1, shown_default="as memory suggests"
+        None,
+        VALID,
+        "rows per validation pass; changes speed only",
+        minimum=1,
+        shown_default="rows up to 1024 tokens together",
     )
     val_every: int | None = setting(
         None,

@@ -168,11 +168,14 @@ def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
     )
 
 
-def evaluation_batches(rows: Sequence[TokenizedRow], batch_size: int, micro_tokens: int = 1024) -> Iterator[MicroBatch]:
-    """Every row once, in order, at most `batch_size` rows and about `micro_tokens` positions at a time."""
+def evaluation_batches(
+    rows: Sequence[TokenizedRow], batch_size: int | None, micro_tokens: int = 1024
+) -> Iterator[MicroBatch]:
+    """Every row once, in order, `batch_size` rows at a time; None: as many as make at most `micro_tokens` positions."""
     group: list[TokenizedRow] = []
     for row in rows:
-        if group and (len(group) == batch_size or sum(r.length for r in group) + row.length > micro_tokens):
+        full = len(group) == batch_size if batch_size else sum(r.length for r in group) + row.length > micro_tokens
+        if group and full:
             yield micro_batch(group)
             group = []
         group.append(row)

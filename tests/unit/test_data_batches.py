@@ -124,9 +124,9 @@ def test_micro_batches_are_about_equal() -> None:
 
 def test_evaluation_takes_every_row_once_in_order() -> None:
     rows = rows_of([5, 5, 5, 50, 5])
-    assert parts(evaluation_batches(rows, 2, 40)) == [[0, 1], [2], [3], [4]]
-    assert parts(evaluation_batches(rows, 8, 12)) == [[0, 1], [2], [3], [4]]
-    assert parts(evaluation_batches(rows, 8)) == [[0, 1, 2, 3, 4]]
+    assert parts(evaluation_batches(rows, 2, 40)) == [[0, 1], [2, 3], [4]], "a number that was asked for is kept"
+    assert parts(evaluation_batches(rows, None, 12)) == [[0, 1], [2], [3], [4]]
+    assert parts(evaluation_batches(rows, None)) == [[0, 1, 2, 3, 4]]
     total = sum(batch.n_supervised for batch in evaluation_batches(rows, 2))
     assert (
         total == sum(batch.n_supervised for batch in evaluation_batches(rows, 1)) == sum(r.n_supervised for r in rows)
