@@ -28,7 +28,7 @@ class DiskKeeper:
         """Write the checkpoint; return where."""
         paths = [*output_paths(self.config.checkpoint_out, cursor.step), self.run.checkpoint]
         for path in paths:
-            with writing(path):
+            with writing(path, self.run.folder):
                 write_checkpoint(path, self.record, cursor, state)
         return paths[0]
 
@@ -54,5 +54,5 @@ class DiskKeeper:
         }
         tensors = {name: LoraTensor(tensor.a, tensor.b) for name, tensor in state.tensors.items()}
         adapter = Adapter(base.architecture, self.config.lora_rank, self.config.lora_alpha, tensors, dict(metadata))
-        with writing(path):
+        with writing(path, self.run.folder):
             write_adapter(path, adapter)

@@ -59,8 +59,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         n_ctx=dataset.n_ctx,
         micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
     )
-    val_batch_size = config.val_batch_size or len(dataset.val) or 1
-    validation = tuple(evaluation_batches(dataset.val, val_batch_size, batches.micro_tokens))
+    validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
 
 
@@ -130,7 +129,7 @@ def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
 
 
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
-    files = {str(path.resolve()): file_sha256(path) for path in (*found.train, *found.val) if path.is_file()}
+    files = {str(path.resolve()): _sha256(path) for path in (*found.train, *found.val) if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
         if files.get(name) != sha256:
             what = "changed" if name in files else "is no longer there"
@@ -142,6 +141,15 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
         if not path.exists():
             raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder")
     return files
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
+        ) from None
 
 
 def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Report | None) -> Dataset:

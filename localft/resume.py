@@ -11,7 +11,7 @@ from typing import Any
 from localft.config import SETTINGS, TrainConfig, check_together, read_config_file
 from localft.errors import ConfigError, LocalftError
 from localft.record import RunRecord
-from localft.run import Run, newest_run, resume_command
+from localft.run import CONFIG, Run, newest_run, resume_command
 from localft.settings import coerce, flag_name
 
 # Settings that a resumed run takes from the new command, with what that does.
@@ -64,7 +64,8 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
         return run.checkpoint, run.folder
     path = Path(str(resume))
     if path.is_file():
-        return path, None
+        holds_run = (path.parent / CONFIG).is_file() and path.name == Run(path.parent).checkpoint.name
+        return path, path.parent if holds_run else None
     run = Run.open(path)
     if not run.checkpoint.is_file():
         raise LocalftError(f"run `{path}` has no checkpoint: it ended before the first one", "start it again")

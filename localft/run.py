@@ -101,20 +101,20 @@ class Run:
 
     def write_record(self, record: RunRecord) -> None:
         """Write `config.json`."""
-        with writing(self.folder / CONFIG):
+        with writing(self.folder / CONFIG, self.folder):
             write_text(self.folder / CONFIG, json.dumps(record.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
     def append(self, event: TrainEvent) -> None:
         """Add one line to `metrics.jsonl`, for the events that are kept there."""
         if event.event in STORED_EVENTS:
-            with writing(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            with writing(self.metrics, self.folder), self.metrics.open("a", encoding="utf-8") as file:
                 file.write(json_line(event) + "\n")
 
     def trim_metrics(self, step: int, validated: int) -> None:
         """Drop what a killed run wrote after its last checkpoint, which was at `step`, validated up to `validated`."""
         last = {Step.event: step, Validation.event: validated}
         lines = [line for line, entry in self._lines() if entry["step"] <= last.get(entry["event"], -1)]
-        with writing(self.metrics):
+        with writing(self.metrics, self.folder):
             write_text(self.metrics, "".join(line + "\n" for line in lines))
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -130,8 +130,8 @@ class Run:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failed write of `path` into a sentence.
+def writing(path: Path, run: Path) -> Iterator[None]:
+    """Turn a failed write of `path`, a file of the run in folder `run`, into a sentence.
 
     Raises:
         LocalftError: the disk is full, or the like.
@@ -140,8 +140,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LocalftError(
-            f"`{path}` could not be written: {error.strerror or error}",
-            "what was saved before is intact; make room and go on with `localft finetune --resume`",
+            f"`{path}` could not be written: {error.strerror or 'is the disk full?'}",
+            f"what was saved before is intact; make room and go on with `{resume_command(run)}`",
         ) from error
 
 
@@ -164,18 +164,27 @@ def create_run(name: str, out: str | None) -> Run:
     Raises:
         LocalftError: `out` holds a run already, or the folder cannot be made.
     """
+    require_free(out)
     try:
         if out is None:
             return Run(_next_folder(name))
         folder = Path(out)
-        if (folder / CONFIG).exists():
-            raise LocalftError(
-                f"`{out}` holds a run already", f"go on with it by `{resume_command(folder)}`, or give another --out"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         return Run(folder)
     except OSError as error:
         raise LocalftError(f"the run's folder `{error.filename}` cannot be made: {error.strerror}") from error
+
+
+def require_free(out: str | None) -> None:
+    """Refuse a folder for a new run that holds one.
+
+    Raises:
+        LocalftError: it does.
+    """
+    if out is not None and (Path(out) / CONFIG).exists():
+        raise LocalftError(
+            f"`{out}` holds a run already", f"go on with it by `{resume_command(Path(out))}`, or give another --out"
+        )
 
 
 def _next_folder(name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from localft.keeper import DiskKeeper
 from localft.prepare import prepare_job
 from localft.record import RunRecord
 from localft.resume import Change, apply_changes, find_checkpoint
-from localft.run import Run, create_run, now
+from localft.run import Run, create_run, now, require_free
 from localft.train import LoopPlan, train_loop
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ class Session:
             run.write_record(record)
             run.trim_metrics(cursor.step, cursor.validated)
             yield self.start_event(job, engine, record, cursor, str(run.folder))
-            for event in train_loop(engine, self.loop_plan(job), cursor, DiskKeeper(run, record, job.config)):
-                run.append(event)
-                yield event
+            keeper = DiskKeeper(run, record, job.config)
+            with closing(train_loop(engine, self.loop_plan(job), cursor, keeper)) as events:
+                for event in events:
+                    run.append(event)
+                    yield event
             memory = engine.peak_mem_bytes().get("rss", 0)
         finally:
             engine.close()
@@ -146,6 +149,7 @@ def open_session(
     if found is None:
         config = resolve(flags, config_file, _card_defaults)
         _require_input(config)
+        require_free(config.out)
         return Session(config, notices=_starting_afresh(config), report=report)
     path, folder = found
     checkpoint = read_checkpoint(path)

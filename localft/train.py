@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,7 +63,7 @@ class LoopPlan:
         return bool(self.validation) and (step in (0, self.total_steps) or step % self.val_every == 0)
 
 
-def train_loop(engine: Engine, plan: LoopPlan, cursor: Cursor, keeper: Keeper) -> Iterator[TrainEvent]:
+def train_loop(engine: Engine, plan: LoopPlan, cursor: Cursor, keeper: Keeper) -> Generator[TrainEvent, None, None]:
     """Train from `cursor` to the end of `plan`, yielding what happens.
 
     Stopped from outside (Ctrl-C, or the generator closed), it saves a checkpoint of the last whole step first.
@@ -89,7 +89,7 @@ class _Loop:
     plan: LoopPlan
     cursor: Cursor
     keeper: Keeper
-    saved_step: int = -1
+    saved: tuple[int, int] | None = None
     saved_at: float = field(default_factory=time.monotonic)
     n_micro: int = 0
 
@@ -98,22 +98,22 @@ class _Loop:
         while True:
             if self.plan.validates_at(self.cursor.step) and self.cursor.validated != self.cursor.step:
                 yield from self.validate()
-                if self.cursor.step and self.plan.checkpoint_every is None:
-                    yield self.save()
+            if self.checkpoint_due():
+                yield self.save()
             if self.cursor.step >= self.plan.total_steps:
                 break
             yield from self.step()
-            if self.checkpoint_due():
-                yield self.save()
-        if self.saved_step != self.cursor.step:
-            yield self.save()
 
     def checkpoint_due(self) -> bool:
-        if self.plan.validates_at(self.cursor.step) and self.plan.checkpoint_every is None:
+        """Asked after a step's validation, so that a checkpoint knows of the best adapter that is on disk."""
+        step = self.cursor.step
+        if not step or self.saved == (step, self.cursor.validated):
             return False
+        if step >= self.plan.total_steps:
+            return True
         if self.plan.checkpoint_every:
-            return self.cursor.step % self.plan.checkpoint_every == 0
-        return time.monotonic() - self.saved_at >= CHECKPOINT_SECONDS
+            return step % self.plan.checkpoint_every == 0
+        return self.plan.validates_at(step) or time.monotonic() - self.saved_at >= CHECKPOINT_SECONDS
 
     def step(self) -> Iterator[TrainEvent]:
         start = time.perf_counter()
@@ -192,7 +192,7 @@ class _Loop:
 
     def save(self) -> Saved:
         path = self.write(self.engine.state())
-        self.saved_step, self.saved_at = self.cursor.step, time.monotonic()
+        self.saved, self.saved_at = (self.cursor.step, self.cursor.validated), time.monotonic()
         return Saved(self.cursor.step, str(path))
 
     def save_whole_step(self) -> None:

@@ -173,6 +173,21 @@ def test_ctrl_c_says_how_to_go_on(work: Path) -> None:
     assert "Traceback" not in errors
 
 
+def test_a_last_checkpoint_that_cannot_be_written_is_an_error(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing an interrupted run let the error of its last save pass as "Exception ignored"."""
+    events = localft.finetune("base.gguf", "data.jsonl", out="run", **settings(checkpoint_every=100))
+    next(e for e in events if isinstance(e, Step))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("localft.keeper.write_checkpoint", full)
+    with pytest.raises(LocalftError, match="checkpoint.gguf` could not be written: No space left on device") as error:
+        events.close()  # type: ignore[attr-defined]
+    assert error.value.hint is not None
+    assert "localft finetune --resume run" in error.value.hint
+
+
 def test_resume_keeps_its_settings_and_says_what_it_takes(work: Path) -> None:
     train()
     with pytest.raises(ConfigError, match=r"`--lr` is `0.01` and cannot become `0.02`"):
@@ -276,3 +291,18 @@ def test_numbered_files_of_the_old_form(work: Path) -> None:
     command.main([*OLD, "4", *names], standalone_mode=False)
     found = {path.name for path in work.glob("[cl]-*.gguf")}
     assert found == {"c-LATEST.gguf", "c-0.gguf", "c-2.gguf", "c-4.gguf", "l-LATEST.gguf", "l-2.gguf", "l-4.gguf"}
+
+
+def test_a_run_that_was_moved_goes_on_where_it_is(work: Path) -> None:
+    """Given by its checkpoint file, a moved run was written to where it had been."""
+    train("old", max_steps=2)
+    (work / "old").rename(work / "new")
+    list(localft.finetune(resume="new/checkpoint.gguf", max_steps=4))
+    assert not (work / "old").exists()
+    assert read_checkpoint(work / "new/checkpoint.gguf").cursor.step == 4
+
+
+def test_a_folder_with_a_run_is_refused_before_anything_is_read(work: Path) -> None:
+    train(max_steps=2)
+    with pytest.raises(LocalftError, match="`run` holds a run already"):
+        localft.finetune("no-such-model", "no-such-data", out="run")

@@ -158,6 +158,18 @@ def test_closing_the_generator_saves_too() -> None:
     assert keeper.checkpoints[-1][1].step == 5
 
 
+def test_the_last_checkpoint_knows_the_last_validation() -> None:
+    """Where --checkpoint-every fell on the last step, the checkpoint came before its validation: a run that was then
+    made longer took the adapter of an earlier step for the best, and overwrote the better one."""
+    keeper = MemoryKeeper()
+    events = list(train_loop(FakeEngine(), loop_plan(checkpoint_every=5), Cursor(), keeper))
+    assert [e.step for e in events if isinstance(e, Saved)] == [0, 5, 10]
+    cursor = keeper.checkpoints[-1][1]
+    assert cursor.validated == TOTAL
+    losses = {e.step: e.val_loss for e in events if isinstance(e, Validation) and e.step}
+    assert cursor.best_val_loss == min(losses.values(), key=float)  # type: ignore[arg-type]
+
+
 def test_the_best_adapter_is_the_lowest_validation_s() -> None:
     engine, keeper = FakeEngine(), MemoryKeeper()
     events = list(train_loop(engine, loop_plan(), Cursor(), keeper))
