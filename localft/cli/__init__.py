@@ -70,5 +70,17 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
         sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        if error.filename is None:
+            forget_stdout()
+        print_error(LocalftError(f"`{error.filename or 'output'}`: {error.strerror}"))
+        sys.exit(1)
+
+
+def forget_stdout() -> None:
+    """Keep Python from failing once more on what stdout could not take."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

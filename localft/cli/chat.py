@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.errors import ConfigError
+
 if TYPE_CHECKING:
     from localft.chat import ChatSession
 
@@ -90,6 +92,8 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     from localft.chat import ChatSession
     from localft.chat.target import find_target
 
+    if options["raw"] and options["template"]:
+        raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
     lora = options.pop("lora")
     target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_converting)
     return ChatSession(

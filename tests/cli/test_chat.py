@@ -126,6 +126,12 @@ def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:
     return folder
 
 
+def test_raw_and_a_template_contradict(files: dict[str, Path]) -> None:
+    """The template was accepted and ignored."""
+    result = chat("--model", files["base"], "--raw", "--template", "alpaca", "--prompt", "x")
+    assert failure(result, ConfigError) == "`--raw` and `--template` contradict each other"
+
+
 def test_a_run_brings_its_base_its_adapter_and_its_template(files: dict[str, Path]) -> None:
     older, newer = Path("runs/older"), Path("runs/newer")
     run_folder(older, files, "chat")

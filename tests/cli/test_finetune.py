@@ -81,6 +81,33 @@ def test_a_checkpoint_named_in_the_config_file_is_not_passed_over(tmp_path: Path
     assert "`old.gguf` is not a usable checkpoint" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    code = "from localft.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "doctor", "--json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={"PYTHONPATH": root},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "error: `output`: No space left on device\n")
+
+
+def test_a_path_that_may_not_be_searched_is_a_sentence() -> None:
+    code = (
+        "from localft import cli\n"
+        "def refuse(**_): raise PermissionError(13, 'Permission denied', 'secret/train.jsonl')\n"
+        "cli.cli.main = refuse\n"
+        "cli.main()"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": root}
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: `secret/train.jsonl`: Permission denied\n"
+
+
 def test_an_option_of_the_old_program_is_refused_by_name() -> None:
     old = ["--model-base", "m.gguf", "--train-data", "d.txt", "--use-flash"]
     with pytest.raises(ConfigError, match="`--use-flash` of the old finetune program"):
