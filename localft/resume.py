@@ -103,7 +103,7 @@ def apply_changes(
 
 def _same(name: str, before: Any, after: Any, record: RunRecord) -> bool:
     if name == "out":
-        return after is None or Path(after).absolute() == Path(record.folder)
+        return after is None or Path(after).resolve() == Path(record.folder)
     if name in PATHS and before is not None and after is not None:
         old, new = (before, after) if isinstance(before, tuple) else ((before,), (after,))
         return [_real(path, record.cwd) for path in old] == [_real(path, ".") for path in new]

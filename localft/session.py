@@ -80,7 +80,7 @@ class Session:
         if self.checkpoint:
             created, cwd = self.checkpoint.record.created, self.checkpoint.record.cwd
         return RunRecord(
-            folder=str(folder.absolute()),
+            folder=str(folder.resolve()),
             cwd=cwd,
             created=created,
             settings=job.config.to_dict(),

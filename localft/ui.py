@@ -138,7 +138,8 @@ class TerminalScreen:
 
 
 def _bar(console: Console, last: TextColumn) -> Progress:
-    columns = (TextColumn("  {task.description:<18}"), BarColumn(bar_width=36), last)
+    # room is left at the right edge: where Ctrl-C's echo wraps, the bar can no longer be taken away
+    columns = (TextColumn("  {task.description:<18}"), BarColumn(bar_width=max(8, min(36, console.width - 66))), last)
     return Progress(*columns, console=console, transient=True, refresh_per_second=8)
 
 

@@ -182,7 +182,7 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(work: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("localft.keeper.write_checkpoint", full)
-    with pytest.raises(LocalftError, match="checkpoint.gguf` could not be written: No space left on device") as error:
+    with pytest.raises(LocalftError, match=r"checkpoint.gguf` could not be written: No space left on device") as error:
         events.close()  # type: ignore[attr-defined]
     assert error.value.hint is not None
     assert "localft finetune --resume run" in error.value.hint
