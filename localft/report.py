@@ -215,12 +215,9 @@ def fact_lines(event: RunStart) -> list[tuple[str, str]]:
 
 
 def _recompute(facts: Mapping[str, Any]) -> str:
-    estimate = f" · {size(facts['memory_estimate'])} expected" if facts.get("memory_estimate") else ""
-    n_recompute = facts.get("n_recompute")
-    if n_recompute is None:
-        return estimate
-    how = f"{count(n_recompute, 'layer')} recomputed" if n_recompute else "activations kept"
-    return f"{estimate} · {how}"
+    n_recompute = facts["n_recompute"]
+    how = f"{count(n_recompute, 'layer')} recomputed" if n_recompute else "all kept"
+    return f" · {size(facts['memory_estimate'])} for activations, {how}"
 
 
 def data_lines(n_ctx: int, n_ctx_reason: str, summary: Mapping[str, Any]) -> list[tuple[str, str]]:

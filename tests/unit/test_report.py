@@ -159,7 +159,7 @@ def test_plain_lines() -> None:
     assert "\x1b" not in text
     assert "warning: mind the gap\n" in text
     assert "CPU · 2 threads (2 physical cores) · kernels avx2" in text
-    assert "3 layers recomputed" in text
+    assert "1 MiB for activations, 3 layers recomputed" in text
     assert "  lora_rank = 8 (default)\n" in text
     lines = text.splitlines()
     at = lines.index(aligned(COLUMNS))
