@@ -67,8 +67,12 @@ class Job:
         steps = self.config.epochs * self.plan.steps_per_epoch
         if self.config.max_steps is None:
             return steps
-        asked = self.config.source("epochs") != "default"
-        return min(steps, self.config.max_steps) if asked else self.config.max_steps
+        return min(steps, self.config.max_steps) if self.epochs_asked else self.config.max_steps
+
+    @property
+    def epochs_asked(self) -> bool:
+        """The user said how many epochs; a model's card only suggests some."""
+        return self.config.source("epochs") in ("flag", "config file")
 
     @property
     def val_every(self) -> int:
@@ -177,10 +181,10 @@ class Job:
 
     @property
     def unused(self) -> list[str]:
-        """Settings whose default plays no part in this run."""
+        """Settings that play no part in this run where nobody asked for them."""
         config = self.config
         found = ["outtype"] if config.model.endswith(".gguf") else []
-        found += ["epochs"] if config.max_steps is not None else []
+        found += ["epochs"] if config.max_steps is not None and not self.epochs_asked else []
         return found + (["val_split"] if config.val_samples or not self.splits or not self.validation else [])
 
     def summary(self) -> dict[str, Any]:

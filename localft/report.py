@@ -174,7 +174,7 @@ def shown_settings(event: RunStart) -> list[tuple[str, str, str]]:
         hidden = SETTINGS[name].metadata["setting"].hidden
         if (value is None or value is False or hidden) and source == "default":
             continue
-        if source == "default" and name in unused:
+        if source in ("default", "model card") and name in unused:
             continue
         shown.append((name, setting_text(name, value), source))
     return shown

@@ -1,0 +1,35 @@
+"""How long a run is, and which settings play no part in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from localft.config import resolve
+from localft.job import Job
+
+
+def job(**settings: Any) -> Any:
+    config = resolve({"model": "demo", "data": "d", **settings}, card_defaults=lambda _: {"epochs": 2})
+    asked = config.source("epochs") in ("flag", "config file")
+    return SimpleNamespace(config=config, plan=SimpleNamespace(steps_per_epoch=10), epochs_asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "total"),
+    [
+        ({}, 20),
+        ({"epochs": 5}, 50),
+        ({"max_steps": 7}, 7),
+        ({"max_steps": 70}, 70),
+        ({"max_steps": 70, "epochs": 5}, 50),
+        ({"max_steps": 7, "epochs": 5}, 7),
+    ],
+)
+def test_steps_of_a_run(settings: dict[str, int], total: int) -> None:
+    """A card's epochs once cut short a run that had been asked for so many steps."""
+    made = job(**settings)
+    assert Job.epochs_asked.fget(made) == made.epochs_asked  # type: ignore[attr-defined]
+    assert Job.total_steps.fget(made) == total  # type: ignore[attr-defined]
