@@ -65,11 +65,6 @@ class Rows:
     notes: list[str] = field(default_factory=list)
 
 
-def read_rows(path: Path, sample_start: str | None = None) -> list[Row]:
-    """Read every row of one data file; see `read_file`."""
-    return read_file(path, sample_start).rows
-
-
 def read_file(path: Path, sample_start: str | None = None) -> Rows:
     """Read one data file.
 

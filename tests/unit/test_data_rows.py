@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localft.data.rows import Message, Row, read_file, read_rows
+from localft.data.rows import Message, Row, read_file
 from localft.data.sources import find_sources
 from localft.errors import DatasetError
 
@@ -39,7 +39,7 @@ def write(path: Path, content: str | bytes) -> Path:
 )
 def test_each_format_is_recognised(tmp_path: Path, value: object, kind: str, messages: tuple[Message, ...]) -> None:
     path = write(tmp_path / "x.jsonl", json.dumps(value))
-    assert read_rows(path) == [Row(kind, str(path), 1, "whole" if kind == "text" else "", messages)]  # type: ignore[arg-type]
+    assert read_file(path).rows == [Row(kind, str(path), 1, "whole" if kind == "text" else "", messages)]  # type: ignore[arg-type]
 
 
 def test_a_file_may_mix_formats_and_says_which(tmp_path: Path) -> None:
@@ -52,18 +52,18 @@ def test_a_file_may_mix_formats_and_says_which(tmp_path: Path) -> None:
 
 def test_bom_blank_lines_crlf_and_line_separators(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbf\r\n{"text": "a\xe2\x80\xa8b"}\r\n\r\n  \r\n{"text": "c\\r\\n"}\r\n'
-    rows = read_rows(write(tmp_path / "x.jsonl", content))
+    rows = read_file(write(tmp_path / "x.jsonl", content)).rows
     assert [(row.line, row.text) for row in rows] == [(2, "a\u2028b"), (5, "c\r\n")]
 
 
 def test_one_json_array_with_the_line_of_each_row(tmp_path: Path) -> None:
     content = '\n[\n  {"text": "a"},\n  {\n    "text": "b"\n  }, {"text": "c"}\n]\n'
-    rows = read_rows(write(tmp_path / "x.json", content))
+    rows = read_file(write(tmp_path / "x.json", content)).rows
     assert [(row.line, row.text) for row in rows] == [(3, "a"), (4, "b"), (6, "c")]
 
 
 def test_text_is_one_document_line_ends_aside(tmp_path: Path) -> None:
-    rows = read_rows(write(tmp_path / "x.txt", b"\xef\xbb\xbfa\r\nb\n\n"))
+    rows = read_file(write(tmp_path / "x.txt", b"\xef\xbb\xbfa\r\nb\n\n")).rows
     assert [(row.kind, row.text) for row in rows] == [("text", "a\nb\n\n")]
 
 
@@ -114,19 +114,19 @@ def test_text_is_split_at_sample_start(tmp_path: Path) -> None:
 def test_errors_name_file_line_and_what_was_expected(tmp_path: Path, content: str | bytes, message: str) -> None:
     path = write(tmp_path / "x.jsonl", content)
     with pytest.raises(DatasetError) as error:
-        read_rows(path)
+        read_file(path)
     assert error.value.message.startswith(message.format(path))
     assert error.value.hint or "breaks" in message
 
 
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data file"):
-        read_rows(tmp_path / "missing.jsonl")
+        read_file(tmp_path / "missing.jsonl")
     with pytest.raises(DatasetError, match=r"is a \.csv file"):
-        read_rows(write(tmp_path / "x.csv", "a,b"))
+        read_file(write(tmp_path / "x.csv", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="cannot read"):
-        read_rows(tmp_path / "folder.jsonl")
+        read_file(tmp_path / "folder.jsonl")
 
 
 def test_a_folder_gives_its_train_and_valid_files(tmp_path: Path) -> None:
