@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from localft import __version__, hardware
+from localft import __version__, hardware, llama
 from localft.errors import LocalftError
 
 PACKAGES = ("llama-cpp-python", "gguf", "numpy", "huggingface-hub", "safetensors", "click", "rich", "jinja2")
@@ -56,9 +56,7 @@ def cpu() -> dict[str, Any]:
 
 
 def _features() -> list[str]:
-    import llama_cpp
-
-    info = llama_cpp.llama_print_system_info().decode()
+    info = llama.load().llama_print_system_info().decode()
     return re.findall(r"([A-Z][A-Z0-9_]*) = 1", info)
 
 

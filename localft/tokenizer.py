@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from localft import llama
 from localft.errors import ModelError
 from localft.special_tokens import Special, SpecialTokens
 
@@ -33,16 +33,6 @@ class Span(NamedTuple):
 
     text: str
     literal: bool
-
-
-@functools.cache
-def _llama() -> Any:
-    """The binding, made quiet: what llama.cpp prints while loading is not for the user's screen."""
-    import llama_cpp
-
-    logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
-    llama_cpp.llama_backend_init()
-    return llama_cpp
 
 
 class Tokenizer:
@@ -66,7 +56,7 @@ class Tokenizer:
     def __init__(self, gguf: Path) -> None:
         self.path = Path(gguf)
         self._model: Any = _load(self.path)
-        lib = _llama()
+        lib = llama.load()
         self._vocab = lib.llama_model_get_vocab(self._model)
         kind = lib.llama_vocab_type(self._vocab)
         if kind not in (_SPM, _BPE):
@@ -92,7 +82,7 @@ class Tokenizer:
         return token if token >= 0 else None
 
     def _read_vocabulary(self, kind: int) -> None:
-        lib = _llama()
+        lib = llama.load()
         control = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
         matched = control | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
         attr_of, text_of, vocab = lib.llama_vocab_get_attr, lib.llama_vocab_get_text, self._vocab
@@ -113,7 +103,7 @@ class Tokenizer:
 
     def metadata(self, key: str) -> str | None:
         """The value of one GGUF metadata key as text, or None."""
-        lib, size = _llama(), 1 << 12
+        lib, size = llama.load(), 1 << 12
         while True:
             buffer = ctypes.create_string_buffer(size)
             length = lib.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
@@ -125,7 +115,7 @@ class Tokenizer:
         """A special token as a template prints it ("</s>"), "" for None."""
         if token is None:
             return ""
-        text: bytes = _llama().llama_vocab_get_text(self._vocab, token)
+        text: bytes = llama.load().llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", "replace")
 
     def encode(self, text: str, *, special: bool = False, prefix: bool = True) -> list[int]:
@@ -181,7 +171,7 @@ class Tokenizer:
         return _on_deep_stack(lambda: self._tokenize(data))
 
     def _tokenize(self, data: bytes) -> list[int]:
-        lib = _llama()
+        lib = llama.load()
         buffer = np.empty(len(data) + 1, np.int32)
         pointer = buffer.ctypes.data_as(ctypes.POINTER(lib.llama_token))
         n = lib.llama_tokenize(self._vocab, data, len(data), pointer, buffer.size, False, False)
@@ -198,7 +188,7 @@ class Tokenizer:
         return self._pieces[key]
 
     def _read_piece(self, token: int, special: bool) -> bytes:
-        lib, size = _llama(), 64
+        lib, size = llama.load(), 64
         while True:
             buffer = ctypes.create_string_buffer(size)
             n = lib.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
@@ -213,12 +203,12 @@ class Tokenizer:
     def close(self) -> None:
         """Free the vocabulary. The tokenizer cannot be used afterwards."""
         if self._model is not None:
-            _llama().llama_model_free(self._model)
+            llama.load().llama_model_free(self._model)
             self._model = self._vocab = None
 
 
 def _load(path: Path) -> Any:
-    lib = _llama()
+    lib = llama.load()
     override = (lib.llama_model_kv_override * 2)()
     override[0].key = b"tokenizer.ggml.add_space_prefix"
     override[0].tag = lib.LLAMA_KV_OVERRIDE_TYPE_BOOL

@@ -7,7 +7,6 @@ import ctypes
 import math
 import signal
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,34 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from localft import llama
 from localft.adapter import AdapterFit, check_adapter
 from localft.errors import AdapterError, EngineError, ModelError
 
 N_BATCH = 512
-_LOG_WARN, _LOG_ERROR = 2, 3
 _ABORTED = 2
 _ABORTABLE = 32
-
-_log_lines: deque[str] = deque(maxlen=4)
-_log_callback: Any = None
-
-
-def silence_llama() -> None:
-    """Keep llama.cpp's own log off the terminal for the rest of the process; its last errors go into ours."""
-    global _log_callback
-    import llama_cpp
-
-    def keep(level: int, text: bytes, _data: Any) -> None:
-        if level == _LOG_ERROR:
-            _log_lines.append(text.decode("utf-8", "replace").strip())
-
-    if _log_callback is None:
-        _log_callback = llama_cpp.llama_log_callback(keep)
-    llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
-
-
-def _last_error() -> str:
-    return f": {_log_lines[-1]}" if _log_lines else ""
 
 
 class LlamaRuntime:
@@ -60,22 +38,21 @@ class LlamaRuntime:
     """
 
     def __init__(self, model: Path, *, n_ctx: int, n_threads: int | None = None, exact: bool = False) -> None:
-        import llama_cpp
-
+        llama_cpp = llama.load()
         self._lib: Any = llama_cpp
         self._context: Any = None
         self._adapter: Any = None
         self._active: tuple[int, float] = (0, 0.0)
         self.path = model
         self.ids: list[int] = []
-        silence_llama()
-        _log_lines.clear()
-        llama_cpp.llama_backend_init()
+        llama.silence()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(model).encode(), llama_cpp.llama_model_default_params()
         )
         if not self._model:
-            raise ModelError(f"llama.cpp cannot load `{model}`{_last_error()}", "convert or download the model again")
+            raise ModelError(
+                f"llama.cpp cannot load `{model}`{llama.last_error()}", "convert or download the model again"
+            )
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
         self.n_ctx_train = int(llama_cpp.llama_model_n_ctx_train(self._model))
@@ -93,7 +70,7 @@ class LlamaRuntime:
         self._context = lib.llama_init_from_model(self._model, params)
         if not self._context:
             self.close()
-            raise EngineError(f"no context of {n_ctx} tokens can be made{_last_error()}", "give a smaller --ctx")
+            raise EngineError(f"no context of {n_ctx} tokens can be made{llama.last_error()}", "give a smaller --ctx")
         self.n_ctx = min(n_ctx, int(lib.llama_n_ctx(self._context)))
         self._memory = lib.llama_get_memory(self._context)
 
@@ -104,11 +81,11 @@ class LlamaRuntime:
             AdapterError: it does not fit, or llama.cpp refuses it.
         """
         fit = check_adapter(adapter, self.path)
-        _log_lines.clear()
+        llama.silence()
         pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
         # A refusal comes as a NULL pointer object, which is not None.
         if not pointer:
-            raise AdapterError(f"llama.cpp refuses the adapter `{adapter}`{_last_error()}")
+            raise AdapterError(f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}")
         self._adapter = pointer
         return fit
 
@@ -180,7 +157,7 @@ class LlamaRuntime:
         self.clear()
         if interrupted.is_set():
             raise KeyboardInterrupt
-        raise EngineError(f"llama.cpp cannot decode {len(ids)} tokens (status {status}){_last_error()}")
+        raise EngineError(f"llama.cpp cannot decode {len(ids)} tokens (status {status}){llama.last_error()}")
 
     @contextlib.contextmanager
     def _abortable(self, n: int) -> Iterator[threading.Event]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from localft import llama
 from localft.adapter.check import read_base_header
 from localft.adapter.identity import TEMPLATE
-from localft.chat.runtime import LlamaRuntime, silence_llama
+from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling, TextStream, choose, require_settings
 from localft.chat.template import Message, Prompter, continued, template_for
 from localft.data.template import TemplateInfo
@@ -44,6 +45,7 @@ class ChatSession:
         notes: lines that the user should read, such as a base of another type than the adapter was trained on.
         messages: the conversation so far.
         stop_reason: why the last answer ended: "end", "stop", "max_tokens" or "context".
+        endings: the same of the last comparison's answers, "base" and "adapter".
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -70,9 +72,9 @@ class ChatSession:
         require_settings(n_ctx, n_threads, adapter_scale)
         self.model, self.lora = Path(model), Path(lora) if lora else None
         header = read_base_header(self.model)
-        silence_llama()
+        llama.silence()
         self._tokenizer = Tokenizer(self.model)
-        silence_llama()
+        llama.silence()
         self.notes: list[str] = []
         self.n_ctx = n_ctx or min(self._tokenizer.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
         threads = n_threads or default_threads(self.model)
@@ -87,6 +89,7 @@ class ChatSession:
         self.system = system
         self.messages: list[Message] = []
         self.stop_reason = "end"
+        self.endings: dict[str, str] = {}
 
     def _load_adapter(self) -> str | None:
         """Load the adapter, if any; return the template that its training recorded."""
@@ -198,6 +201,7 @@ class ChatSession:
             self._rng.bit_generator.state = seed
             for piece in self._stream(ids, scale):
                 yield side, piece
+            self.endings[side] = self.stop_reason
 
     def to_row(self) -> dict[str, Any]:
         """The conversation as a training row: {"messages": […]}, or {"text": …} of raw text."""

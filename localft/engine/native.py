@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from localft import llama
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
 from localft.engine.lora import initial_state
 from localft.errors import EngineError, LocalftError
@@ -32,8 +33,7 @@ def load() -> ModuleType:
     """
     hint = "run `make install` in localft's folder, or reinstall localft with pip"
     try:
-        import llama_cpp  # loads the ggml libraries that the module links to
-
+        llama.load()  # the ggml libraries that the module links to
         from localft import _native
     except ImportError as error:
         raise EngineError(f"the native engine cannot be loaded: {error}", hint) from error
@@ -44,7 +44,6 @@ def load() -> ModuleType:
             f"(ggml {_native.GGML_VERSION}), but {found} (ggml {_native.ggml_version()}) is installed",
             hint,
         )
-    assert llama_cpp
     module: ModuleType = _native
     return module
 
