@@ -12,7 +12,7 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import localft.tokenizer
+import localft.llama
 from localft.errors import ModelError
 from localft.tokenizer import Span, Tokenizer
 
@@ -26,7 +26,7 @@ class Reference:
     """llama.cpp's vocabulary as the file has it, asked without any help."""
 
     def __init__(self, path: Path) -> None:
-        self.lib: Any = localft.tokenizer._llama()
+        self.lib: Any = localft.llama.load()
         params = self.lib.llama_model_default_params()
         params.vocab_only = True
         self.model = self.lib.llama_model_load_from_file(str(path).encode(), params)
