@@ -46,9 +46,16 @@ def compare_answers(
 def _answer(chat: ChatSession, prompt: ValPrompt) -> Answers:
     """Answer a text by going on with it, and a conversation in the wording of its training rows."""
     if isinstance(prompt.prompt, str):
-        return Answers(prompt.prompt, prompt.expected, *chat.compare(prompt.prompt))
+        return Answers(prompt.prompt, prompt.expected, *_compare(chat, prompt.prompt))
     question = prompt.prompt[-1]
     shown = f"{question.content}\n{question.input}" if question.input else question.content
     # A data row's turns may have an Alpaca input beside the content; the template takes it from there.
     turns = cast("Sequence[Message]", prompt.prompt)
-    return Answers(shown, prompt.expected, *chat.compare(turns))
+    return Answers(shown, prompt.expected, *_compare(chat, turns))
+
+
+def _compare(chat: ChatSession, prompt: str | Sequence[Message]) -> tuple[str, str]:
+    """Both answers; one that had not come to its end says so, for whether a model stops is half of what it learned."""
+    base, tuned = chat.compare(prompt)
+    cut = {side: "" if ending == "end" else " …" for side, ending in chat.endings.items()}
+    return base + cut["base"], tuned + cut["adapter"]

@@ -132,7 +132,11 @@ class Saved(TrainEvent):
 
 @dataclass(frozen=True)
 class Answers(TrainEvent):
-    """One validation prompt, answered greedily by the base model and by the adapter."""
+    """One validation prompt, answered greedily by the base model and by the adapter.
+
+    Attributes:
+        base, tuned: the answers; " …" stands behind one that was cut before its end.
+    """
 
     event: ClassVar[str] = "answers"
     prompt: str

@@ -119,6 +119,7 @@ def test_compare_is_one_model_with_and_without(files: dict[str, Path]) -> None:
         before = list(chat.messages)
         again = chat.compare()
         later = chat.compare("the cat")
+        assert chat.endings == {"base": "max_tokens", "adapter": "max_tokens"}
         assert chat.messages == before
     with session(files, exact=True) as base:
         assert again == ("".join(base.ask("the cat")), adapter)
