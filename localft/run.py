@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +100,26 @@ class Run:
         from localft.data.template import TemplateInfo
 
         return TemplateInfo.from_dict(self.record.template)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run meanwhile. The lock goes with the process, however it ends.
+
+        Raises:
+            LocalftError: one does.
+        """
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise LocalftError(
+                        f"run `{self.folder}` is being trained by another process", "wait for its end, or stop it first"
+                    ) from None
+            yield
+        finally:
+            os.close(handle)
 
     def write_record(self, record: RunRecord) -> None:
         """Write `config.json`."""

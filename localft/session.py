@@ -55,18 +55,25 @@ class Session:
             if cursor.step >= job.total_steps:
                 yield Notice(f"all {job.total_steps} steps are done; raise --epochs or --max-steps to go on")
             run = self.open_run(job)
-            record = self.make_record(job, engine, run.folder)
-            run.write_record(record)
-            run.trim_metrics(cursor.step, cursor.validated)
-            yield self.start_event(job, engine, record, cursor, str(run.folder))
-            keeper = DiskKeeper(run, record, job.config)
-            with closing(train_loop(engine, self.loop_plan(job), cursor, keeper)) as events:
-                for event in events:
-                    run.append(event)
-                    yield event
-            memory = engine.peak_mem_bytes().get("rss", 0)
+            with run.held():
+                yield from self.train(job, engine, run, cursor)
         finally:
             engine.close()
+
+    def train(self, job: Job, engine: NativeEngine, run: Run, cursor: Cursor) -> Iterator[TrainEvent]:
+        """Train to the end of the job, then compare."""
+        record = self.make_record(job, engine, run.folder)
+        run.write_record(record)
+        run.trim_metrics(cursor.step, cursor.validated)
+        yield self.start_event(job, engine, record, cursor, str(run.folder))
+        keeper = DiskKeeper(run, record, job.config)
+        with closing(train_loop(engine, self.loop_plan(job), cursor, keeper)) as events:
+            for event in events:
+                run.append(event)
+                yield event
+        memory = engine.peak_mem_bytes().get("rss", 0)
+        # only one model in memory: the comparison loads it anew
+        engine.close()
         yield from self.finish(job, run, cursor, memory)
 
     def open_run(self, job: Job) -> Run:
@@ -113,7 +120,7 @@ class Session:
         )
 
     def finish(self, job: Job, run: Run, cursor: Cursor, memory: int) -> Iterator[TrainEvent]:
-        """Say what changed. The engine is closed by now, so that only one model is in memory."""
+        """Say what changed."""
         for event in compare_answers(job.base_path, run.adapter, job.dataset, job.n_threads, self.report):
             run.append(event)
             yield event

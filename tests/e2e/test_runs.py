@@ -302,6 +302,16 @@ def test_a_run_that_was_moved_goes_on_where_it_is(work: Path) -> None:
     assert read_checkpoint(work / "new/checkpoint.gguf").cursor.step == 4
 
 
+def test_two_processes_do_not_train_one_run() -> None:
+    """Two resumes of one run wrote each step twice into metrics.jsonl."""
+    events = localft.finetune("base.gguf", "data.jsonl", out="run", **settings())
+    next(e for e in events if isinstance(e, Step))
+    with pytest.raises(LocalftError, match="`run` is being trained by another process"):
+        list(localft.finetune(resume="run"))
+    events.close()  # type: ignore[attr-defined]
+    assert isinstance(list(localft.finetune(resume="run"))[-1], RunEnd)
+
+
 def test_a_folder_with_a_run_is_refused_before_anything_is_read(work: Path) -> None:
     train(max_steps=2)
     with pytest.raises(LocalftError, match="`run` holds a run already"):
