@@ -76,7 +76,8 @@ def devices() -> list[dict[str, Any]]:
             "name": device.name,
             "kind": device.kind,
             "description": device.description,
-            "free_bytes": device.memory_free,
+            # ggml calls all of a machine's memory free
+            "free_bytes": hardware.memory_free() if device.kind == "cpu" else device.memory_free,
             "total_bytes": device.memory_total,
         }
         for device in native.devices()

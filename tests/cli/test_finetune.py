@@ -135,6 +135,8 @@ def test_doctor() -> None:
     }
     assert any(device["kind"] == "cpu" for device in found["devices"])
     assert found["cpu"]["threads"] >= 1
+    cpu = next(device for device in found["devices"] if device["kind"] == "cpu")
+    assert cpu["free_bytes"] < cpu["total_bytes"], "programs run, so not all of the memory is free"
     assert set(found["places"]) == {"home", "downloads", "runs", "package"}
     text = CliRunner().invoke(doctor, []).output
     for title in ("Machine", "Devices", "Versions", "Places"):
