@@ -20,10 +20,10 @@ def load() -> Any:
     """The module `llama_cpp`, initialised, with threads that sleep soon while they wait.
 
     Beside another busy program, OpenMP threads that spin at ggml's barriers take the time that the last of them
-    needs: small models then train eight times slower. The variable counts only before libgomp is loaded, and
+    needs: small models then train several times slower. The variable counts only before libgomp is loaded, and
     one that the user has set is kept.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     import llama_cpp
 
     logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
