@@ -13,6 +13,15 @@ typedef float   vf __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
 typedef int32_t vi __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
 typedef float   f4 __attribute__((vector_size(16)));
 
+typedef int32_t i4 __attribute__((vector_size(16)));
+
+// Four values chosen by number from a (0 to 3) and b (4 to 7). GCC knows the first spelling from version 12 on.
+#if defined(__clang__) || __GNUC__ >= 12
+#define LOCALFT_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define LOCALFT_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, i4{ i, j, k, l })
+#endif
+
 inline vf load(const float * p) {
     vf v;
     memcpy(&v, p, sizeof v);
