@@ -13,20 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from localft.adapter.peft import HF_MODULES
 from localft.engine import LoraSpec
 from localft.errors import ConfigError, EngineError, ModelError
 
 F32 = NDArray[np.float32]
-
-_MODULES = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 
 
 @dataclass(frozen=True)
@@ -123,10 +114,10 @@ def _module_name(base: Any, name: str) -> str:
             )
         return "lm_head"
     parts = name.split(".")
-    known = len(parts) == 4 and parts[0] == "blk" and parts[2] in _MODULES and parts[3] == "weight"
+    known = len(parts) == 4 and parts[0] == "blk" and parts[2] in HF_MODULES and parts[3] == "weight"
     if not known or not parts[1].isdigit() or int(parts[1]) >= base.config.num_hidden_layers:
         raise ConfigError(f'the model has no tensor "{name}" that can carry LoRA', "see --lora-targets")
-    return f"model.layers.{parts[1]}.{_MODULES[parts[2]]}"
+    return f"model.layers.{parts[1]}.{HF_MODULES[parts[2]]}"
 
 
 def find_factors(model: Any, lora: LoraSpec) -> dict[str, Factors]:
