@@ -11,16 +11,6 @@ constexpr int VL = LOCALFT_VECTOR_BYTES / 4;
 
 typedef float   vf __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
 typedef int32_t vi __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
-typedef float   f4 __attribute__((vector_size(16)));
-
-typedef int32_t i4 __attribute__((vector_size(16)));
-
-// Four values chosen by number from a (0 to 3) and b (4 to 7). GCC knows the first spelling from version 12 on.
-#if defined(__clang__) || __GNUC__ >= 12
-#define LOCALFT_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-#define LOCALFT_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, i4{ i, j, k, l })
-#endif
 
 inline vf load(const float * p) {
     vf v;
@@ -71,6 +61,46 @@ inline vf exp(vf x) {
     p              = p * r + 1.0f;
     const vi power = (__builtin_convertvector(n, vi) + 127) << 23;
     return select(tiny, vf{}, p * (vf) power);
+}
+
+// Lanes 0 … VL − 1 as a pack.
+template <int... J>
+struct Lanes {};
+template <int N, int... J>
+struct LanesTo : LanesTo<N - 1, N - 1, J...> {};
+template <int... J>
+struct LanesTo<0, J...> {
+    using type = Lanes<J...>;
+};
+
+// Of every 2 S lanes: the low halves of a and b side by side, or the high ones. GCC knows the first spelling from version 12 on.
+template <int S, bool HIGH, int... J>
+inline vf halves(vf a, vf b, Lanes<J...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a, b, ((J & S) ? VL + J - (HIGH ? 0 : S) : J + (HIGH ? S : 0))...);
+#else
+    return __builtin_shuffle(a, b, vi{ ((J & S) ? VL + J - (HIGH ? 0 : S) : J + (HIGH ? S : 0))... });
+#endif
+}
+
+template <int S>
+inline void exchange_blocks(vf (&x)[VL]) {
+    using All = typename LanesTo<VL>::type;
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++) {
+        if (i & S) continue;
+        const vf low = halves<S, false>(x[i], x[i + S], All{}), high = halves<S, true>(x[i], x[i + S], All{});
+        x[i]     = low;
+        x[i + S] = high;
+    }
+}
+
+// x, a matrix of VL × VL, in place: blocks of half its side change places, then of a quarter, down to single values.
+inline void transpose(vf (&x)[VL]) {
+    if constexpr (VL > 8) exchange_blocks<8>(x);
+    if constexpr (VL > 4) exchange_blocks<4>(x);
+    exchange_blocks<2>(x);
+    exchange_blocks<1>(x);
 }
 
 } // namespace
