@@ -8,7 +8,7 @@ an answer begins and ends, and that a `</s>` typed into a message is not the tem
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localft.data.jinja import ChatTemplate, RenderError
 from localft.data.marks import MARK, Key, fill, mark, split
@@ -73,23 +73,33 @@ class Formatter:
         """
         return self._tokens(self._prompt_segments(self._joined(messages))).ids
 
-    def rows(self, messages: Sequence[Message]) -> list[Tokens]:
+    def rows(self, messages: Sequence[Message], *, train_on_prompt: bool = False) -> list[Tokens]:
         """Tokens of a conversation with every answer supervised once: one row, or one per answer.
 
         A template may word an earlier turn otherwise than the one that is being answered (it may drop reasoning, say).
         Then no single text holds every answer behind the prompt that chat would give, and each gets a row of its own.
         Messages after the last answer are left out.
 
+        Args:
+            messages: the conversation.
+            train_on_prompt: supervise prompts too; of a later row what stands behind the answer before it.
+
         Raises:
             RenderError: the template refuses these messages or rewrites one of them.
         """
         joined = self._joined(messages)
-        last = max(i for i, message in enumerate(joined) if message.role == "assistant")
-        whole = self._whole_segments(joined[: last + 1])
-        if whole is not None:
-            return [self._tokens(whole)]
         answers = [i for i, message in enumerate(joined) if message.role == "assistant"]
-        return [self._tokens([*self._prompt_segments(joined[:i]), self._lone_answer(joined, i)]) for i in answers]
+        whole = self._whole_segments(joined[: answers[-1] + 1])
+        if whole is not None:
+            return [self._tokens(_supervised(whole) if train_on_prompt else whole)]
+        rows = []
+        for number, i in enumerate(answers):
+            prompt = _supervised(self._prompt_segments(joined[:i]), False)
+            if train_on_prompt:
+                n_seen = len(prompt) - 1 if number else 0
+                prompt[n_seen:] = _supervised(prompt[n_seen:])
+            rows.append(self._tokens([*prompt, self._lone_answer(joined, i)]))
+        return rows
 
     def _joined(self, messages: Sequence[Message]) -> list[Message]:
         if not self._join_input:
@@ -184,7 +194,15 @@ class Formatter:
             raise RenderError(
                 "it rewrites a message or leaves it out, and then nobody knows what is the message's own text"
             )
-        return _segments(text, self._cut_text(messages, True) or [], filled, keep_tail=True)
+        cuts = self._cut_text(messages, True)
+        return _segments(text, self._last_answer(messages, text) if cuts is None else cuts, filled, keep_tail=True)
+
+    def _last_answer(self, messages: Sequence[Message], text: str) -> list[_Cut]:
+        """The answer that ends last in a prompt where not every one can be told apart, if it has an end token."""
+        at = max((text.rfind(mark(i, "content")) for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
+        mark_of_answer = MARK.match(text, at) if at >= 0 else None
+        end = self._end_token(text, mark_of_answer.end()) if mark_of_answer else None
+        return [] if end is None else [_Cut(at, end, False)]
 
     def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
         """The answer as it stands in the file, and the end token that the template gives it."""
@@ -209,6 +227,10 @@ class Formatter:
             ids += new
             mask += [int(segment.supervised)] * len(new)
         return _one_bos(tokenizer, ids, mask)
+
+
+def _supervised(segments: Sequence[Segment], supervised: bool = True) -> list[Segment]:
+    return [replace(segment, supervised=supervised) for segment in segments]
 
 
 def _segments(text: str, cuts: Sequence[_Cut], filled: dict[Key, str], *, keep_tail: bool) -> list[Segment]:

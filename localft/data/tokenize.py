@@ -67,13 +67,9 @@ def tokenize_row(row: Row, tokenizer: Tokenizer, formatter: Formatter, *, train_
     """
     if row.kind == "text":
         return Unit(row, (_text_row(row, tokenizer),))
-    made = []
-    for number, part in enumerate(formatter.rows(row.messages)):
-        mask = np.asarray(part.mask, np.uint8)
-        if train_on_prompt and number == 0:
-            mask[1:] = 1
-        made.append(TokenizedRow(np.asarray(part.ids, np.int32), mask, row.source, row.line))
-    return Unit(row, tuple(made))
+    parts = formatter.rows(row.messages, train_on_prompt=train_on_prompt)
+    arrays = ((np.asarray(part.ids, np.int32), np.asarray(part.mask, np.uint8)) for part in parts)
+    return Unit(row, tuple(TokenizedRow(ids, mask, row.source, row.line) for ids, mask in arrays))
 
 
 def _text_row(row: Row, tokenizer: Tokenizer) -> TokenizedRow:

@@ -125,6 +125,18 @@ def test_a_template_that_rewords_earlier_turns_gives_a_row_for_each_answer(bpe: 
     ]
 
 
+def test_train_on_prompt_learns_every_turn_once_where_a_template_rewords_earlier_ones(bpe: Tokenizer) -> None:
+    messages = [*TALK, Message("user", "why"), Message("assistant", "so</think>because")]
+    first, second = formatter(chat(vocabs.THINKING), bpe).rows(messages, train_on_prompt=True)
+    opening = "<|im_start|>user\nthe thing<|im_end|>\n<|im_start|>assistant\n"
+    assert written(bpe, first) == [(0, "<|im_start|>"), (1, f"{opening[12:]}<think>\nan answer<|im_end|>")]
+    again = "\n<|im_start|>user\nwhy<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    assert written(bpe, second) == [
+        (0, f"{opening}an answer<|im_end|>"),
+        (1, f"{again}so</think>because<|im_end|>"),
+    ]
+
+
 def test_a_template_that_rewrites_contents_is_refused(bpe: Tokenizer) -> None:
     with pytest.raises(RenderError, match="rewrites a message"):
         rows(chat(vocabs.SHOUTING), bpe, TALK)
