@@ -23,7 +23,7 @@ def make_engine(spec: dict[str, Any], job: Any) -> Any:
     from localft.engine.native import NativeEngine
 
     max_tokens = spec["rows_per_pass"] * job.n_ctx
-    return NativeEngine(model, job.lora(), job.adam(), device="cpu", n_threads=threads, max_tokens=max_tokens)
+    return NativeEngine(model, job.lora(), job.adam(), device="cpu", n_threads=threads, max_tokens=max_tokens, arithmetic=spec["arithmetic"])
 
 
 def versions(engine: str) -> dict[str, str]:

@@ -145,7 +145,11 @@ class TrainConfig:
     )  # fmt: skip
     kernels: str = setting(
         "auto", MACHINE, "kernels to compute with; plain = ggml's own operations only",
-        choices=("auto", "avx512", "avx2", "generic", "plain"), metavar="NAME",
+        choices=("auto", "avx512vnni", "avx512", "avx2", "generic", "plain"), metavar="NAME",
+    )  # fmt: skip
+    arithmetic: str = setting(
+        "auto", MACHINE, "of products with the base; int8 needs a base in q8_0; auto = int8 where it is faster, else f32",
+        choices=("auto", "int8", "f32"), metavar="NAME",
     )  # fmt: skip
 
     out: str | None = setting(None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>")

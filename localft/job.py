@@ -136,6 +136,7 @@ class Job:
             max_tokens=max(self.max_tokens, kept.max_tokens if kept else 0),
             memory_budget=self.activation_budget,
             kernels=kept.kernels if kept else config.kernels,
+            arithmetic=kept.arithmetic if kept else config.arithmetic,
         )
 
     def resolved(self, engine: NativeEngine) -> Resolved:
@@ -150,6 +151,7 @@ class Job:
             val_every=self.val_every,
             device=self.config.device or "",
             kernels=engine.kernels,
+            arithmetic=engine.arithmetic,
             n_threads=self.n_threads,
             memory_budget=self.activation_budget,
             n_recompute=engine.n_recompute,
@@ -166,6 +168,7 @@ class Job:
             "type": self.base.type,
             "device": engine.device_name,
             "kernels": engine.kernels,
+            "arithmetic": engine.arithmetic,
             "n_threads": self.n_threads,
             "n_recompute": engine.n_recompute,
             "memory_estimate": engine.memory_estimate,

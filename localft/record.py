@@ -33,7 +33,7 @@ class Resolved:
         micro_tokens: tokens up to which rows share a micro-batch.
         max_tokens: tokens of the largest micro-batch, training or validation.
         val_every: steps between validations; 0 = none.
-        device, kernels, n_threads, memory_budget (bytes): as the engine was opened.
+        device, kernels, arithmetic, n_threads, memory_budget (bytes): as the engine was opened.
         n_recompute: layers that recompute their activations, as the engine decided; None = unknown.
         target_tensors: base tensors that carry LoRA.
         n_trainable: Σ rank · (n_in + n_out).
@@ -53,6 +53,7 @@ class Resolved:
     n_recompute: int | None
     target_tensors: tuple[str, ...]
     n_trainable: int
+    arithmetic: str = "f32"
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ def fact_lines(event: RunStart) -> list[tuple[str, str]]:
                     f" · {facts['n_trainable']:,} parameters"),
         ("length", f"{steps} · warm-up {facts['warmup_steps']:,} · {validation}"),
         ("device", f"{facts['device']}{reason['device']} · {count(facts['n_threads'], 'thread')}{reason['threads']}"
-                   f" · kernels {facts['kernels']}"),
+                   f" · kernels {facts['kernels']}, {facts['arithmetic']}"),
         ("memory", f"up to {size(value['memory'])}{reason['memory']}{_recompute(facts)}"),
     ]  # fmt: skip
     if event.step:

@@ -149,17 +149,17 @@ void bind_model(nb::module_ & module) {
 }
 
 void init_trainer(PyTrainer * self, Model & model, std::vector<std::string> targets, int32_t rank, float lora_scale, float dropout, uint64_t seed,
-                  int32_t n_threads, int64_t max_tokens, size_t memory_budget, const std::string & kernels) {
+                  int32_t n_threads, int64_t max_tokens, size_t memory_budget, const std::string & kernels, const std::string & arithmetic) {
     TrainerOptions o;
     o.targets = std::move(targets), o.rank = rank, o.lora_scale = lora_scale, o.dropout = dropout, o.seed = seed;
-    o.n_threads = n_threads, o.max_tokens = max_tokens, o.memory_budget = memory_budget, o.kernels = kernels;
+    o.n_threads = n_threads, o.max_tokens = max_tokens, o.memory_budget = memory_budget, o.kernels = kernels, o.arithmetic = arithmetic;
     new (self) PyTrainer(model, o);
 }
 
 void bind_trainer(nb::module_ & module) {
     nb::class_<PyTrainer>(module, "Trainer")
         .def("__init__", init_trainer, "model"_a, "targets"_a, "rank"_a, "lora_scale"_a, "dropout"_a, "seed"_a, "n_threads"_a, "max_tokens"_a,
-             "memory_budget"_a, "kernels"_a, nb::keep_alive<1, 2>(), nb::call_guard<nb::gil_scoped_release>())
+             "memory_budget"_a, "kernels"_a, "arithmetic"_a, nb::keep_alive<1, 2>(), nb::call_guard<nb::gil_scoped_release>())
         .def("accumulate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.accumulate(b)); }))
         .def("evaluate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.evaluate(b)); }))
         .def("ops", on_batch([](Trainer & t, const Batch & b) { return t.ops(b); }))
@@ -183,7 +183,8 @@ void bind_trainer(nb::module_ & module) {
             "micro_step", [](PyTrainer & t) { return t.trainer.micro_step; }, [](PyTrainer & t, int64_t v) { t.trainer.micro_step = v; })
         .def_prop_ro("n_recompute", [](PyTrainer & t) { return t.trainer.n_recompute(); })
         .def_prop_ro("compute_bytes", [](PyTrainer & t) { return t.trainer.compute_bytes(); })
-        .def_prop_ro("kernels", [](PyTrainer & t) { return t.trainer.kernels(); });
+        .def_prop_ro("kernels", [](PyTrainer & t) { return t.trainer.kernels(); })
+        .def_prop_ro("arithmetic", [](PyTrainer & t) { return t.trainer.arithmetic(); });
 }
 
 } // namespace

@@ -7,13 +7,14 @@
 #include "lora.h"
 
 #include <deque>
+#include <map>
 
 namespace localft {
 
 // What a custom op needs besides its tensors.
 struct Args {
     const kernels::Table *       table;
-    bool                         stored_nk = false, has_init = false, has_tail = false;
+    bool                         stored_nk = false, has_init = false, has_tail = false, int8 = false, wide = false;
     float                        eps    = 0;
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
@@ -24,7 +25,7 @@ struct Args {
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
 public:
-    Ops(Lora & lora, const kernels::Table * table, size_t max_nodes);
+    Ops(Lora & lora, const kernels::Table * table, bool int8, size_t max_nodes);
 
     ggml_context * ctx() const { return ctx_.get(); }
     ggml_cgraph *  graph() const { return graph_; }
@@ -80,6 +81,7 @@ public:
 private:
     ggml_tensor * custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
     ggml_tensor * custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f);
+    ggml_tensor * quantised(ggml_tensor * x, bool wide); // rows of kernels::Table::quantise_row
     ggml_tensor * product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2);
     void          accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide); // sum += lowᵀ wide
     ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // x rowsᵀ
@@ -97,11 +99,13 @@ private:
     ggml_tensor * probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h);
     ggml_tensor * sum_group(ggml_tensor * x, const Hparams & h);
 
-    Lora &                 lora_;
-    const kernels::Table * table_;
-    ggml_context_ptr       ctx_;
-    ggml_cgraph *          graph_;
-    std::deque<Args>       args_; // user data of custom ops, alive as long as the graph
+    Lora &                                       lora_;
+    const kernels::Table *                       table_;
+    bool                                         int8_;
+    std::map<const ggml_tensor *, ggml_tensor *> quantised_; // what `quantised` has made
+    ggml_context_ptr                             ctx_;
+    ggml_cgraph *                                graph_;
+    std::deque<Args>                             args_; // user data of custom ops, alive as long as the graph
 };
 
 struct StepGraph {
@@ -125,6 +129,7 @@ enum class Pass { train, loss, logits };
 
 struct GraphOptions {
     const kernels::Table * table; // null: plain ops
+    bool                   int8;  // products with matrices in Q8_0 in integers
     float                  lora_scale, dropout;
     uint64_t               dropout_seed;
     int64_t                n_recompute; // the first layers recompute their activations

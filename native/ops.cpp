@@ -23,14 +23,20 @@ kernels::Operand operand(const ggml_tensor * t, bool stored_nk) {
     return { t->data, t->type == GGML_TYPE_F32 ? nullptr : traits->to_float, t->nb[1], traits->blck_size, traits->type_size, stored_nk };
 }
 
+// Rows [first, last) of n that thread ith of nth takes.
+void share(int64_t n, int ith, int nth, int64_t * first, int64_t * last) {
+    *first = n * ith / nth;
+    *last  = n * (ith + 1) / nth;
+}
+
 // dst [m, n] = x b (+ init) (+ x2 b2)
 void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
     const Args &        args = args_of(data);
     const ggml_tensor * x    = dst->src[0];
     kernels::Product    p    = {};
-    p.m = dst->ne[1], p.n = dst->ne[0], p.k = x->ne[0];
+    p.m = dst->ne[1], p.n = dst->ne[0], p.k = dst->src[1]->ne[args.stored_nk ? 0 : 1];
     p.a = floats(x), p.a_stride = stride(x);
-    p.b = operand(dst->src[1], args.stored_nk);
+    p.b = operand(dst->src[1], args.stored_nk), p.wide = args.wide;
     p.c = floats(dst), p.c_stride = stride(dst);
     int next = 2;
     if (args.has_init) {
@@ -41,7 +47,15 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
         const ggml_tensor *x2 = dst->src[next], *b2 = dst->src[next + 1];
         p.k2 = x2->ne[0], p.a2 = floats(x2), p.a2_stride = stride(x2), p.b2 = floats(b2);
     }
-    args.table->product(p, ith, nth);
+    (args.int8 ? args.table->product8 : args.table->product)(p, ith, nth);
+}
+
+// dst = the rows of src, quantised
+void run_quantise(ggml_tensor * dst, int ith, int nth, void * data) {
+    const ggml_tensor * x = dst->src[0];
+    int64_t             i0, i1;
+    share(x->ne[1], ith, nth, &i0, &i1);
+    for (int64_t i = i0; i < i1; i++) args_of(data).table->quantise_row(floats(x) + i * stride(x), x->ne[0], args_of(data).wide, floats(dst) + i * stride(dst));
 }
 
 // dst [rank, width] += lowᵀ wide
@@ -74,12 +88,6 @@ void run_attention_back(ggml_tensor * dst, int ith, int nth, void * data) {
     p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.d_o = floats(dst->src[3]);
     p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
     args_of(data).table->attention_back(p, ith, nth);
-}
-
-// Rows [first, last) of n that thread ith of nth takes.
-void share(int64_t n, int ith, int nth, int64_t * first, int64_t * last) {
-    *first = n * ith / nth;
-    *last  = n * (ith + 1) / nth;
 }
 
 void run_swiglu_back(ggml_tensor * dst, int ith, int nth, void * data) {
@@ -130,7 +138,7 @@ float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p) {
     return (float) (bits >> 40) * 0x1p-24f < p ? 0.0f : 1.0f / (1.0f - p);
 }
 
-Ops::Ops(Lora & lora, const kernels::Table * table, size_t max_nodes) : lora_(lora), table_(table) {
+Ops::Ops(Lora & lora, const kernels::Table * table, bool int8, size_t max_nodes) : lora_(lora), table_(table), int8_(int8) {
     ggml_init_params params = { ggml_tensor_overhead() * max_nodes + ggml_graph_overhead_custom(max_nodes, false), nullptr, true };
     ctx_.reset(ggml_init(params));
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
@@ -162,15 +170,26 @@ ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> so
     return ggml_custom_inplace(ctx(), t, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
+// The forward pass takes its activations in 16 bits: with Q8_0's own integers its products are then nearly exact, and
+// errors do not grow from layer to layer. 8 bits do for gradients, which are summed over many tokens.
+ggml_tensor * Ops::quantised(ggml_tensor * x, bool wide) {
+    ggml_tensor *& made = quantised_[x];
+    Args           args;
+    args.wide = wide;
+    if (!made) made = custom(kernels::quantised_floats(x->ne[0], wide), x->ne[1], 1, { x }, run_quantise, args);
+    return made;
+}
+
 ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2) {
     if (plain()) {
         ggml_tensor * y = ggml_mul_mat(ctx(), stored_nk ? b.w : b.wt, x);
         if (x2) y = ggml_add(ctx(), y, across(x2, b2));
         return init ? ggml_add(ctx(), y, init) : y;
     }
-    std::vector<ggml_tensor *> sources = { x, b.w };
+    const bool                 int8    = int8_ && b.w->type == GGML_TYPE_Q8_0;
+    std::vector<ggml_tensor *> sources = { int8 ? quantised(x, stored_nk) : x, b.w };
     Args                       args;
-    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2;
+    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int8 = int8, args.wide = stored_nk;
     if (init) sources.push_back(init);
     if (x2) sources.insert(sources.end(), { x2, b2 });
     return custom(b.w->ne[stored_nk ? 1 : 0], x->ne[1], 1, sources, run_product, args);

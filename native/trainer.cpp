@@ -37,7 +37,7 @@ struct Trainer::Impl {
     Model::Impl &          m;
     TrainerOptions         options;
     const kernels::Table * table   = nullptr; // null: plain ops
-    std::string            kernels = "plain";
+    std::string            kernels = "plain", arithmetic = "f32";
     Lora                   lora;
     ggml_gallocr_ptr       allocator;
     std::function<bool()>  should_stop;
@@ -48,6 +48,7 @@ struct Trainer::Impl {
 
     GraphOptions graph_options(int64_t micro_step) const;
     size_t       measure(int64_t n_recompute) const;
+    void         choose_arithmetic();
     void         choose_recompute();
     void         check(const Batch & batch, const char * op) const;
     void         check_supported(const StepGraph & g) const;
@@ -87,6 +88,7 @@ Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
     } else if (options.kernels != "plain" && options.kernels != "auto") {
         fail("trainer", "kernels \"" + options.kernels + "\" run on the CPU only");
     }
+    choose_arithmetic();
     if (!table) m.make_transposed();
     if (m.is_cpu) {
         ggml_backend_cpu_set_n_threads(m.backend.get(), options.n_threads);
@@ -103,7 +105,17 @@ Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
 }
 
 GraphOptions Trainer::Impl::graph_options(int64_t micro_step) const {
-    return { table, options.lora_scale, options.dropout, options.seed * 0x9e3779b97f4a7c15ull + (uint64_t) micro_step, n_recompute };
+    return { table, arithmetic == "int8", options.lora_scale, options.dropout, options.seed * 0x9e3779b97f4a7c15ull + (uint64_t) micro_step, n_recompute };
+}
+
+void Trainer::Impl::choose_arithmetic() {
+    if (options.arithmetic != "auto" && options.arithmetic != "f32" && options.arithmetic != "int8")
+        fail("trainer", "there is no arithmetic called \"" + options.arithmetic + "\"");
+    const std::vector<Model::TensorInfo> tensors  = model.tensors();
+    const bool                           any_q8_0 = std::any_of(tensors.begin(), tensors.end(), [](const Model::TensorInfo & t) { return t.type == "q8_0"; });
+    if (options.arithmetic == "int8" && !table) fail("trainer", "int8 arithmetic needs localft's own kernels");
+    if (options.arithmetic == "int8" && !any_q8_0) fail("trainer", "int8 arithmetic needs a base in q8_0");
+    if (options.arithmetic == "int8" || (options.arithmetic == "auto" && table && table->fast8 && any_q8_0)) arithmetic = "int8";
 }
 
 // Bytes of activations and scratch for one row of max_tokens, all supervised.
@@ -357,6 +369,10 @@ size_t Trainer::compute_bytes() const {
 
 const std::string & Trainer::kernels() const {
     return impl_->kernels;
+}
+
+const std::string & Trainer::arithmetic() const {
+    return impl_->arithmetic;
 }
 
 std::vector<std::string> Trainer::ops(const Batch & batch) {

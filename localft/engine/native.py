@@ -125,8 +125,10 @@ class NativeEngine:
         n_threads: CPU threads, 0 for one per core.
         max_tokens: tokens of the largest micro-batch; the memory decision is made for it.
         memory_budget: bytes for activations, 0 for no limit; layers recompute theirs until they fit.
-        kernels: "auto", or "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment variable
+        kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment variable
             LOCALFT_KERNELS overrides "auto".
+        arithmetic: "f32"; "int8": products with matrices in Q8_0 in integers, activations in blocks of 32 values with
+            16 bits each in the forward pass and 8 in the backward; "auto": int8 where it is fast and the base is in Q8_0.
 
     Raises:
         EngineError: the model, a target tensor, the rank, the device or the kernels cannot be used.
@@ -143,6 +145,7 @@ class NativeEngine:
         max_tokens: int = 0,
         memory_budget: int = 0,
         kernels: str = "auto",
+        arithmetic: str = "f32",
     ) -> None:
         native = load()
         if kernels == "auto":
@@ -152,8 +155,9 @@ class NativeEngine:
         self._names = list(lora.target_tensors)
         self._model = _checked(native.Model, str(model), device or "")
         options = (self._names, lora.rank, lora.alpha / (lora.rank or 1), lora.dropout, lora.seed % 2**64)
+        limits = (max_tokens, memory_budget)
         threads = n_threads or os.cpu_count() or 1
-        self._trainer = _checked(native.Trainer, self._model, *options, threads, max_tokens, memory_budget, kernels)
+        self._trainer = _checked(native.Trainer, self._model, *options, threads, *limits, kernels, arithmetic)
         self._shapes = {name: (n_out, n_in) for name, n_out, n_in in self._model.targets()}
         self.load_state(initial_state(lora, self._shapes))
 
@@ -170,6 +174,11 @@ class NativeEngine:
     def kernels(self) -> str:
         """The kernels in use: an instruction set, or "plain"."""
         return str(self._open()[1].kernels)
+
+    @property
+    def arithmetic(self) -> str:
+        """The arithmetic in use, "f32" or "int8"."""
+        return str(self._open()[1].arithmetic)
 
     @property
     def n_recompute(self) -> int:

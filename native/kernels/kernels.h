@@ -1,5 +1,5 @@
-// CPU kernels, compiled once per instruction set and chosen at run time. f32 arithmetic throughout: a weight of any type
-// is dequantised panel by panel while it is in cache, in whichever direction the product runs.
+// CPU kernels, compiled once per instruction set and chosen at run time. A weight of any type is dequantised panel by panel
+// while it is in cache, in whichever direction the product runs; the arithmetic is f32, but for product8.
 // Every output element is summed by one thread in one order, so results do not depend on the number of threads.
 #pragma once
 
@@ -35,7 +35,8 @@ struct Product {
     int64_t       k2; // 0: no tail
     const float * a2; // [m][k2]
     int64_t       a2_stride;
-    const float * b2; // [k2][n], contiguous
+    const float * b2;   // [k2][n], contiguous
+    bool          wide; // product8 only: the rows of a are wide
 };
 
 // Causal attention inside each row; grouped KV heads. q, o: [n_tok][n_head * n_embd_head]; k, v: [n_tok][n_head_kv * ...].
@@ -54,9 +55,18 @@ struct Attention {
     float *         dv;
 };
 
+// Floats that a row of k values takes in 8 bits each (wide: 16), padded to whole blocks of 32, with an f32 scale for each block.
+inline int64_t quantised_floats(int64_t k, bool wide) {
+    return (k + 31) / 32 * (wide ? 17 : 9);
+}
+
 struct Table {
     const char * name;
+    bool         fast8; // product8 is faster than product
     void (*product)(const Product & p, int ith, int nth);
+    // The same in 8 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
+    void (*product8)(const Product & p, int ith, int nth);
+    void (*quantise_row)(const float * x, int64_t k, bool wide, float * out);
     void (*attention)(const Attention & p, int ith, int nth);
     void (*attention_back)(const Attention & p, int ith, int nth);
     // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
@@ -67,7 +77,7 @@ struct Table {
     float (*cross_entropy)(float * logits, int64_t n, int32_t target);
 };
 
-// The table called `name` ("avx512", "avx2", "generic"), or the best that this CPU can run for "auto".
+// The table called `name` ("avx512vnni", "avx512", "avx2", "generic"), or the best that this CPU can run for "auto".
 // Null if there is none of that name or the CPU cannot run it.
 const Table * find(const std::string & name);
 
@@ -75,6 +85,7 @@ const Table * generic_table();
 #if defined(__x86_64__)
 const Table * avx2_table();
 const Table * avx512_table();
+const Table * avx512vnni_table();
 #endif
 
 } // namespace localft::kernels

@@ -30,6 +30,39 @@ inline vf select(vi mask, vf yes, vf no) {
     return (vf) ((mask & (vi) yes) | (~mask & (vi) no));
 }
 
+inline vi load_ints(const int32_t * p) {
+    vi v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store_ints(int32_t * p, vi v) {
+    memcpy(p, &v, sizeof v);
+}
+
+// sum += u · s in each lane: four unsigned bytes times four signed bytes.
+inline void dot_bytes(vi & sum, vi u, vi s) {
+#if defined(__AVX512VNNI__)
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s)); // GCC 12 spills the registers of the intrinsic
+#else
+    for (int shift = 0; shift < 32; shift += 8) sum += ((u >> shift) & 255) * (s << (24 - shift) >> 24);
+#endif
+}
+
+inline vf magnitude(vf x) {
+    return select(x < vf{}, -x, x);
+}
+
+inline vf larger(vf a, vf b) {
+    return select(b > a, b, a);
+}
+
+// The nearest integer of |x| < 2²²: adding 1.5 · 2²³ leaves it in the low bits.
+inline vi nearest(vf x) {
+    const vf shift = all(12582912.0f);
+    return (vi) (x + shift) - (vi) shift;
+}
+
 inline float sum(vf v) {
     float s = 0;
     for (int i = 0; i < VL; i++) s += v[i];

@@ -24,7 +24,7 @@ from localft.engine import EngineState, MicroBatch
 from localft.engine.native import NativeEngine
 from localft.errors import EngineError
 
-KERNELS = ("avx512", "avx2", "generic", "plain")
+KERNELS = ("avx512vnni", "avx512", "avx2", "generic", "plain")
 # (shape, lengths of the rows, rank, dropout)
 CASES = {
     "one token": (HEAD8, (1,), 3, 0.0),
@@ -37,7 +37,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=KERNELS[:3])
+@pytest.fixture(params=KERNELS[:-1])
 def kernels(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A set of kernels that this CPU can run."""
     try:

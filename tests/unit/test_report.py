@@ -34,7 +34,7 @@ def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:
     )
     facts = {
         **{"base": "/m.gguf", "base_name": "demo", "architecture": "llama", "type": "q8_0", "device": "CPU"},
-        **{"kernels": "avx2", "n_threads": 2, "n_recompute": 3, "memory_estimate": 2**20, "n_target": 14},
+        **{"kernels": "avx2", "arithmetic": "f32", "n_threads": 2, "n_recompute": 3, "memory_estimate": 2**20, "n_target": 14},
         **{"n_trainable": 1234, "val_every": val_every, "warmup_steps": 3, "unused": ["val_split"]},
     }
     return RunStart("runs/demo-1", 0, total, 20, config.to_dict(), facts)
@@ -158,7 +158,7 @@ def test_plain_lines() -> None:
     text = out.getvalue()
     assert "\x1b" not in text
     assert "warning: mind the gap\n" in text
-    assert "CPU · 2 threads (2 physical cores) · kernels avx2" in text
+    assert "CPU · 2 threads (2 physical cores) · kernels avx2, f32" in text
     assert "1 MiB for activations, 3 layers recomputed" in text
     assert "  lora_rank = 8 (default)\n" in text
     lines = text.splitlines()

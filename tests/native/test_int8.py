@@ -1,0 +1,92 @@
+"""Products in integers on a base in Q8_0: how near they are to f32's, and when they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import HEAD8, assert_same_bits, gradients, load, make, relative
+from golden import models
+
+from localft.errors import EngineError
+
+KERNELS = ("avx512vnni", "avx512", "avx2", "generic")
+# Widths in whole blocks, as Q8_0 wants them; a depth beyond the kernels' panel of 1024; a vocabulary in parts of blocks.
+SHAPE = models.Shape("int8", 96, 1120, 2, 3, 3, 131, tied=False)
+LENGTHS = (1, 33, 7, 20)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return models.write_gguf(SHAPE, tmp_path, "q8_0")
+
+
+@pytest.fixture(params=KERNELS)
+def kernels(request: pytest.FixtureRequest, model: Path) -> str:
+    """A set of kernels that this CPU can run."""
+    try:
+        load(SHAPE, model, kernels=request.param)
+    except EngineError as error:
+        pytest.skip(error.message)
+    return str(request.param)
+
+
+# With rank 1 a gradient has one direction only, and what cancels in it leaves the error behind.
+@pytest.mark.parametrize(("rank", "dropout", "tolerance"), [(1, 0.0, 0.05), (4, 0.25, 0.03), (20, 0.0, 0.03)])
+def test_near_f32(rank: int, dropout: float, tolerance: float, kernels: str, model: Path) -> None:
+    """The forward pass takes 16 bits of an activation and all of a weight; the backward pass 8 bits of both."""
+    batch = models.batch(SHAPE, LENGTHS)
+    ours, f32 = (load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int8", "f32"))
+    assert (ours.arithmetic, f32.arithmetic) == ("int8", "f32")
+    error = relative(ours.logits(batch), f32.logits(batch))
+    assert 0 < error < 5e-4
+    assert ours.accumulate(batch).loss_sum == pytest.approx(f32.accumulate(batch).loss_sum, rel=1e-4)
+    expected = gradients(f32)
+    for name, found in gradients(ours).items():
+        assert relative(found, expected[name]) < tolerance, name
+
+
+def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> None:
+    batch = models.batch(SHAPE, LENGTHS)
+    limits = {"kernels": kernels, "arithmetic": "int8", "max_tokens": batch.n_tok, "dropout": 0.1}
+    engines = [load(SHAPE, model, n_threads=n, **limits) for n in (1, 2, 3)]
+    engines.append(load(SHAPE, model, memory_budget=1, **limits))
+    assert engines[-1].n_recompute == SHAPE.n_layer
+    seen = []
+    for engine in engines:
+        engine.accumulate(batch)
+        seen.append({**gradients(engine), "logits": engine.logits(batch)})
+    for other in seen[1:]:
+        assert_same_bits(other, seen[0])
+
+
+def test_empty_and_huge_values(kernels: str, model: Path) -> None:
+    """A block of zeros has no scale to divide by: with B = 0, v and its products are zero."""
+    engine = load(SHAPE, model, kernels=kernels, arithmetic="int8")
+    state = engine.state()
+    for tensor in state.tensors.values():
+        tensor.b[:] = 0
+    engine.load_state(state)
+    assert np.isfinite(engine.accumulate(models.batch(SHAPE, LENGTHS)).loss_sum)
+    assert all(np.isfinite(values).all() for values in gradients(engine).values())
+
+
+def test_auto_is_int8_only_where_it_is_exact_and_fast(kernels: str, model: Path, tmp_path: Path) -> None:
+    assert load(SHAPE, model, kernels=kernels, arithmetic="auto").arithmetic == (
+        "int8" if kernels == "avx512vnni" else "f32"
+    )
+    assert make(HEAD8, tmp_path / "f32", kernels=kernels, arithmetic="auto").arithmetic == "f32"
+
+
+@pytest.mark.parametrize(
+    ("kernels_", "outtype", "arithmetic", "message"),
+    [
+        ("plain", "q8_0", "int8", "localft's own kernels"),
+        ("generic", "f32", "int8", "a base in q8_0"),
+        ("generic", "q8_0", "int4", "no arithmetic called"),
+    ],
+)
+def test_refused(kernels_: str, outtype: str, arithmetic: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=message):
+        make(SHAPE, tmp_path, kernels=kernels_, arithmetic=arithmetic, **{"outtype": outtype})
