@@ -14,7 +14,7 @@ namespace localft {
 // What a custom op needs besides its tensors.
 struct Args {
     const kernels::Table *       table;
-    bool                         stored_nk = false, has_init = false, has_tail = false, int8 = false, wide = false;
+    bool                         stored_nk = false, has_init = false, has_tail = false, int8 = false;
     float                        eps    = 0;
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
@@ -81,7 +81,7 @@ public:
 private:
     ggml_tensor * custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
     ggml_tensor * custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f);
-    ggml_tensor * quantised(ggml_tensor * x, bool wide); // rows of kernels::Table::quantise_row
+    ggml_tensor * quantised(ggml_tensor * x); // rows of kernels::Table::quantise_row
     ggml_tensor * product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2);
     void          accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide); // sum += lowᵀ wide
     ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // x rowsᵀ

@@ -36,7 +36,7 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
     kernels::Product    p    = {};
     p.m = dst->ne[1], p.n = dst->ne[0], p.k = dst->src[1]->ne[args.stored_nk ? 0 : 1];
     p.a = floats(x), p.a_stride = stride(x);
-    p.b = operand(dst->src[1], args.stored_nk), p.wide = args.wide;
+    p.b = operand(dst->src[1], args.stored_nk);
     p.c = floats(dst), p.c_stride = stride(dst);
     int next = 2;
     if (args.has_init) {
@@ -55,7 +55,7 @@ void run_quantise(ggml_tensor * dst, int ith, int nth, void * data) {
     const ggml_tensor * x = dst->src[0];
     int64_t             i0, i1;
     share(x->ne[1], ith, nth, &i0, &i1);
-    for (int64_t i = i0; i < i1; i++) args_of(data).table->quantise_row(floats(x) + i * stride(x), x->ne[0], args_of(data).wide, floats(dst) + i * stride(dst));
+    for (int64_t i = i0; i < i1; i++) args_of(data).table->quantise_row(floats(x) + i * stride(x), x->ne[0], floats(dst) + i * stride(dst));
 }
 
 // dst [rank, width] += lowᵀ wide
@@ -170,13 +170,11 @@ ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> so
     return ggml_custom_inplace(ctx(), t, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
-// The forward pass takes its activations in 16 bits: with Q8_0's own integers its products are then nearly exact, and
-// errors do not grow from layer to layer. 8 bits do for gradients, which are summed over many tokens.
-ggml_tensor * Ops::quantised(ggml_tensor * x, bool wide) {
+// Activations and gradients take 16 bits: with Q8_0's own integers the forward products are then nearly exact, and with 8 bits
+// the errors of a layer grow in those above it.
+ggml_tensor * Ops::quantised(ggml_tensor * x) {
     ggml_tensor *& made = quantised_[x];
-    Args           args;
-    args.wide = wide;
-    if (!made) made = custom(kernels::quantised_floats(x->ne[0], wide), x->ne[1], 1, { x }, run_quantise, args);
+    if (!made) made = custom(kernels::quantised_floats(x->ne[0]), x->ne[1], 1, { x }, run_quantise, {});
     return made;
 }
 
@@ -187,9 +185,9 @@ ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, gg
         return init ? ggml_add(ctx(), y, init) : y;
     }
     const bool                 int8    = int8_ && b.w->type == GGML_TYPE_Q8_0;
-    std::vector<ggml_tensor *> sources = { int8 ? quantised(x, stored_nk) : x, b.w };
+    std::vector<ggml_tensor *> sources = { int8 ? quantised(x) : x, b.w };
     Args                       args;
-    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int8 = int8, args.wide = stored_nk;
+    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int8 = int8;
     if (init) sources.push_back(init);
     if (x2) sources.insert(sources.end(), { x2, b2 });
     return custom(b.w->ne[stored_nk ? 1 : 0], x->ne[1], 1, sources, run_product, args);

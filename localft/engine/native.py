@@ -127,8 +127,8 @@ class NativeEngine:
         memory_budget: bytes for activations, 0 for no limit; layers recompute theirs until they fit.
         kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment variable
             LOCALFT_KERNELS overrides "auto".
-        arithmetic: "f32"; "int8": products with matrices in Q8_0 in integers, activations in blocks of 32 values with
-            16 bits each in the forward pass and 8 in the backward; "auto": int8 where it is fast and the base is in Q8_0.
+        arithmetic: "f32"; "int8": products with matrices in Q8_0 in integers, activations and gradients in 16 bits, in
+            blocks of 32 values with a scale each; "auto": int8 where it is fast and the base is in Q8_0.
 
     Raises:
         EngineError: the model, a target tensor, the rank, the device or the kernels cannot be used.

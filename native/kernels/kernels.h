@@ -35,8 +35,7 @@ struct Product {
     int64_t       k2; // 0: no tail
     const float * a2; // [m][k2]
     int64_t       a2_stride;
-    const float * b2;   // [k2][n], contiguous
-    bool          wide; // product8 only: the rows of a are wide
+    const float * b2; // [k2][n], contiguous
 };
 
 // Causal attention inside each row; grouped KV heads. q, o: [n_tok][n_head * n_embd_head]; k, v: [n_tok][n_head_kv * ...].
@@ -55,18 +54,18 @@ struct Attention {
     float *         dv;
 };
 
-// Floats that a row of k values takes in 8 bits each (wide: 16), padded to whole blocks of 32, with an f32 scale for each block.
-inline int64_t quantised_floats(int64_t k, bool wide) {
-    return (k + 31) / 32 * (wide ? 17 : 9);
+// Floats that a row of k values takes in 16 bits each, padded to whole blocks of 32, with an f32 scale for each block.
+inline int64_t quantised_floats(int64_t k) {
+    return (k + 31) / 32 * 17;
 }
 
 struct Table {
     const char * name;
     bool         fast8; // product8 is faster than product
     void (*product)(const Product & p, int ith, int nth);
-    // The same in 8 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
+    // The same in integers, b in 8 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
     void (*product8)(const Product & p, int ith, int nth);
-    void (*quantise_row)(const float * x, int64_t k, bool wide, float * out);
+    void (*quantise_row)(const float * x, int64_t k, float * out);
     void (*attention)(const Attention & p, int ith, int nth);
     void (*attention_back)(const Attention & p, int ith, int nth);
     // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up

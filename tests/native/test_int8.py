@@ -32,10 +32,9 @@ def kernels(request: pytest.FixtureRequest, model: Path) -> str:
     return str(request.param)
 
 
-# With rank 1 a gradient has one direction only, and what cancels in it leaves the error behind.
-@pytest.mark.parametrize(("rank", "dropout", "tolerance"), [(1, 0.0, 0.05), (4, 0.25, 0.03), (20, 0.0, 0.03)])
-def test_near_f32(rank: int, dropout: float, tolerance: float, kernels: str, model: Path) -> None:
-    """The forward pass takes 16 bits of an activation and all of a weight; the backward pass 8 bits of both."""
+@pytest.mark.parametrize(("rank", "dropout"), [(1, 0.0), (4, 0.25), (20, 0.0)])
+def test_near_f32(rank: int, dropout: float, kernels: str, model: Path) -> None:
+    """Forward, only the activations are rounded, to 16 bits; backward the weights too, to 8 along the other side."""
     batch = models.batch(SHAPE, LENGTHS)
     ours, f32 = (load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int8", "f32"))
     assert (ours.arithmetic, f32.arithmetic) == ("int8", "f32")
@@ -44,7 +43,7 @@ def test_near_f32(rank: int, dropout: float, tolerance: float, kernels: str, mod
     assert ours.accumulate(batch).loss_sum == pytest.approx(f32.accumulate(batch).loss_sum, rel=1e-4)
     expected = gradients(f32)
     for name, found in gradients(ours).items():
-        assert relative(found, expected[name]) < tolerance, name
+        assert relative(found, expected[name]) < 0.03, name
 
 
 def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> None:
@@ -61,8 +60,8 @@ def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> Non
         assert_same_bits(other, seen[0])
 
 
-def test_empty_and_huge_values(kernels: str, model: Path) -> None:
-    """A block of zeros has no scale to divide by: with B = 0, v and its products are zero."""
+def test_zeros_and_nan(kernels: str, model: Path) -> None:
+    """A block of zeros has no scale to divide by (B = 0 makes some); a NaN is not rounded to a number."""
     engine = load(SHAPE, model, kernels=kernels, arithmetic="int8")
     state = engine.state()
     for tensor in state.tensors.values():
@@ -70,6 +69,11 @@ def test_empty_and_huge_values(kernels: str, model: Path) -> None:
     engine.load_state(state)
     assert np.isfinite(engine.accumulate(models.batch(SHAPE, LENGTHS)).loss_sum)
     assert all(np.isfinite(values).all() for values in gradients(engine).values())
+    state.tensors["blk.0.attn_q.weight"].a[0, 0] = np.nan
+    state.tensors["blk.0.attn_q.weight"].b[:] = 1
+    engine.load_state(state)
+    with pytest.raises(EngineError, match="not finite"):
+        engine.accumulate(models.batch(SHAPE, LENGTHS))
 
 
 def test_auto_is_int8_only_where_it_is_exact_and_fast(kernels: str, model: Path, tmp_path: Path) -> None:
