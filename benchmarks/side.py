@@ -23,7 +23,15 @@ def make_engine(spec: dict[str, Any], job: Any) -> Any:
     from localft.engine.native import NativeEngine
 
     max_tokens = spec["rows_per_pass"] * job.n_ctx
-    return NativeEngine(model, job.lora(), job.adam(), device="cpu", n_threads=threads, max_tokens=max_tokens, arithmetic=spec["arithmetic"])
+    return NativeEngine(
+        model,
+        job.lora(),
+        job.adam(),
+        device="cpu",
+        n_threads=threads,
+        max_tokens=max_tokens,
+        arithmetic=spec["arithmetic"],
+    )
 
 
 def versions(engine: str) -> dict[str, str]:
@@ -64,7 +72,7 @@ def main() -> None:
         seconds.append(time.perf_counter() - start)
         losses.append(sum(r.loss_sum for r in results) / sum(r.n_supervised for r in results))
     measured = {"seconds": seconds, "loss": losses, "load_seconds": load_seconds, "peak_mem_bytes": peak_rss()}
-    extra = {key: getattr(engine, key) for key in ("n_recompute", "kernels") if hasattr(engine, key)}
+    extra = {key: getattr(engine, key) for key in ("n_recompute", "kernels", "arithmetic") if hasattr(engine, key)}
     result_out.write(json.dumps({**measured, "engine_settings": extra, "versions": versions(spec["engine"])}) + "\n")
     result_out.flush()
 

@@ -55,15 +55,27 @@ def test_gradients_of_every_batch(case: Case, tmp_path: Path) -> None:
 
 # Block types round activations to int8 in ggml's own products; f16 and bf16 products do not.
 @pytest.mark.parametrize(
-    ("outtype", "factor"),
-    [("f16", 1.5), ("bf16", 1.5), ("q8_0", 4.0), ("q4_0", 4.0), ("q4_k_m", 4.0), ("q6_k", 4.0)],
+    ("outtype", "arithmetic", "factor"),
+    [
+        ("f16", "f32", 1.5),
+        ("bf16", "f32", 1.5),
+        ("q8_0", "f32", 4.0),
+        ("q4_0", "f32", 4.0),
+        ("q4_k_m", "f32", 4.0),
+        ("q6_k", "f32", 4.0),
+        ("q8_0", "int8", 1.5),
+    ],
 )
-def test_faster_modes_are_as_exact_as_autocast(outtype: str, factor: float, tmp_path: Path) -> None:
+def test_faster_modes_are_as_exact_as_autocast(outtype: str, arithmetic: str, factor: float, tmp_path: Path) -> None:
     """Law 4's bound on the gradient's error, measured against f32 on what the file really holds."""
     case = CASES["w"]
     source = models.write_gguf(case.shape, tmp_path, outtype)
     twin, checkpoint = models.twins(case.shape, source, tmp_path)
-    fast, exact = (NativeEngine(p, case.lora(), case.adam, device="cpu", n_threads=2) for p in (source, twin))
+    fast, exact = (
+        NativeEngine(path, case.lora(), case.adam, device="cpu", n_threads=2, arithmetic=mode)
+        for path, mode in ((source, arithmetic), (twin, "f32"))
+    )
+    assert fast.arithmetic == arithmetic
     autocast, f32 = (
         PeftEngine(checkpoint, case.lora(), case.adam, device="cpu", n_threads=2, precision=precision)
         for precision in ("autocast", "f32")

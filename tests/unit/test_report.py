@@ -34,7 +34,14 @@ def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:
     )
     facts = {
         **{"base": "/m.gguf", "base_name": "demo", "architecture": "llama", "type": "q8_0", "device": "CPU"},
-        **{"kernels": "avx2", "arithmetic": "f32", "n_threads": 2, "n_recompute": 3, "memory_estimate": 2**20, "n_target": 14},
+        **{
+            "kernels": "avx2",
+            "arithmetic": "f32",
+            "n_threads": 2,
+            "n_recompute": 3,
+            "memory_estimate": 2**20,
+            "n_target": 14,
+        },
         **{"n_trainable": 1234, "val_every": val_every, "warmup_steps": 3, "unused": ["val_split"]},
     }
     return RunStart("runs/demo-1", 0, total, 20, config.to_dict(), facts)
