@@ -125,8 +125,8 @@ class NativeEngine:
         n_threads: CPU threads, 0 for one per core.
         max_tokens: tokens of the largest micro-batch; the memory decision is made for it.
         memory_budget: bytes for activations, 0 for no limit; layers recompute theirs until they fit.
-        kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment variable
-            LOCALFT_KERNELS overrides "auto".
+        kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment
+            variable LOCALFT_KERNELS overrides "auto".
         arithmetic: "f32"; "int8": products with matrices in Q8_0 in integers, activations and gradients in 16 bits, in
             blocks of 32 values with a scale each; "auto": int8 where it is fast and the base is in Q8_0.
 

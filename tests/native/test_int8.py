@@ -12,7 +12,7 @@ from golden import models
 from localft.errors import EngineError
 
 KERNELS = ("avx512vnni", "avx512", "avx2", "generic")
-# Widths in whole blocks, as Q8_0 wants them; a depth beyond the kernels' panel of 1024; a vocabulary in parts of blocks.
+# Widths in whole blocks, as Q8_0 wants them; a depth beyond the panel of 1024; a vocabulary in parts of blocks.
 SHAPE = models.Shape("int8", 96, 1120, 2, 3, 3, 131, tied=False)
 LENGTHS = (1, 33, 7, 20)
 
