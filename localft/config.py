@@ -148,7 +148,7 @@ class TrainConfig:
         choices=("auto", "avx512vnni", "avx512", "avx2", "generic", "plain"), metavar="NAME",
     )  # fmt: skip
     arithmetic: str = setting(
-        "auto", MACHINE, "of products with the base; int8 wants a base in q8_0; auto = int8 where faster, else f32",
+        "auto", MACHINE, "numbers to multiply with; int8 needs a base in q8_0; auto = int8 where it is faster",
         choices=("auto", "int8", "f32"), metavar="NAME",
     )  # fmt: skip
 

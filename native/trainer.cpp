@@ -111,8 +111,9 @@ GraphOptions Trainer::Impl::graph_options(int64_t micro_step) const {
 void Trainer::Impl::choose_arithmetic() {
     if (options.arithmetic != "auto" && options.arithmetic != "f32" && options.arithmetic != "int8")
         fail("trainer", "there is no arithmetic called \"" + options.arithmetic + "\"");
-    const std::vector<Model::TensorInfo> tensors  = model.tensors();
-    const bool                           any_q8_0 = std::any_of(tensors.begin(), tensors.end(), [](const Model::TensorInfo & t) { return t.type == "q8_0"; });
+    bool any_q8_0 = m.output.w->type == GGML_TYPE_Q8_0;
+    for (const Layer & l : m.layers)
+        for (const Matrix * matrix : { &l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down }) any_q8_0 |= matrix->w->type == GGML_TYPE_Q8_0;
     if (options.arithmetic == "int8" && !table) fail("trainer", "int8 arithmetic needs localft's own kernels");
     if (options.arithmetic == "int8" && !any_q8_0) fail("trainer", "int8 arithmetic needs a base in q8_0");
     if (options.arithmetic == "int8" || (options.arithmetic == "auto" && table && table->fast8 && any_q8_0)) arithmetic = "int8";

@@ -82,7 +82,8 @@ class Formatter:
 
         Args:
             messages: the conversation.
-            train_on_prompt: supervise prompts too; of a later row what stands behind the answer before it.
+            train_on_prompt: supervise prompts too; of a later row what stands behind the answer before it, or all
+                of it where that answer cannot be told from the rest.
 
         Raises:
             RenderError: the template refuses these messages or rewrites one of them.

@@ -100,6 +100,8 @@ def _hint(text: str) -> str | None:
         "does not fit": "choose a smaller --lora-rank",
         "carry LoRA": "choose --lora-targets among attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down",
         "no runtime could load": "leave `output` out of --lora-targets",
+        "own kernels": "leave --kernels and --device out, or choose --arithmetic f32",
+        "a base in q8_0": "convert with --outtype q8_0, or leave --arithmetic out",
         "truncated": "download or convert the model again",
     }
     return next((hint for part, hint in hints.items() if part in text), None)

@@ -12,6 +12,8 @@ from golden import models
 from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
 from localft.engine.native import NativeEngine
 
+KERNELS = ("avx512vnni", "avx512", "avx2", "generic")
+
 # Widths that are no multiple of a vector, a tile or a block; heads of 8 and of 24; one model's depth passes the
 # kernels' panel of 512 in every product.
 HEAD8 = models.Shape("head8", 72, 172, 2, 9, 3, 97, tied=False)
