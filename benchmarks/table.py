@@ -53,8 +53,8 @@ def line(result: dict[str, Any], baseline: dict[str, Any] | None) -> str:
     """One side's row."""
     side, rate, peak = result["side"], result["tok_per_sec"], result["peak_mem_bytes"]["median"]
     mode = MODES.get(side["mode"], side["mode"]) if side["engine"] == "peft" else f"{side['mode']} base"
-    if result["engine_settings"].get("arithmetic") == "int8":
-        mode += ", integers"
+    if result["engine_settings"].get("arithmetic") == "int16":
+        mode += ", int16"
     faster = smaller = "–"
     if baseline:
         faster = f"{rate['median'] / baseline['tok_per_sec']['median']:.2f}"

@@ -83,7 +83,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=4, help="sequences per step (4)")
     parser.add_argument("--ctx", type=int, default=512, help="tokens per sequence (512)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--arithmetic", choices=("auto", "f32", "int8"), default="auto", help="of native sides (auto)")
+    parser.add_argument("--arithmetic", choices=("auto", "f32", "int16"), default="auto", help="of native sides (auto)")
     parser.add_argument("--warmup", type=int, default=2, help="steps that do not count (2)")
     parser.add_argument("--steps", type=int, default=3, help="measured steps per repeat (3)")
     parser.add_argument("--repeats", type=int, default=3)

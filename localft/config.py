@@ -148,8 +148,8 @@ class TrainConfig:
         choices=("auto", "avx512vnni", "avx512", "avx2", "generic", "plain"), metavar="NAME",
     )  # fmt: skip
     arithmetic: str = setting(
-        "auto", MACHINE, "numbers to multiply with; int8 needs a base in q8_0; auto = int8 where it is faster",
-        choices=("auto", "int8", "f32"), metavar="NAME",
+        "auto", MACHINE, "numbers to multiply with; auto = int16 where it is faster, f32 on a base in f32",
+        choices=("auto", "int16", "f32"), metavar="NAME",
     )  # fmt: skip
 
     out: str | None = setting(None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>")

@@ -56,7 +56,7 @@ size_t max_nodes(const Hparams & h, bool plain, size_t n_row, int64_t n_supervis
 
 Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised)
     : m_(model), h_(model.hparams), lora_(lora), pass_(pass), n_tok_(row_starts.back()), n_supervised_(n_supervised) {
-    g_.ops             = std::make_unique<Ops>(lora, options.table, options.int8, max_nodes(h_, !options.table, row_starts.size(), n_supervised));
+    g_.ops             = std::make_unique<Ops>(lora, options.table, options.int16, max_nodes(h_, !options.table, row_starts.size(), n_supervised));
     ops_               = g_.ops.get();
     ops_->row_starts   = row_starts;
     ops_->lora_scale   = options.lora_scale;

@@ -14,7 +14,7 @@ namespace localft {
 // What a custom op needs besides its tensors.
 struct Args {
     const kernels::Table *       table;
-    bool                         stored_nk = false, has_init = false, has_tail = false, int8 = false;
+    bool                         stored_nk = false, has_init = false, has_tail = false, int16 = false;
     float                        eps    = 0;
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
@@ -25,7 +25,7 @@ struct Args {
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
 public:
-    Ops(Lora & lora, const kernels::Table * table, bool int8, size_t max_nodes);
+    Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes);
 
     ggml_context * ctx() const { return ctx_.get(); }
     ggml_cgraph *  graph() const { return graph_; }
@@ -101,7 +101,7 @@ private:
 
     Lora &                                       lora_;
     const kernels::Table *                       table_;
-    bool                                         int8_;
+    bool                                         int16_;
     std::map<const ggml_tensor *, ggml_tensor *> quantised_; // what `quantised` has made
     ggml_context_ptr                             ctx_;
     ggml_cgraph *                                graph_;
@@ -129,7 +129,7 @@ enum class Pass { train, loss, logits };
 
 struct GraphOptions {
     const kernels::Table * table; // null: plain ops
-    bool                   int8;  // products with matrices in Q8_0 in integers
+    bool                   int16; // products with the base's matrices in integers
     float                  lora_scale, dropout;
     uint64_t               dropout_seed;
     int64_t                n_recompute; // the first layers recompute their activations

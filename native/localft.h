@@ -81,7 +81,7 @@ struct TrainerOptions {
     int64_t                  max_tokens    = 0;      // of the largest micro-batch; sizes the decision below
     size_t                   memory_budget = 0;      // bytes for activations; layers recompute until they fit; 0: keep all
     std::string              kernels       = "auto"; // "plain": ggml's own ops only; else a table of kernels/kernels.h
-    std::string              arithmetic    = "f32";  // "int8": products with matrices in Q8_0 in integers; "auto": that, if it is fast here
+    std::string              arithmetic    = "f32";  // "int16": products in integers; "auto": that, if it is fast here and the base is not in f32
 };
 
 struct AdamOptions {
@@ -141,7 +141,7 @@ public:
     int64_t             n_recompute() const;   // layers whose activations are recomputed
     size_t              compute_bytes() const; // activations and scratch for max_tokens
     const std::string & kernels() const;
-    const std::string & arithmetic() const; // "f32" or "int8"
+    const std::string & arithmetic() const; // "f32" or "int16"
 
     // Each distinct operation of a training graph for `batch`, as "OP type(,type…) -> type".
     std::vector<std::string> ops(const Batch & batch);

@@ -47,7 +47,7 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
         const ggml_tensor *x2 = dst->src[next], *b2 = dst->src[next + 1];
         p.k2 = x2->ne[0], p.a2 = floats(x2), p.a2_stride = stride(x2), p.b2 = floats(b2);
     }
-    (args.int8 ? args.table->product8 : args.table->product)(p, ith, nth);
+    (args.int16 ? args.table->product16 : args.table->product)(p, ith, nth);
 }
 
 // dst = the rows of src, quantised
@@ -138,7 +138,7 @@ float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p) {
     return (float) (bits >> 40) * 0x1p-24f < p ? 0.0f : 1.0f / (1.0f - p);
 }
 
-Ops::Ops(Lora & lora, const kernels::Table * table, bool int8, size_t max_nodes) : lora_(lora), table_(table), int8_(int8) {
+Ops::Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes) : lora_(lora), table_(table), int16_(int16) {
     ggml_init_params params = { ggml_tensor_overhead() * max_nodes + ggml_graph_overhead_custom(max_nodes, false), nullptr, true };
     ctx_.reset(ggml_init(params));
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
@@ -170,8 +170,6 @@ ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> so
     return ggml_custom_inplace(ctx(), t, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
-// Activations and gradients take 16 bits: with Q8_0's own integers the forward products are then nearly exact, and with 8 bits
-// the errors of a layer grow in those above it.
 ggml_tensor * Ops::quantised(ggml_tensor * x) {
     ggml_tensor *& made = quantised_[x];
     if (!made) made = custom(kernels::quantised_floats(x->ne[0]), x->ne[1], 1, { x }, run_quantise, {});
@@ -184,10 +182,9 @@ ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, gg
         if (x2) y = ggml_add(ctx(), y, across(x2, b2));
         return init ? ggml_add(ctx(), y, init) : y;
     }
-    const bool                 int8    = int8_ && b.w->type == GGML_TYPE_Q8_0;
-    std::vector<ggml_tensor *> sources = { int8 ? quantised(x) : x, b.w };
+    std::vector<ggml_tensor *> sources = { int16_ ? quantised(x) : x, b.w };
     Args                       args;
-    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int8 = int8;
+    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int16 = int16_;
     if (init) sources.push_back(init);
     if (x2) sources.insert(sources.end(), { x2, b2 });
     return custom(b.w->ne[stored_nk ? 1 : 0], x->ne[1], 1, sources, run_product, args);

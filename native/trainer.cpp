@@ -105,18 +105,17 @@ Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
 }
 
 GraphOptions Trainer::Impl::graph_options(int64_t micro_step) const {
-    return { table, arithmetic == "int8", options.lora_scale, options.dropout, options.seed * 0x9e3779b97f4a7c15ull + (uint64_t) micro_step, n_recompute };
+    return { table, arithmetic == "int16", options.lora_scale, options.dropout, options.seed * 0x9e3779b97f4a7c15ull + (uint64_t) micro_step, n_recompute };
 }
 
 void Trainer::Impl::choose_arithmetic() {
-    if (options.arithmetic != "auto" && options.arithmetic != "f32" && options.arithmetic != "int8")
+    if (options.arithmetic != "auto" && options.arithmetic != "f32" && options.arithmetic != "int16")
         fail("trainer", "there is no arithmetic called \"" + options.arithmetic + "\"");
-    bool any_q8_0 = m.output.w->type == GGML_TYPE_Q8_0;
+    if (options.arithmetic == "int16" && !table) fail("trainer", "int16 arithmetic needs localft's own kernels");
+    bool rounded = m.output.w->type != GGML_TYPE_F32; // the base's weights are; one in f32 is trained in f32
     for (const Layer & l : m.layers)
-        for (const Matrix * matrix : { &l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down }) any_q8_0 |= matrix->w->type == GGML_TYPE_Q8_0;
-    if (options.arithmetic == "int8" && !table) fail("trainer", "int8 arithmetic needs localft's own kernels");
-    if (options.arithmetic == "int8" && !any_q8_0) fail("trainer", "int8 arithmetic needs a base in q8_0");
-    if (options.arithmetic == "int8" || (options.arithmetic == "auto" && table && table->fast8 && any_q8_0)) arithmetic = "int8";
+        for (const Matrix * matrix : { &l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down }) rounded |= matrix->w->type != GGML_TYPE_F32;
+    if (options.arithmetic == "int16" || (options.arithmetic == "auto" && table && table->fast16 && rounded)) arithmetic = "int16";
 }
 
 // Bytes of activations and scratch for one row of max_tokens, all supervised.

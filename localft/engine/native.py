@@ -101,7 +101,6 @@ def _hint(text: str) -> str | None:
         "carry LoRA": "choose --lora-targets among attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down",
         "no runtime could load": "leave `output` out of --lora-targets",
         "own kernels": "leave --kernels and --device out, or choose --arithmetic f32",
-        "a base in q8_0": "convert with --outtype q8_0, or leave --arithmetic out",
         "truncated": "download or convert the model again",
     }
     return next((hint for part, hint in hints.items() if part in text), None)
@@ -129,8 +128,8 @@ class NativeEngine:
         memory_budget: bytes for activations, 0 for no limit; layers recompute theirs until they fit.
         kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment
             variable LOCALFT_KERNELS overrides "auto".
-        arithmetic: "f32"; "int8": products with matrices in Q8_0 in integers, activations and gradients in 16 bits, in
-            blocks of 32 values with a scale each; "auto": int8 where it is fast and the base is in Q8_0.
+        arithmetic: "f32"; "int16": products with the base's matrices in integers of 13 bits, in blocks of 128 values along the depth
+            with a scale each, on both sides; "auto": int16 where it is fast and the base is not in f32.
 
     Raises:
         EngineError: the model, a target tensor, the rank, the device or the kernels cannot be used.
@@ -179,7 +178,7 @@ class NativeEngine:
 
     @property
     def arithmetic(self) -> str:
-        """The arithmetic in use, "f32" or "int8"."""
+        """The arithmetic in use, "f32" or "int16"."""
         return str(self._open()[1].arithmetic)
 
     @property

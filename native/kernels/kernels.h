@@ -1,5 +1,5 @@
 // CPU kernels, compiled once per instruction set and chosen at run time. A weight of any type is dequantised panel by panel
-// while it is in cache, in whichever direction the product runs; the arithmetic is f32, but for product8.
+// while it is in cache, in whichever direction the product runs; the arithmetic is f32, but for product16.
 // Every output element is summed by one thread in one order, so results do not depend on the number of threads.
 #pragma once
 
@@ -54,17 +54,19 @@ struct Attention {
     float *         dv;
 };
 
-// Floats that a row of k values takes in 16 bits each, padded to whole blocks of 32, with an f32 scale for each block.
+constexpr int64_t BLOCK = 128; // values along the depth that share a scale
+
+// Floats that a row of k values takes in 16 bits each, padded to whole blocks, with an f32 scale for each block.
 inline int64_t quantised_floats(int64_t k) {
-    return (k + 31) / 32 * 17;
+    return (k + BLOCK - 1) / BLOCK * (BLOCK / 2 + 1);
 }
 
 struct Table {
     const char * name;
-    bool         fast8; // product8 is faster than product
+    bool         fast16; // product16 is faster than product
     void (*product)(const Product & p, int ith, int nth);
-    // The same in integers, b in 8 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
-    void (*product8)(const Product & p, int ith, int nth);
+    // The same in integers of 16 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
+    void (*product16)(const Product & p, int ith, int nth);
     void (*quantise_row)(const float * x, int64_t k, float * out);
     void (*attention)(const Attention & p, int ith, int nth);
     void (*attention_back)(const Attention & p, int ith, int nth);

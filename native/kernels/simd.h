@@ -40,17 +40,29 @@ inline void store_ints(int32_t * p, vi v) {
     memcpy(p, &v, sizeof v);
 }
 
-// sum += u · s in each lane: four unsigned bytes times four signed bytes.
-inline void dot_bytes(vi & sum, vi u, vi s) {
+// The low 16 bits of each lane, side by side.
+inline void store_shorts(int16_t * p, vi v) {
+    typedef int16_t vs __attribute__((vector_size(LOCALFT_VECTOR_BYTES / 2)));
+    const vs        narrow = __builtin_convertvector(v, vs);
+    memcpy(p, &narrow, sizeof narrow);
+}
+
+// sum += a · b in each lane: two signed values of 16 bits times two.
+inline void dot_pairs(vi & sum, vi a, vi b) {
 #if defined(__AVX512VNNI__)
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(s)); // GCC 12 spills the registers of the intrinsic
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); // GCC 12 spills the registers of the intrinsic
 #else
-    for (int shift = 0; shift < 32; shift += 8) sum += ((u >> shift) & 255) * (s << (24 - shift) >> 24);
+    sum += (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 
-inline vf magnitude(vf x) {
-    return select(x < vf{}, -x, x);
+// |x| as bits, which order as numbers do; above them infinity, and above that NaN.
+inline vi magnitude(vf x) {
+    return (vi) x & 0x7fffffff;
+}
+
+inline vi larger(vi a, vi b) {
+    return b > a ? b : a;
 }
 
 inline vf larger(vf a, vf b) {
@@ -63,16 +75,56 @@ inline vi nearest(vf x) {
     return (vi) (x + shift) - (vi) shift;
 }
 
-inline float sum(vf v) {
-    float s = 0;
-    for (int i = 0; i < VL; i++) s += v[i];
-    return s;
+// Lanes 0 … VL − 1 as a pack.
+template <int... J>
+struct Lanes {};
+template <int N, int... J>
+struct LanesTo : LanesTo<N - 1, N - 1, J...> {};
+template <int... J>
+struct LanesTo<0, J...> {
+    using type = Lanes<J...>;
+};
+
+// Each lane changes places with the one S away.
+template <int S, int... J>
+inline vf swapped_lanes(vf x, Lanes<J...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(x, x, (J ^ S)...);
+#else
+    return __builtin_shuffle(x, vi{ (J ^ S)... });
+#endif
 }
 
-inline float max(vf v) {
-    float m = v[0];
-    for (int i = 1; i < VL; i++) m = v[i] > m ? v[i] : m;
-    return m;
+template <int S>
+inline vf swapped(vf x) {
+    return swapped_lanes<S>(x, typename LanesTo<VL>::type{});
+}
+
+// The sum and the largest of the lanes, by halves.
+template <int S>
+inline vf sum_halves(vf x) {
+    x += swapped<S>(x);
+    if constexpr (S > 1) return sum_halves<S / 2>(x);
+    else return x;
+}
+
+template <int S, typename V>
+inline V max_halves(V x) {
+    x = larger(x, (V) swapped<S>((vf) x));
+    if constexpr (S > 1) return max_halves<S / 2>(x);
+    else return x;
+}
+
+inline float sum(vf x) {
+    return sum_halves<VL / 2>(x)[0];
+}
+
+inline float max(vf x) {
+    return max_halves<VL / 2>(x)[0];
+}
+
+inline vi all_max(vi x) {
+    return max_halves<VL / 2>(x);
 }
 
 // e^x within 2 units in the last place; 0 below −87. Cody-Waite reduction, then the Taylor series to degree 7
@@ -95,16 +147,6 @@ inline vf exp(vf x) {
     const vi power = (__builtin_convertvector(n, vi) + 127) << 23;
     return select(tiny, vf{}, p * (vf) power);
 }
-
-// Lanes 0 … VL − 1 as a pack.
-template <int... J>
-struct Lanes {};
-template <int N, int... J>
-struct LanesTo : LanesTo<N - 1, N - 1, J...> {};
-template <int... J>
-struct LanesTo<0, J...> {
-    using type = Lanes<J...>;
-};
 
 // Of every 2 S lanes: the low halves of a and b side by side, or the high ones. GCC knows the first spelling from version 12 on.
 template <int S, bool HIGH, int... J>

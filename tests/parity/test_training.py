@@ -64,7 +64,9 @@ def test_gradients_of_every_batch(case: Case, tmp_path: Path) -> None:
         ("q4_0", "f32", 4.0),
         ("q4_k_m", "f32", 4.0),
         ("q6_k", "f32", 4.0),
-        ("q8_0", "int8", 1.5),
+        ("q8_0", "int16", 1.5),
+        ("bf16", "int16", 1.5),
+        ("q4_k_m", "int16", 1.5),
     ],
 )
 def test_faster_modes_are_as_exact_as_autocast(outtype: str, arithmetic: str, factor: float, tmp_path: Path) -> None:

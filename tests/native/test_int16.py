@@ -1,4 +1,4 @@
-"""Products in integers on a base in Q8_0: how near they are to f32's, and when they are used."""
+"""Products in integers of 16 bits: how near they are to f32's, and when they are used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from golden import models
 
 from localft.errors import EngineError
 
-# Widths in whole blocks, as Q8_0 wants them; a depth beyond the panel of 1024; a vocabulary in parts of blocks.
-SHAPE = models.Shape("int8", 96, 1120, 2, 3, 3, 131, tied=False)
+# A depth beyond the panel of 1024; widths and a vocabulary in parts of blocks and panels.
+SHAPE = models.Shape("int16", 96, 1120, 2, 3, 3, 131, tied=False)
 LENGTHS = (1, 33, 7, 20)
 
 
@@ -23,21 +23,20 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("rank", "dropout"), [(1, 0.0), (4, 0.25), (20, 0.0)])
 def test_near_f32(rank: int, dropout: float, kernels: str, model: Path) -> None:
-    """Forward, only the activations are rounded, to 16 bits; backward the weights too, to 8 along the other side."""
     batch = models.batch(SHAPE, LENGTHS)
-    ours, f32 = (load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int8", "f32"))
-    assert (ours.arithmetic, f32.arithmetic) == ("int8", "f32")
+    ours, f32 = (load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int16", "f32"))
+    assert (ours.arithmetic, f32.arithmetic) == ("int16", "f32")
     error = relative(ours.logits(batch), f32.logits(batch))
-    assert 0 < error < 5e-4
+    assert 0 < error < 1e-3
     assert ours.accumulate(batch).loss_sum == pytest.approx(f32.accumulate(batch).loss_sum, rel=1e-4)
     expected = gradients(f32)
     for name, found in gradients(ours).items():
-        assert relative(found, expected[name]) < 0.03, name
+        assert relative(found, expected[name]) < 5e-3, name
 
 
 def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> None:
     batch = models.batch(SHAPE, LENGTHS)
-    limits = {"kernels": kernels, "arithmetic": "int8", "max_tokens": batch.n_tok, "dropout": 0.1}
+    limits = {"kernels": kernels, "arithmetic": "int16", "max_tokens": batch.n_tok, "dropout": 0.1}
     engines = [load(SHAPE, model, n_threads=n, **limits) for n in (1, 2, 3)]
     engines.append(load(SHAPE, model, memory_budget=1, **limits))
     assert engines[-1].n_recompute == SHAPE.n_layer
@@ -51,7 +50,7 @@ def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> Non
 
 def test_zeros_and_nan(kernels: str, model: Path) -> None:
     """A block of zeros has no scale to divide by (B = 0 makes some); a NaN is not rounded to a number."""
-    engine = load(SHAPE, model, kernels=kernels, arithmetic="int8")
+    engine = load(SHAPE, model, kernels=kernels, arithmetic="int16")
     state = engine.state()
     for tensor in state.tensors.values():
         tensor.b[:] = 0
@@ -65,9 +64,9 @@ def test_zeros_and_nan(kernels: str, model: Path) -> None:
         engine.accumulate(models.batch(SHAPE, LENGTHS))
 
 
-def test_auto_is_int8_only_where_it_is_exact_and_fast(kernels: str, model: Path, tmp_path: Path) -> None:
+def test_auto_is_int16_where_it_is_fast_and_the_base_is_not_f32(kernels: str, model: Path, tmp_path: Path) -> None:
     assert load(SHAPE, model, kernels=kernels, arithmetic="auto").arithmetic == (
-        "int8" if kernels == "avx512vnni" else "f32"
+        "int16" if kernels == "avx512vnni" else "f32"
     )
     assert make(HEAD8, tmp_path / "f32", kernels=kernels, arithmetic="auto").arithmetic == "f32"
 
@@ -75,8 +74,7 @@ def test_auto_is_int8_only_where_it_is_exact_and_fast(kernels: str, model: Path,
 @pytest.mark.parametrize(
     ("table", "outtype", "arithmetic", "message"),
     [
-        ("plain", "q8_0", "int8", "localft's own kernels"),
-        ("generic", "f32", "int8", "a base in q8_0"),
+        ("plain", "q8_0", "int16", "localft's own kernels"),
         ("generic", "q8_0", "int4", "no arithmetic called"),
     ],
 )
@@ -89,6 +87,6 @@ def test_deep_model_with_all_that_adds_nodes(tmp_path: Path) -> None:
     """24 layers, LoRA and dropout on everything, all recomputed: ggml aborts where a graph has more nodes than said."""
     shape = models.Shape("tall8", 32, 64, 24, 4, 2, 64, tied=False)
     limits = {"memory_budget": 1, "max_tokens": 16}
-    engine = make(shape, tmp_path, outtype="q8_0", kernels="generic", arithmetic="int8", dropout=0.1, **limits)
-    assert (engine.n_recompute, engine.arithmetic) == (24, "int8")
+    engine = make(shape, tmp_path, kernels="generic", arithmetic="int16", dropout=0.1, **limits)
+    assert (engine.n_recompute, engine.arithmetic) == (24, "int16")
     assert engine.accumulate(models.batch(shape, (3,) * 64)).loss_sum > 0
