@@ -15,7 +15,7 @@ namespace localft {
 struct Args {
     const kernels::Table *       table;
     bool                         stored_nk = false, has_init = false, has_tail = false, int16 = false;
-    float                        eps    = 0;
+    float                        eps = 0, scale = 0;
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
     uint64_t                     seed = 0, stream = 0;
@@ -84,7 +84,7 @@ private:
     ggml_tensor * quantised(ggml_tensor * x); // rows of kernels::Table::quantise_row
     ggml_tensor * product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2);
     void          accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide); // sum += lowᵀ wide
-    ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // x rowsᵀ
+    ggml_tensor * times(ggml_tensor * x, ggml_tensor * rows);                                 // s · x rowsᵀ
     ggml_tensor * across(ggml_tensor * x, ggml_tensor * rows);                                // x rows
     ggml_tensor * drop(ggml_tensor * x, uint64_t stream);                                     // a stream is one place of the graph, and one mask
     ggml_tensor * dropout_mask(const ggml_tensor * x, uint64_t stream);

@@ -61,12 +61,14 @@ void run_quantise(ggml_tensor * dst, int ith, int nth, void * data) {
 // dst [rank, width] += lowᵀ wide
 void run_outer(ggml_tensor * dst, int ith, int nth, void * data) {
     const ggml_tensor *low = dst->src[1], *wide = dst->src[2];
-    kernels::Product   p = {};
-    p.m = dst->ne[1], p.n = dst->ne[0], p.k = low->ne[1];
-    p.a = floats(low), p.a_stride = stride(low), p.a_by_column = true;
-    p.b    = operand(wide, false);
-    p.init = p.c = floats(dst), p.init_stride = p.c_stride = stride(dst);
-    args_of(data).table->product(p, ith, nth);
+    args_of(data).table->outer({ dst->ne[1], dst->ne[0], low->ne[1], floats(low), stride(low), floats(wide), stride(wide), floats(dst) }, ith, nth);
+}
+
+// dst [n_tok, rank] = scale · wide rowsᵀ
+void run_thin(ggml_tensor * dst, int ith, int nth, void * data) {
+    const Args &       args = args_of(data);
+    const ggml_tensor *wide = dst->src[0], *rows = dst->src[1];
+    args.table->thin({ wide->ne[1], rows->ne[1], wide->ne[0], floats(wide), stride(wide), floats(rows), args.scale, floats(dst) }, ith, nth);
 }
 
 kernels::Attention attention_args(const Args & args) {
@@ -191,10 +193,10 @@ ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, gg
 }
 
 ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
-    if (plain()) return ggml_mul_mat(ctx(), rows, x);
+    if (plain()) return ggml_scale(ctx(), ggml_mul_mat(ctx(), rows, x), lora_scale);
     Args args;
-    args.stored_nk = true;
-    return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_product, args);
+    args.scale = lora_scale;
+    return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_thin, args);
 }
 
 ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {
@@ -234,14 +236,14 @@ ggml_tensor * Ops::linear(const Matrix & w, ggml_tensor * x, ggml_tensor * init,
 
 ggml_tensor * Ops::low(const Matrix & w, ggml_tensor * x, uint64_t stream) {
     const LoraTensor * lora = lora_.find(w.w);
-    return lora ? expand(ggml_scale(ctx(), times(drop(x, stream), lora->a), lora_scale)) : nullptr;
+    return lora ? expand(times(drop(x, stream), lora->a)) : nullptr;
 }
 
 ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor * x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
     const LoraTensor * lora = lora_.find(w.w);
     ggml_tensor *      v    = nullptr; // s · dy B
     if (lora) {
-        v = ggml_scale(ctx(), times(dy, lora->bt), lora_scale);
+        v = times(dy, lora->bt);
         accumulate_outer(lora->dbt, low, dy);
         accumulate_outer(lora->da, v, drop(x, stream));
     }

@@ -24,9 +24,8 @@ struct Operand {
 // c = init + a b + a2 b2, where a b has depth k and the low-rank tail a2 b2 has depth k2.
 struct Product {
     int64_t       m, n, k;
-    const float * a;           // [m][k], or its transpose
-    int64_t       a_stride;    // floats between rows (a_by_column: between columns)
-    bool          a_by_column; // true: a is stored [k][m]
+    const float * a;        // [m][k]
+    int64_t       a_stride; // floats between rows
     Operand       b;
     const float * init; // [m][n] or null for zero; may be c itself
     int64_t       init_stride;
@@ -36,6 +35,26 @@ struct Product {
     const float * a2; // [m][k2]
     int64_t       a2_stride;
     const float * b2; // [k2][n], contiguous
+};
+
+// c [m][n] = scale · a bᵀ where n is small: a [m][k], b [n][k] contiguous
+struct Thin {
+    int64_t       m, n, k;
+    const float * a;
+    int64_t       a_stride;
+    const float * b;
+    float         scale;
+    float *       c;
+};
+
+// c [m][n] += aᵀ b where m is small: a [k][m], b [k][n]
+struct Outer {
+    int64_t       m, n, k;
+    const float * a;
+    int64_t       a_stride;
+    const float * b;
+    int64_t       b_stride;
+    float *       c;
 };
 
 // Causal attention inside each row; grouped KV heads. q, o: [n_tok][n_head * n_embd_head]; k, v: [n_tok][n_head_kv * ...].
@@ -68,6 +87,8 @@ struct Table {
     // The same in integers of 16 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
     void (*product16)(const Product & p, int ith, int nth);
     void (*quantise_row)(const float * x, int64_t k, float * out);
+    void (*thin)(const Thin & p, int ith, int nth);
+    void (*outer)(const Outer & p, int ith, int nth);
     void (*attention)(const Attention & p, int ith, int nth);
     void (*attention_back)(const Attention & p, int ith, int nth);
     // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
