@@ -1,5 +1,7 @@
 #include "graph.h"
 
+#include <ggml-cpu.h>
+
 #include <cmath>
 
 namespace localft {
@@ -18,9 +20,21 @@ int64_t stride(const ggml_tensor * t) {
     return (int64_t) (t->nb[1] / sizeof(float));
 }
 
-kernels::Operand operand(const ggml_tensor * t, bool stored_nk) {
+kernels::ToFloat to_float(const kernels::Table & table, ggml_type type) {
+    switch (type) {
+        case GGML_TYPE_F32: return nullptr;
+        case GGML_TYPE_F16: return [](const void * x, float * y, int64_t n) { ggml_cpu_fp16_to_fp32(static_cast<const ggml_fp16_t *>(x), y, n); };
+        case GGML_TYPE_BF16: return [](const void * x, float * y, int64_t n) { ggml_cpu_bf16_to_fp32(static_cast<const ggml_bf16_t *>(x), y, n); };
+        case GGML_TYPE_Q8_0: return table.q8_0_to_float;
+        case GGML_TYPE_Q4_0: return table.q4_0_to_float;
+        case GGML_TYPE_Q6_K: return table.q6_k_to_float;
+        default: return ggml_get_type_traits(type)->to_float;
+    }
+}
+
+kernels::Operand operand(const kernels::Table & table, const ggml_tensor * t, bool stored_nk) {
     const ggml_type_traits * traits = ggml_get_type_traits(t->type);
-    return { t->data, t->type == GGML_TYPE_F32 ? nullptr : traits->to_float, t->nb[1], traits->blck_size, traits->type_size, stored_nk };
+    return { t->data, to_float(table, t->type), t->nb[1], traits->blck_size, traits->type_size, stored_nk };
 }
 
 // Rows [first, last) of n that thread ith of nth takes.
@@ -36,7 +50,7 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
     kernels::Product    p    = {};
     p.m = dst->ne[1], p.n = dst->ne[0], p.k = dst->src[1]->ne[args.stored_nk ? 0 : 1];
     p.a = floats(x), p.a_stride = stride(x);
-    p.b = operand(dst->src[1], args.stored_nk);
+    p.b = operand(*args.table, dst->src[1], args.stored_nk);
     p.c = floats(dst), p.c_stride = stride(dst);
     int next = 2;
     if (args.has_init) {

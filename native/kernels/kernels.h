@@ -97,6 +97,7 @@ struct Table {
     void (*rms_norm_back)(const float * dh, const float * x, const float * g, const float * add, float * dx, int64_t n, float eps);
     // One row of logits: returns logsumexp − logits[target] in nats, and replaces logits by softmax − onehot
     float (*cross_entropy)(float * logits, int64_t n, int32_t target);
+    ToFloat q8_0_to_float, q4_0_to_float, q6_k_to_float;
 };
 
 // The table called `name` ("avx512vnni", "avx512", "avx2", "generic"), or the best that this CPU can run for "auto".
