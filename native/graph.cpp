@@ -136,7 +136,7 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
     ggml_tensor * dx_mid = ops_->norm_back(dh2, a.x_mid, l.ffn_norm, dy, h_.rms_eps);
     ggml_tensor * d_o    = ops_->linear_back(l.o, dx_mid, a.o, a.low_o, nullptr, stream(il, IN_O), need_qkv);
     if (!need_qkv) return nullptr;
-    Ops::Qkv dqkv    = ops_->attention_back(d_o, a.qkv, h_);
+    Ops::Qkv dqkv    = ops_->attention_back(d_o, a.o, a.qkv, h_);
     dqkv.q           = rope(dqkv.q, g_.positions_back);
     dqkv.k           = rope(dqkv.k, g_.positions_back);
     ggml_tensor * h  = lora_on(l.q) || lora_on(l.k) || lora_on(l.v) ? ops_->norm(a.x, l.attn_norm, h_.rms_eps) : nullptr;

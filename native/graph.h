@@ -62,7 +62,7 @@ public:
         ggml_tensor *q, *k, *v;
     };
     ggml_tensor * attention(const Qkv & x, const Hparams & h);
-    Qkv           attention_back(ggml_tensor * d_o, const Qkv & x, const Hparams & h);
+    Qkv           attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, const Hparams & h); // o: what `attention` made of x
     struct GateUp {
         ggml_tensor *gate, *up;
     };

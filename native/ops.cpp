@@ -95,13 +95,14 @@ kernels::Attention attention_args(const Args & args) {
 
 void run_attention(ggml_tensor * dst, int ith, int nth, void * data) {
     kernels::Attention p = attention_args(args_of(data));
-    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.o = floats(dst);
+    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.o = floats(dst), p.lse = p.o + ggml_nelements(dst->src[0]);
     args_of(data).table->attention(p, ith, nth);
 }
 
 void run_attention_back(ggml_tensor * dst, int ith, int nth, void * data) {
     kernels::Attention p = attention_args(args_of(data));
     p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.d_o = floats(dst->src[3]);
+    p.o = floats(dst->src[4]), p.lse = p.o + ggml_nelements(dst->src[0]);
     p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
     args_of(data).table->attention_back(p, ith, nth);
 }
@@ -328,15 +329,17 @@ ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
     if (plain()) return attention_plain(x, h);
     Args args;
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
-    return expand(custom(x.q->ne[0], x.q->ne[1], 1, { x.q, x.k, x.v }, run_attention, args));
+    const int64_t width = x.q->ne[0], n = x.q->ne[1];
+    ggml_tensor * all = expand(custom((width + h.n_head) * n, 1, 1, { x.q, x.k, x.v }, run_attention, args)); // o, then logsumexp
+    return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), 0);
 }
 
-Ops::Qkv Ops::attention_back(ggml_tensor * d_o, const Qkv & x, const Hparams & h) {
+Ops::Qkv Ops::attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, const Hparams & h) {
     if (plain()) return attention_back_plain(d_o, x, h);
     Args args;
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
     const int64_t nq = x.q->ne[0], nkv = x.k->ne[0], n = x.q->ne[1];
-    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o }, run_attention_back, args));
+    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o, o }, run_attention_back, args));
     const auto    view = [&](int64_t width, int64_t at) { return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float)); };
     return { view(nq, 0), view(nkv, nq), view(nkv, nq + nkv) };
 }

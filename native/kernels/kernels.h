@@ -66,7 +66,8 @@ struct Attention {
     const float *   q;
     const float *   k;
     const float *   v;
-    float *         o;   // forward only
+    float *         o;
+    float *         lse; // [n_head][n_tok] logsumexp of the scaled scores, from the forward to the backward pass
     const float *   d_o; // backward only, as are the three below, shaped like o, q, k and v
     float *         dq;
     float *         dk;
