@@ -21,9 +21,17 @@ PER_STEP = ("seconds", "loss", "n_tok", "n_supervised", "n_padded", "idle_cpu_se
 
 
 def run(
-    children: Sequence[Answering], n_warmup: int, n_round: int, say: Say = lambda text: None
+    children: Sequence[Answering],
+    n_warmup: int,
+    n_round: int,
+    say: Say = lambda text: None,
+    breakdown: bool = True,
 ) -> list[dict[str, Any]]:
     """Warm every side up, then let them take turns; the order is turned round after every round.
+
+    Args:
+        say: takes a line of progress.
+        breakdown: let sides of the native engine profile one more step.
 
     Returns:
         Per side, in the order given: what every step gave, in lists; "failed" in their place where a side failed.
@@ -39,7 +47,7 @@ def run(
             side.step(index)
         say(f"round {index + 1}/{n_round}  " + "  ".join(side.last() for side in sides))
     for side in sides:
-        side.finish(n_round)
+        side.finish(n_round if breakdown else None)
     return [side.result for side in sides]
 
 
@@ -63,12 +71,12 @@ class _Turns:
     def last(self) -> str:
         return "failed" if "failed" in self.result else f"{self._steps[-1]['seconds']:.2f} s"
 
-    def finish(self, index: int) -> None:
-        """A breakdown of one more step where the engine has one, and the report."""
+    def finish(self, index: int | None) -> None:
+        """The report, and a breakdown of one more step where that is wanted."""
         if "failed" not in self.result:
             self.result |= {key: [step[key] for step in self._steps] for key in PER_STEP}
         self._try(lambda: self.result.update(self._child.ask("report")))
-        if "kernels" in self.result.get("engine_settings", {}):
+        if index is not None and "kernels" in self.result.get("engine_settings", {}):
             self._try(lambda: self.result.update(breakdown=self._child.ask("profile", index=index)))
         self._child.close()
 

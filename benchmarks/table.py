@@ -37,13 +37,17 @@ def main() -> None:
 def title_of(result: Result) -> str:
     """What every side of a result has in common."""
     job, data = result["job"], result["data"]
-    work = f"{job['n_row']} sequences × {job['n_ctx']} tokens per step"
+    work = f"{count(job['n_row'], 'sequence')} × {job['n_ctx']} tokens per step"
     if "file" in data:
         mean = data["tok_per_row"]["mean"]
         work = f"{data['n_row']} rows of {data['file']} (mean {mean:.0f} tokens), {job['n_row']} per step"
-    threads = f"{result['threads']} thread" + "s" * (result["threads"] != 1)
     rounds = max((len(side["seconds"]) for side in result["sides"] if "seconds" in side), default=0)
-    return f"{job['shape']}, {work}, LoRA rank {job['rank']}, {result['cpu']}, {threads}, {rounds} rounds:"
+    where = f"{result['cpu']}, {count(result['threads'], 'thread')}"
+    return f"{job['shape']}, {work}, LoRA rank {job['rank']}, {where}, {count(rounds, 'round')}:"
+
+
+def count(n: int, thing: str) -> str:
+    return f"{n} {thing}{'s' * (n != 1)}"
 
 
 def comparison(result: Result) -> Iterator[str]:
@@ -55,7 +59,8 @@ def comparison(result: Result) -> Iterator[str]:
     yield "|---|" + "--:|" * (5 + len(epoch))
     base, best = plain_peft(sides), best_peft(sides)
     for side in sorted(sides, key=lambda side: side["tok_per_sec"]["median"]):
-        cells = [title(side), str(side["rows_per_pass"] or "auto"), f"{side['tok_per_sec']['median']:.0f}"]
+        rate = side["tok_per_sec"]["median"]
+        cells = [title(side), str(side["rows_per_pass"] or "auto"), f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"]
         cells += [ratio(side, base), ratio(side, best), f"{side['peak_mem_bytes'] / 2**30:.1f} GiB"]
         yield row(cells + [epoch_time(side, result["data"]) for _ in epoch])
     for side in result["sides"]:
@@ -89,9 +94,10 @@ def ratio(side: Result, baseline: Result | None) -> str:
     """Median and range of the rounds' ratios; a dash without a baseline."""
     if baseline is None:
         return "–"
+    if side is baseline:
+        return "1"
     found = speedup(side, baseline)
-    exact = "1" if side is baseline else f"{found['median']:.2f}"
-    return exact if side is baseline else f"{exact} ({found['min']:.2f}–{found['max']:.2f})"
+    return f"{found['median']:.2f} ({found['min']:.2f}–{found['max']:.2f})"
 
 
 def epoch_time(side: Result, data: Result) -> str:

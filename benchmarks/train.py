@@ -24,6 +24,7 @@ reported and the others go on. One JSON goes to benchmarks/results/; benchmarks/
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from dataclasses import asdict
@@ -55,7 +56,8 @@ def main() -> None:
         for side in args.sides
     ]
     n_round = job.n_step or args.rounds if args.epoch else args.rounds
-    measured = run(children, args.warmup, n_round, lambda text: print(text, file=sys.stderr))
+    say = functools.partial(print, file=sys.stderr)
+    measured = run(children, args.warmup, n_round, say, breakdown=not args.no_breakdown)
     check_losses(args.sides, measured)
     result = {
         "benchmark": "train",
@@ -87,6 +89,7 @@ def parse_args() -> argparse.Namespace:
     add("--threads", type=int, default=2)
     add("--warmup", type=int, default=2, help="steps that do not count (2)")
     add("--rounds", type=int, default=5, help="measured steps of every side (5)")
+    add("--no-breakdown", action="store_true", help="leave out the step that says where the time goes")
     add("--epoch", action="store_true", help="with --data: as many rounds as an epoch has steps")
     add("--peft-python", default=sys.executable, help="interpreter that has torch and peft")
     add("--out", type=Path, default=HERE / "results")

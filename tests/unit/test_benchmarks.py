@@ -13,6 +13,7 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
+import curves  # noqa: E402
 import gguf  # noqa: E402
 import model  # noqa: E402
 import rounds  # noqa: E402
@@ -20,6 +21,7 @@ import table  # noqa: E402
 from child import Side, SideError  # noqa: E402
 from golden import models  # noqa: E402
 from job import Job  # noqa: E402
+from rows import DEMO, write_rows  # noqa: E402
 
 
 class FakeChild:
@@ -117,7 +119,7 @@ def test_an_epoch_is_measured_or_estimated_by_tokens() -> None:
     data = {"file": "a/b.jsonl", "n_row": 9, "tok_per_row": {"mean": 98.6}, "n_step": 2, "n_tok": 200}
     lines = list(table.comparison(_result([side], **data)))
     assert "9 rows of a/b.jsonl (mean 99 tokens), 4 per step" in lines[0]
-    assert lines[-1] == "| localft, q8_0 base | 4 | 3 | – | – | 1.0 GiB | 1.0 min |"
+    assert lines[-1] == "| localft, q8_0 base | 4 | 3.3 | – | – | 1.0 GiB | 1.0 min |"
 
 
 def test_the_breakdown_is_in_percent_of_all_that_was_spent() -> None:
@@ -136,6 +138,48 @@ def test_every_grouping_of_a_step_holds_the_same_rows() -> None:
     assert sum(batch.n_supervised for batch in one) == three[0].n_supervised == 48
     assert not np.array_equal(job.step(1, 3)[0].tokens, three[0].tokens)
     assert np.array_equal(job.step(1, 3)[0].tokens, job.step(1, 3)[0].tokens)
+
+
+def test_rows_of_a_file_are_those_that_finetune_would_take(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    texts = [f"{'The cow eats grass. ' * (1 + i % 4)}{i}" for i in range(10)]
+    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    path, about = write_rows(data, DEMO, 500, 512, tmp_path)
+    assert (about["file"], about["n_row"]) == (f"{tmp_path.name}/rows.jsonl", 10)
+    job = Job("tiny-4m", n_row=4, n_ctx=512, rows=str(path))
+    assert job.n_step == 3
+    steps = [[job.step(index, n) for index in range(3)] for n in (0, 1, 4)]
+    assert [sum(len(b.row_starts) - 1 for b in step) for step in steps[0]] == [4, 4, 2]
+    counts = [[sum(b.n_tok for b in step) for step in grouping] for grouping in steps]
+    assert counts[0] == counts[1] == counts[2]
+    assert sum(counts[0]) == about["n_tok"]
+    assert sum(b.n_supervised for step in steps[1] for b in step) == about["n_supervised"]
+    assert max(int(b.tokens.max()) for step in steps[0] for b in step) < 500
+    lengths = [b.n_tok for b in steps[1][0]]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > lengths[-1]
+    assert np.array_equal(job.step(-1, 0)[0].tokens, job.step(2, 0)[0].tokens)
+
+
+def test_a_curve_has_each_point_once_and_only_ranks_that_fit() -> None:
+    every = [point for curve in curves.CURVES for point in curves.points(curve, "tinymistral-248m", 2)]
+    assert len({point.key for point in every}) == len(every)
+    ranks = [(point.series, point.x) for point in every if point.curve == "rank"]
+    assert max(x for name, x in ranks if name == "tinymistral-248m") == 256
+    assert max(x for name, x in ranks if name == "llama-110m") == 512
+    sizes = [(point.series, point.shape, point.n_ctx) for point in every if point.curve == "size"]
+    assert ("q4_k_m", "llama-7b", 256) in sizes
+    assert ("q8_0", "llama-7b") not in [size[:2] for size in sizes]
+    assert all(Side.parse(point.side).engine == "native" for point in every)
+
+
+def test_points_are_compared_at_the_reference_s_speed() -> None:
+    """The second point was measured while the machine ran at half its speed."""
+    first = {"rates": [30.0, 30.0], "reference_rates": [100.0, 100.0, 100.0]}
+    second = {"rates": [15.0, 15.0], "reference_rates": [50.0, 50.0]}
+    first["rates"].append(30.0)
+    found = curves.comparable({"a": first, "b": second, "c": {"failed": "no memory"}})
+    assert [point["tok_per_sec"] for point in found] == [30.0, 30.0]
 
 
 @pytest.mark.parametrize("mode", ["f32", "bf16", "q8_0", "q4_k_m"])
