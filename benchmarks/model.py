@@ -104,6 +104,8 @@ def tensor_type(shape: Shape, name: str, mode: str) -> gguf.GGMLQuantizationType
     kinds = gguf.GGMLQuantizationType
     if name.endswith("norm.weight"):
         return kinds.F32
+    if mode.removesuffix("_m").upper() not in kinds.__members__:
+        sys.exit(f"error: there is no type `{mode}`\n\nhint: f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_k_m, q4_0 …")
     if not mode.endswith("_k_m"):
         return kinds[mode.upper()]
     if name == "output.weight" or (name == "token_embd.weight" and shape.tied):

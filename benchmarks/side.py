@@ -89,7 +89,10 @@ def _make_peft(spec: dict[str, Any], job: Any) -> Any:
     mode, threads = spec["mode"], spec["threads"]
     engine = PeftEngine(Path(spec["model"]), job.lora(), job.adam(), device="cpu", n_threads=threads, precision=mode)
     for option in spec["options"]:
-        {"ckpt": _checkpoint, "compile": _compile}[option](engine)
+        if option == "ckpt":
+            _checkpoint(engine)
+        else:
+            _compile(engine, job)
     return engine
 
 
@@ -100,12 +103,18 @@ def _checkpoint(engine: Any) -> None:
     base.enable_input_require_grads()
 
 
-def _compile(engine: Any) -> None:
-    """Run every layer through torch.compile; the layers are alike, so one is compiled for all."""
+def _compile(engine: Any, job: Any) -> None:
+    """Run every layer through torch.compile; the layers are alike, so one is compiled for all.
+
+    Real rows have many shapes: they get code for any length, made here, once for a row alone and once for several.
+    """
     import torch
 
     for layer in engine._model.get_base_model().model.layers:
-        layer.forward = torch.compile(layer.forward, dynamic=None)
+        layer.forward = torch.compile(layer.forward, dynamic=job.rows is not None or None)
+    for n_row in (1, job.n_row) if job.rows else ():
+        engine.accumulate(job.step(-1, n_row)[0])
+    engine.load_state(engine.state())  # empties the accumulator
 
 
 def _padded(batch: Any, engine: str) -> int:
