@@ -52,4 +52,4 @@ def test_seconds_are_those_of_the_wall(tmp_path: Path) -> None:
     start = time.perf_counter()
     found = engine.profile(batch)
     wall = time.perf_counter() - start
-    assert 0.8 * wall < sum(seconds for _, seconds in found.values()) < wall
+    assert 0.5 * wall < sum(seconds for _, seconds in found.values()) < wall
