@@ -1,33 +1,31 @@
-"""The job that is measured: a model of a known shape with random weights, and batches of random tokens."""
+"""The job that is measured: in every step the same rows for every side, and one update."""
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from model import SHAPES
+from rows import load_rows
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "tests"))
+from localft.data.batches import balance, micro_batch
+from localft.data.split import shuffled
+from localft.data.tokenize import TokenizedRow
+from localft.engine import AdamSpec, LoraSpec, MicroBatch
 
-from golden import models  # noqa: E402
-
-from localft.engine import AdamSpec, LoraSpec, MicroBatch  # noqa: E402
-
-SHAPES = {
-    shape.name: shape
-    for shape in (
-        models.Shape("tinymistral-248m", 1024, 4096, 12, 32, 8, 32000, tied=False, n_ctx_train=2048),
-        models.Shape("tiny-4m", 256, 512, 4, 8, 4, 4096, tied=False, n_ctx_train=2048),
-    )
-}
+MICRO_TOKENS = 1024  # what `localft finetune` fills a micro-batch with
 
 
 @dataclass(frozen=True)
 class Job:
-    """What both sides do in every step: `n_row` sequences of `n_ctx` tokens, all supervised, and one update."""
+    """What every side does in a step.
+
+    Attributes:
+        n_row: sequences per step.
+        n_ctx: tokens of each sequence of random tokens; the longest row that is taken from a file.
+        rows: a file that `rows.py` wrote, in place of random tokens.
+    """
 
     shape: str = "tinymistral-248m"
     n_row: int = 4
@@ -35,10 +33,7 @@ class Job:
     rank: int = 8
     alpha: float = 16.0
     lr: float = 2e-4
-
-    @property
-    def n_tok(self) -> int:
-        return self.n_row * self.n_ctx
+    rows: str | None = None
 
     def lora(self) -> LoraSpec:
         """Seven matrices of every layer, not the output."""
@@ -49,37 +44,37 @@ class Job:
         return AdamSpec(grad_clip=1.0)
 
     def step(self, index: int, rows_per_pass: int) -> list[MicroBatch]:
-        """The micro-batches of step `index`; the same tokens however they are grouped."""
-        tokens = np.random.RandomState(index).randint(3, SHAPES[self.shape].n_vocab, self.n_tok + 1).astype(np.int32)
-        out = []
-        for first in range(0, self.n_row, rows_per_pass):
-            n_row = min(rows_per_pass, self.n_row - first)
-            part = slice(first * self.n_ctx, (first + n_row) * self.n_ctx)
-            starts = np.arange(n_row + 1, dtype=np.int32) * self.n_ctx
-            mask = np.ones(n_row * self.n_ctx, np.uint8)
-            out.append(MicroBatch(tokens[part], tokens[1:][part], mask, starts))
-        return out
+        """The micro-batches of step `index`; the same rows however they are grouped.
 
+        Args:
+            index: from 0; negative ones are those of the warm-up.
+            rows_per_pass: sequences of a micro-batch, of about one length; 0: as `localft finetune` packs them.
+        """
+        rows = self._rows_of(index)
+        if rows_per_pass:
+            rows = sorted(rows, key=lambda row: -row.length)
+            parts = [rows[i : i + rows_per_pass] for i in range(0, len(rows), rows_per_pass)]
+        else:
+            parts = [[rows[i] for i in part] for part in balance([row.length for row in rows], MICRO_TOKENS)]
+        return [micro_batch(part) for part in parts]
 
-def model_file(shape: str, engine: str, mode: str) -> Path:
-    """The base that a side reads: a GGUF in `mode` for the native engine, an f32 checkpoint for PEFT. Written once."""
-    folder = _cache() / "benchmarks" / shape
-    if engine == "native":
-        return _gguf(shape, folder / f"{shape}-{mode}.gguf", mode)
-    checkpoint = folder / "checkpoint"
-    if not (checkpoint / "model.safetensors").exists():
-        models.write_checkpoint(SHAPES[shape], checkpoint)
-    return checkpoint
+    def max_tokens(self, rows_per_pass: int) -> int:
+        """Positions of the largest micro-batch that a step may have."""
+        if rows_per_pass:
+            return min(rows_per_pass, self.n_row) * self.n_ctx
+        return max(self.n_ctx, min(MICRO_TOKENS, self.n_row * self.n_ctx))
 
+    @property
+    def n_step(self) -> int | None:
+        """Steps of an epoch; None: random tokens have no end."""
+        return -(-len(load_rows(Path(self.rows))) // self.n_row) if self.rows else None
 
-def _gguf(shape: str, path: Path, mode: str) -> Path:
-    if not path.exists():
-        partial = path.with_suffix(".partial.gguf")
-        models.write_gguf(SHAPES[shape], partial, mode).replace(path)
-    return path
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("LOCALFT_HOME") or user_cache_path("localft"))
+    def _rows_of(self, index: int) -> list[TokenizedRow]:
+        if self.rows:
+            rows, first = load_rows(Path(self.rows)), index % (self.n_step or 1) * self.n_row
+            return [rows[i] for i in shuffled(len(rows), 42)[first : first + self.n_row]]
+        stream = np.random.RandomState(1000 + index)
+        n_vocab, mask = SHAPES[self.shape].n_vocab, np.ones(self.n_ctx + 1, np.uint8)
+        mask[0] = 0
+        tokens = [stream.randint(3, n_vocab, self.n_ctx + 1).astype(np.int32) for _ in range(self.n_row)]
+        return [TokenizedRow(row, mask, "random", line) for line, row in enumerate(tokens)]

@@ -1,201 +1,147 @@
-"""Measure training: localft's native engine against PyTorch with PEFT, both in one run on one machine.
+"""Measure training: localft's native engine against PyTorch with PEFT, step by step in turn on one machine.
 
-    python benchmarks/train.py                                      the yardstick job, every side, about 30 minutes
-    python benchmarks/train.py --sides native:q8_0 peft:f32:4 --repeats 1 --steps 2
+    python benchmarks/train.py                                      the yardstick job, every side
+    python benchmarks/train.py --sides native:q8_0 peft:f32 --rounds 3
     python benchmarks/train.py --shape tiny-4m                      a minute, to try the script
+    python benchmarks/train.py --data rows.jsonl --rows 8 --epoch   a whole epoch over a file of rows
+    python benchmarks/train.py --shape llama-7b --sides native:q4_k_m --rows 1 --warmup 0 --rounds 1
 
-A side is ENGINE:MODE[:ROWS], ROWS being the sequences in one forward and backward pass (native 1, peft 4 where not
-given): native:f32, native:bf16, native:q8_0, native:q4_k_m …, peft:f32, peft:bf16, peft:autocast. Each measurement
-runs in a process of its own, after --warmup steps that do not count; the sides take turns, --repeats times. One JSON
-per side goes to benchmarks/results/; benchmarks/table.py makes a table of them.
+A side is ENGINE:MODE[+OPTION...][:ROWS].
+  native:f32, native:bf16, native:q8_0, native:q4_k_m ...  the type of the base
+      +f32 +int16      arithmetic, in place of the engine's own choice
+      +recompute      activations are recomputed wherever they can be
+  peft:f32, peft:bf16 (weights), peft:autocast
+      +ckpt           gradient checkpointing
+      +compile        torch.compile
+  ROWS                sequences in one forward and backward pass; peft 4 (8 with --data); native, where not given, fills
+                      passes of 1024 tokens as `localft finetune` does
+
+Every side lives in a process of its own. After --warmup steps each that do not count, the sides take turns for --rounds
+rounds of one step each, so that a round compares steps that ran within seconds of each other. A side that fails is
+reported and the others go on. One JSON goes to benchmarks/results/; benchmarks/table.py makes tables of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
-import os
-import platform
-import shlex
-import statistics
-import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path[:0] = [str(HERE), str(ROOT)]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from job import SHAPES, Job, model_file  # noqa: E402
+from child import Child, Side  # noqa: E402
+from job import Job  # noqa: E402
+from machine import describe  # noqa: E402
+from model import SHAPES, cache, model_file  # noqa: E402
+from rounds import rates, run, spread  # noqa: E402
+from rows import DEMO, write_rows  # noqa: E402
+
+from localft.errors import LocalftError  # noqa: E402
 
 DEFAULT_SIDES = ("native:f32", "native:bf16", "native:q8_0", "peft:f32", "peft:f32:1", "peft:bf16", "peft:autocast")
-DEFAULT_ROWS = {"native": 1, "peft": 4}
-
-
-@dataclass(frozen=True)
-class Side:
-    """One way to do the job."""
-
-    engine: str
-    mode: str
-    rows_per_pass: int
-
-    @staticmethod
-    def parse(text: str) -> Side:
-        engine, mode, *rows = text.split(":")
-        if engine not in DEFAULT_ROWS:
-            raise argparse.ArgumentTypeError(f'"{engine}" is neither native nor peft')
-        return Side(engine, mode, int(rows[0]) if rows else DEFAULT_ROWS[engine])
-
-    def __str__(self) -> str:
-        return f"{self.engine}-{self.mode}-r{self.rows_per_pass}"
 
 
 def main() -> None:
-    """Measure every side in turn and write the results."""
+    """Measure every side in turns and write the result."""
     args = parse_args()
-    job = Job(args.shape, n_row=args.rows, n_ctx=args.ctx)
-    sides = [Side.parse(text) for text in args.sides]
-    for side in sides:
-        model_file(job.shape, side.engine, side.mode)
-    runs: dict[Side, list[dict[str, Any]]] = {side: [] for side in sides}
-    about = describe_run(args, job)
-    for repeat in range(args.repeats):
-        for side in sides:
-            runs[side].append(measured := measure(side, job, args))
-            rate = statistics.median(rates(job, measured, args.warmup))
-            peak = measured["peak_mem_bytes"] / 2**30
-            print(f"{repeat + 1}/{args.repeats}  {side!s:22} {rate:7.1f} tok/s {peak:6.2f} GiB", file=sys.stderr)
-        check_losses(runs)
-        for side in sides:
-            write_result(args.out, summary(side, job, runs[side], about, args))
-    for side in sides:
-        print(result_path(args.out, job, side))
+    job, data = make_job(args)
+    about = describe("train.py", sys.argv[1:])
+    children = [
+        Child(side, asdict(job), model_file(job.shape, side.engine, side.mode), args.threads, args.pythons[side.engine])
+        for side in args.sides
+    ]
+    n_round = job.n_step or args.rounds if args.epoch else args.rounds
+    say = functools.partial(print, file=sys.stderr)
+    measured = run(children, args.warmup, n_round, say, breakdown=not args.no_breakdown)
+    check_losses(args.sides, measured)
+    result = {
+        "benchmark": "train",
+        **about,
+        "threads": args.threads,
+        "n_warmup": args.warmup,
+        "turns": "one step per side in a round, the order turned round after every round",
+        "model": {**asdict(SHAPES[job.shape]), "weights": "random, rows repeated"},
+        "data": data,
+        "job": {**asdict(job), "rows": None},
+        "sides": [summary(side, found) for side, found in zip(args.sides, measured, strict=True)],
+    }
+    path = args.out / f"train-{args.name or name_of(job, data)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(path)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sides", nargs="+", default=DEFAULT_SIDES, metavar="SIDE")
-    parser.add_argument("--shape", choices=SHAPES, default="tinymistral-248m")
-    parser.add_argument("--rows", type=int, default=4, help="sequences per step (4)")
-    parser.add_argument("--ctx", type=int, default=512, help="tokens per sequence (512)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--arithmetic", choices=("auto", "f32", "int16"), default="auto", help="of native sides (auto)")
-    parser.add_argument("--warmup", type=int, default=2, help="steps that do not count (2)")
-    parser.add_argument("--steps", type=int, default=3, help="measured steps per repeat (3)")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--peft-python", default=sys.executable, help="interpreter that has torch and peft")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
-    return parser.parse_args()
+    add = parser.add_argument
+    add("--sides", nargs="+", default=DEFAULT_SIDES, metavar="SIDE")
+    add("--shape", choices=SHAPES, default="tinymistral-248m")
+    add("--rows", type=int, help="sequences per step (4; with --data 8)")
+    add("--ctx", type=int, default=512, help="tokens per sequence, at most (512)")
+    add("--rank", type=int, default=8, help="of the adapter (8)")
+    add("--data", type=Path, help="a file of rows, in place of random tokens")
+    add("--tokenizer", type=Path, default=DEMO, help="for --data: a GGUF or a checkpoint's folder (the demo model's)")
+    add("--threads", type=int, default=2)
+    add("--warmup", type=int, default=2, help="steps that do not count (2)")
+    add("--rounds", type=int, default=5, help="measured steps of every side (5)")
+    add("--no-breakdown", action="store_true", help="leave out the step that says where the time goes")
+    add("--epoch", action="store_true", help="with --data: as many rounds as an epoch has steps")
+    add("--peft-python", default=sys.executable, help="interpreter that has torch and peft")
+    add("--out", type=Path, default=HERE / "results")
+    add("--name", help="of the result (from the job)")
+    args = parser.parse_args()
+    if args.rounds < 1 or args.warmup < 0:
+        parser.error("--rounds must be at least 1, --warmup at least 0")
+    if args.epoch and not args.data:
+        parser.error("--epoch needs --data")
+    try:
+        args.sides = [Side.parse(text, peft_rows=8 if args.data else 4) for text in args.sides]
+    except ValueError as error:
+        parser.error(str(error))
+    args.pythons = {"native": sys.executable, "peft": args.peft_python}
+    return args
 
 
-def measure(side: Side, job: Job, args: argparse.Namespace) -> dict[str, Any]:
-    """One child process: warm-up and measured steps of one side."""
-    spec = {
-        **asdict(side),
-        "job": asdict(job),
-        "model": str(model_file(job.shape, side.engine, side.mode)),
-        "threads": args.threads,
-        "arithmetic": args.arithmetic,
-        "n_warmup": args.warmup,
-        "n_step": args.steps,
-    }
-    python = args.peft_python if side.engine == "peft" else sys.executable
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(args.threads)}
-    load = os.getloadavg()[0]
-    command = [python, str(HERE / "side.py"), json.dumps(spec)]
-    child = subprocess.run(command, env=env, text=True, capture_output=True, check=False)
-    if child.returncode:
-        sys.exit(f"error: {side} failed with {child.returncode}\n\n{child.stderr}")
-    return {**json.loads(child.stdout), "load_average_before": round(load, 2)}
+def make_job(args: argparse.Namespace) -> tuple[Job, dict[str, Any]]:
+    """The job, and what the result says about its data."""
+    if not args.data:
+        about = {"tokens": "random, every target supervised, the same for every side"}
+        return Job(args.shape, args.rows or 4, args.ctx, args.rank), about
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        rows, about = write_rows(args.data, args.tokenizer, SHAPES[args.shape].n_vocab, args.ctx, folder)
+    except LocalftError as error:
+        sys.exit(f"error: {error.message}\n\nhint: {error.hint}")
+    job = Job(args.shape, args.rows or 8, args.ctx, args.rank, rows=str(rows))
+    return job, {**about, "n_step": job.n_step}
 
 
-def rates(job: Job, measured: dict[str, Any], n_warmup: int) -> list[float]:
-    """Tokens per wall second of every measured step, update included."""
-    return [job.n_tok / seconds for seconds in measured["seconds"][n_warmup:]]
-
-
-def check_losses(runs: dict[Side, list[dict[str, Any]]]) -> None:
+def check_losses(sides: list[Side], measured: list[dict[str, Any]]) -> None:
     """At B = 0 every side must begin with the same loss: else they do not do the same job."""
-    first = {str(side): measured[0]["loss"][0] for side, measured in runs.items()}
-    if max(first.values()) > 1.01 * min(first.values()):
+    first = {
+        str(side): [*[step["loss"] for step in found["warmup"]], *found["loss"]][0]
+        for side, found in zip(sides, measured, strict=True)
+        if "failed" not in found
+    }
+    if first and max(first.values()) > 1.01 * min(first.values()):
         sys.exit(f"error: the sides do not do the same job, their first losses differ: {first}")
 
 
-def summary(
-    side: Side, job: Job, runs: list[dict[str, Any]], about: dict[str, Any], args: argparse.Namespace
-) -> dict[str, Any]:
-    """One side's result: medians and spread over every measured step of every repeat, and all that they rest on."""
-    every = [rate for measured in runs for rate in rates(job, measured, args.warmup)]
-    peaks = [measured["peak_mem_bytes"] for measured in runs]
-    return {
-        "benchmark": "train",
-        "side": asdict(side),
-        "tok_per_sec": {"median": statistics.median(every), "min": min(every), "max": max(every)},
-        "peak_mem_bytes": {"median": int(statistics.median(peaks)), "min": min(peaks), "max": max(peaks)},
-        **about,
-        "versions": {**about["versions"], **runs[0]["versions"]},
-        "engine_settings": runs[0]["engine_settings"],
-        "repeats": [{key: run[key] for key in run if key not in ("versions", "engine_settings")} for run in runs],
-    }
+def summary(side: Side, found: dict[str, Any]) -> dict[str, Any]:
+    """One side's part of the result."""
+    name = {"name": str(side), **asdict(side)}
+    return {**name, **found} if "failed" in found else {**name, "tok_per_sec": spread(rates(found)), **found}
 
 
-def describe_run(args: argparse.Namespace, job: Job) -> dict[str, Any]:
-    """Everything about this run that all sides share."""
-    dirty = _git("status", "--porcelain", "--untracked-files=no", "--", "localft", "native", "benchmarks/*.py")
-    return {
-        "run": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "command": command_line(sys.argv[1:]),
-        "commit": _git("rev-parse", "HEAD") + ("+changes" if dirty else ""),
-        "versions": {"python": platform.python_version()},
-        "cpu": cpu_name(),
-        "n_cpu": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "threads": args.threads,
-        "n_warmup": args.warmup,
-        "model": asdict(SHAPES[job.shape]),
-        "data": "random tokens, every target supervised, the same for every side",
-        "job": asdict(job),
-    }
-
-
-def command_line(arguments: list[str]) -> str:
-    """The command, with the interpreter that is this machine's own left open."""
-    shown = [
-        "PYTHON" if before == "--peft-python" else word
-        for before, word in zip(["", *arguments[:-1]], arguments, strict=True)
-    ]
-    return shlex.join(["python", "benchmarks/train.py", *shown])
-
-
-def cpu_name() -> str:
-    """The processor's own name, and which of its instruction sets matter here."""
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    found = {key.strip(): value.strip() for key, value in fields.items()}
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-    flags = [flag for flag in wanted if flag in found.get("flags", "").split()]
-    return f"{found.get('model name', 'unknown')} ({' '.join(flags)})"
-
-
-def write_result(folder: Path, result: dict[str, Any]) -> None:
-    """One file per job and side; a later run replaces it, git keeps the earlier one."""
-    path = result_path(folder, Job(**result["job"]), Side(**result["side"]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-def result_path(folder: Path, job: Job, side: Side) -> Path:
-    return folder / f"train-{job.shape}-{side}.json"
-
-
-def _git(*args: str) -> str:
-    return subprocess.run(["git", *args], cwd=ROOT, text=True, capture_output=True, check=False).stdout.strip()
+def name_of(job: Job, data: dict[str, Any]) -> str:
+    work = f"{job.n_row}x{job.n_ctx}" if not job.rows else data["file"].rpartition(".")[0].replace("/", "-")
+    return f"{job.shape}-{work}" + (f"-rank{job.rank}" if job.rank != Job.rank else "")
 
 
 if __name__ == "__main__":

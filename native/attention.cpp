@@ -41,7 +41,7 @@ ggml_tensor * Ops::join(std::vector<ggml_tensor *> parts) {
         if (parts.size() % 2) fewer.push_back(parts.back());
         parts = std::move(fewer);
     }
-    return expand(parts[0]);
+    return expand(parts[0], Kind::attention);
 }
 
 ggml_tensor * Ops::probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h) {
@@ -54,7 +54,7 @@ ggml_tensor * Ops::attention_plain(const Qkv & x, const Hparams & h) {
         ggml_tensor * q  = heads_of_row(x.q, r, h.n_embd_head);
         ggml_tensor * k  = heads_of_row(x.k, r, h.n_embd_head);
         ggml_tensor * vt = ggml_cont(ctx(), ggml_transpose(ctx(), heads_of_row(x.v, r, h.n_embd_head)));
-        rows.push_back(expand(row_of_heads(ggml_mul_mat(ctx(), vt, probabilities(q, k, h)))));
+        rows.push_back(expand(row_of_heads(ggml_mul_mat(ctx(), vt, probabilities(q, k, h))), Kind::attention));
     }
     return join(rows);
 }
@@ -79,7 +79,7 @@ Ops::Qkv Ops::attention_back_row(ggml_tensor * d_o, ggml_tensor * q, ggml_tensor
     ggml_tensor * dq     = ggml_mul_mat(ctx(), turned(k), ds);
     ggml_tensor * dk     = sum_group(ggml_mul_mat(ctx(), turned(q), turned(ds)), h);
     ggml_tensor * dv     = sum_group(ggml_mul_mat(ctx(), turned(d_o), turned(p)), h);
-    return { expand(row_of_heads(dq)), expand(row_of_heads(dk)), expand(row_of_heads(dv)) };
+    return { expand(row_of_heads(dq), Kind::attention), expand(row_of_heads(dk), Kind::attention), expand(row_of_heads(dv), Kind::attention) };
 }
 
 Ops::Qkv Ops::attention_back_plain(ggml_tensor * d_o, const Qkv & x, const Hparams & h) {

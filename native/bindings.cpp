@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -81,6 +82,12 @@ struct PyTrainer {
         }
     }
 };
+
+std::map<std::string, std::tuple<int64_t, double>> to_tuples(const std::map<std::string, Trainer::Spent> & spent) {
+    std::map<std::string, std::tuple<int64_t, double>> all;
+    for (const auto & [kind, s] : spent) all[kind] = { s.n_node, s.seconds };
+    return all;
+}
 
 std::tuple<double, int64_t> to_tuple(const MicroResult & r) {
     return { r.loss_sum, r.n_supervised };
@@ -162,6 +169,7 @@ void bind_trainer(nb::module_ & module) {
              "memory_budget"_a, "kernels"_a, "arithmetic"_a, nb::keep_alive<1, 2>(), nb::call_guard<nb::gil_scoped_release>())
         .def("accumulate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.accumulate(b)); }))
         .def("evaluate", on_batch([](Trainer & t, const Batch & b) { return to_tuple(t.evaluate(b)); }))
+        .def("profile", on_batch([](Trainer & t, const Batch & b) { return to_tuples(t.profile(b)); }))
         .def("ops", on_batch([](Trainer & t, const Batch & b) { return t.ops(b); }))
         .def("logits", logits_array)
         .def(

@@ -73,7 +73,9 @@ Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options,
         acts[il].x = x;
         x          = forward(il, acts[il], true);
     }
+    ops_->in_head    = true;
     ggml_tensor * dx = head(x);
+    ops_->in_head    = false;
     if (pass != Pass::train) return;
     for (int64_t il = h_.n_layer - 1; il >= lora_.lowest_layer(); il--) {
         if (il < options.n_recompute) {
@@ -91,7 +93,7 @@ ggml_tensor * Builder::rope(ggml_tensor * x, ggml_tensor * positions) {
     ggml_tensor *  y   = ggml_reshape_3d(ctx, x, h_.n_embd_head, x->ne[0] / h_.n_embd_head, x->ne[1]);
     y = ggml_rope_ext(ctx, y, positions, m_.rope_freqs, (int) h_.n_rot, m_.arch->rope_mode, (int) h_.n_ctx_train, h_.rope_freq_base, h_.rope_freq_scale, 0.0f,
                       1.0f, 32.0f, 1.0f);
-    return ops_->expand(ggml_reshape_2d(ctx, y, x->ne[0], x->ne[1]));
+    return ops_->expand(ggml_reshape_2d(ctx, y, x->ne[0], x->ne[1]), Kind::elementwise);
 }
 
 // Returns the layer's output; where not `whole`, only what the backward pass reads is computed and null is returned.
@@ -108,7 +110,7 @@ ggml_tensor * Builder::forward(int64_t il, Acts & a, bool whole) {
     a.gate            = ops_->linear(l.gate, h2, nullptr, stream(il, IN_FFN), &a.low_gate);
     a.up              = ops_->linear(l.up, h2, nullptr, stream(il, IN_FFN), &a.low_up);
     if (!whole) return nullptr;
-    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up));
+    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up), Kind::elementwise);
     return ops_->linear(l.down, act, a.x_mid, stream(il, IN_DOWN), &low);
 }
 
@@ -123,7 +125,7 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
 
     ggml_tensor *act = nullptr, *low_down = nullptr;
     if (lora_on(l.down)) {
-        act      = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up));
+        act      = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up), Kind::elementwise);
         low_down = ops_->low(l.down, act, stream(il, IN_DOWN));
     }
     ggml_tensor * da = ops_->linear_back(l.down, dy, act, low_down, nullptr, stream(il, IN_DOWN), need_act);
@@ -163,7 +165,7 @@ ggml_tensor * Builder::head_chunk(ggml_tensor * hn, int64_t first, int64_t n) {
 // The last norm and the output matrix, at supervised positions only. Returns dx over all positions when training.
 ggml_tensor * Builder::head(ggml_tensor * x) {
     ggml_context * ctx = ops_->ctx();
-    ggml_tensor *  xs  = g_.supervised ? ops_->expand(ggml_get_rows(ctx, x, g_.supervised)) : x;
+    ggml_tensor *  xs  = g_.supervised ? ops_->expand(ggml_get_rows(ctx, x, g_.supervised), Kind::head) : x;
     ggml_tensor *  hn  = ops_->norm(xs, m_.output_norm, h_.rms_eps);
     if (pass_ == Pass::logits) {
         ggml_tensor * low = nullptr;
@@ -182,7 +184,7 @@ ggml_tensor * Builder::head(ggml_tensor * x) {
     ggml_tensor * dxs = ops_->norm_back(ops_->join(d_chunks), xs, m_.output_norm, nullptr, h_.rms_eps);
     if (!g_.supervised) return dxs;
     g_.zeros = ops_->input(GGML_TYPE_F32, h_.n_embd, n_tok_);
-    return ops_->expand(ggml_set_rows(ctx, g_.zeros, dxs, g_.supervised));
+    return ops_->expand(ggml_set_rows(ctx, g_.zeros, dxs, g_.supervised), Kind::head);
 }
 
 } // namespace

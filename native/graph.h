@@ -22,6 +22,10 @@ struct Args {
     float                        p = 0;
 };
 
+// What a node's time is counted under; `head` is all of the output's work, its products included.
+enum class Kind { product, attention, elementwise, low_rank, head };
+const char * kind_name(Kind kind);
+
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
 public:
@@ -29,7 +33,10 @@ public:
 
     ggml_context * ctx() const { return ctx_.get(); }
     ggml_cgraph *  graph() const { return graph_; }
-    ggml_tensor *  expand(ggml_tensor * t); // append t, and all it needs, to the graph
+    ggml_tensor *  expand(ggml_tensor * t, Kind kind); // append t, and all it needs, to the graph
+
+    std::vector<Kind> kinds;           // of the graph's nodes
+    bool              in_head = false; // what is appended is `head`, whatever it is
 
     // Where a micro-batch's rows lie, and the seed of its dropout; set before anything is built.
     std::vector<int32_t> row_starts;

@@ -121,6 +121,14 @@ public:
     // After Interrupted the accumulator is empty.
     MicroResult accumulate(const Batch & batch);
 
+    // What accumulate() does, run piece by piece with a clock. By kind of work ("product", "attention", "elementwise",
+    // "low-rank", "head"): how many nodes of the graph, and their seconds; what is between them is not in it.
+    struct Spent {
+        int64_t n_node  = 0;
+        double  seconds = 0;
+    };
+    std::map<std::string, Spent> profile(const Batch & batch);
+
     // Divide the accumulated gradient by its n_supervised, clip, update (AdamW), clear. Returns grad_norm before clipping.
     double apply(const AdamOptions & options);
 

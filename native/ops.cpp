@@ -161,8 +161,20 @@ Ops::Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
 }
 
-ggml_tensor * Ops::expand(ggml_tensor * t) {
+const char * kind_name(Kind kind) {
+    switch (kind) {
+        case Kind::product: return "product";
+        case Kind::attention: return "attention";
+        case Kind::elementwise: return "elementwise";
+        case Kind::low_rank: return "low-rank";
+        case Kind::head: return "head";
+    }
+    return "";
+}
+
+ggml_tensor * Ops::expand(ggml_tensor * t, Kind kind) {
     ggml_build_forward_expand(graph_, t);
+    kinds.resize(ggml_graph_n_nodes(graph_), in_head ? Kind::head : kind);
     return t;
 }
 
@@ -221,11 +233,11 @@ ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {
 
 void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide) {
     if (!plain()) {
-        expand(custom_inplace(sum, { low, wide }, run_outer));
+        expand(custom_inplace(sum, { low, wide }, run_outer), Kind::low_rank);
         return;
     }
     ggml_tensor * outer = ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), wide)), ggml_cont(ctx(), ggml_transpose(ctx(), low)));
-    expand(ggml_add_inplace(ctx(), sum, outer));
+    expand(ggml_add_inplace(ctx(), sum, outer), Kind::low_rank);
 }
 
 ggml_tensor * Ops::dropout_mask(const ggml_tensor * x, uint64_t stream) {
@@ -246,12 +258,12 @@ ggml_tensor * Ops::drop(ggml_tensor * x, uint64_t stream) {
 ggml_tensor * Ops::linear(const Matrix & w, ggml_tensor * x, ggml_tensor * init, uint64_t stream, ggml_tensor ** low) {
     const LoraTensor * lora = lora_.find(w.w);
     *low                    = this->low(w, x, stream);
-    return expand(product(x, w, true, init, *low, lora ? lora->bt : nullptr));
+    return expand(product(x, w, true, init, *low, lora ? lora->bt : nullptr), Kind::product);
 }
 
 ggml_tensor * Ops::low(const Matrix & w, ggml_tensor * x, uint64_t stream) {
     const LoraTensor * lora = lora_.find(w.w);
-    return lora ? expand(times(drop(x, stream), lora->a)) : nullptr;
+    return lora ? expand(times(drop(x, stream), lora->a), Kind::low_rank) : nullptr;
 }
 
 ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor * x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
@@ -263,13 +275,13 @@ ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor *
         accumulate_outer(lora->da, v, drop(x, stream));
     }
     if (!need_dx) return init;
-    if (!lora || dropout == 0) return expand(product(dy, w, false, init, v, lora ? lora->a : nullptr));
+    if (!lora || dropout == 0) return expand(product(dy, w, false, init, v, lora ? lora->a : nullptr), Kind::product);
     ggml_tensor * through = drop(across(v, lora->a), stream);
-    return expand(product(dy, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr));
+    return expand(product(dy, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr), Kind::product);
 }
 
 ggml_tensor * Ops::norm(ggml_tensor * x, ggml_tensor * g, float eps) {
-    return expand(ggml_mul(ctx(), ggml_rms_norm(ctx(), x, eps), g));
+    return expand(ggml_mul(ctx(), ggml_rms_norm(ctx(), x, eps), g), Kind::elementwise);
 }
 
 ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g, ggml_tensor * add, float eps) {
@@ -278,7 +290,7 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
         if (add) sources.push_back(add);
         Args args;
         args.eps = eps, args.has_init = add;
-        return expand(custom(x->ne[0], x->ne[1], 1, sources, run_norm_back, args));
+        return expand(custom(x->ne[0], x->ne[1], 1, sources, run_norm_back, args), Kind::elementwise);
     }
     const float   inverse = 1.0f / (float) x->ne[0];
     ggml_tensor * z       = ggml_mul(ctx(), dh, g);
@@ -286,26 +298,26 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
     ggml_tensor * root    = ggml_sqrt(ctx(), mean);
     ggml_tensor * pull    = ggml_div(ctx(), ggml_scale(ctx(), ggml_sum_rows(ctx(), ggml_mul(ctx(), z, x)), inverse), mean);
     ggml_tensor * dx      = ggml_div(ctx(), ggml_sub(ctx(), z, ggml_mul(ctx(), x, pull)), root);
-    return expand(add ? ggml_add(ctx(), dx, add) : dx);
+    return expand(add ? ggml_add(ctx(), dx, add) : dx, Kind::elementwise);
 }
 
 Ops::GateUp Ops::swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up) {
     if (!plain()) {
-        ggml_tensor * both = expand(custom(gate->ne[0], gate->ne[1], 2, { da, gate, up }, run_swiglu_back, {}));
+        ggml_tensor * both = expand(custom(gate->ne[0], gate->ne[1], 2, { da, gate, up }, run_swiglu_back, {}), Kind::elementwise);
         return { ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], 0),
                  ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], both->nb[2]) };
     }
     ggml_tensor * s     = ggml_sigmoid(ctx(), gate);
     ggml_tensor * das   = ggml_mul(ctx(), da, s);
     ggml_tensor * slope = ggml_scale_bias(ctx(), ggml_mul(ctx(), gate, ggml_scale_bias(ctx(), s, -1.0f, 1.0f)), 1.0f, 1.0f);
-    return { expand(ggml_mul(ctx(), ggml_mul(ctx(), das, up), slope)), expand(ggml_mul(ctx(), das, gate)) };
+    return { expand(ggml_mul(ctx(), ggml_mul(ctx(), das, up), slope), Kind::elementwise), expand(ggml_mul(ctx(), das, gate), Kind::elementwise) };
 }
 
 Ops::Head Ops::cross_entropy(ggml_tensor * logits, ggml_tensor * targets) {
     const int64_t n = logits->ne[1];
     if (!plain()) {
         ggml_tensor * loss = input(GGML_TYPE_F32, n);
-        return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy)) };
+        return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy), Kind::head) };
     }
     return cross_entropy_plain(logits, ggml_reshape_2d(ctx(), targets, 1, n));
 }
@@ -315,14 +327,14 @@ Ops::Head Ops::cross_entropy_plain(ggml_tensor * logits, ggml_tensor * targets) 
     const int64_t n_vocab = logits->ne[0], n = logits->ne[1];
     const auto    column   = [&](ggml_tensor * x) { return ggml_reshape_3d(ctx(), x, 1, n_vocab, n); };
     ggml_tensor * likely   = ggml_reshape_2d(ctx(), ggml_argmax(ctx(), logits), 1, n);
-    ggml_tensor * l_likely = expand(ggml_get_rows(ctx(), column(logits), likely));
-    ggml_tensor * l_target = expand(ggml_get_rows(ctx(), column(logits), targets));
+    ggml_tensor * l_likely = expand(ggml_get_rows(ctx(), column(logits), likely), Kind::head);
+    ggml_tensor * l_target = expand(ggml_get_rows(ctx(), column(logits), targets), Kind::head);
     ggml_tensor * p        = column(ggml_soft_max(ctx(), logits));
     ggml_tensor * loss     = ggml_sub(ctx(), l_likely, ggml_log(ctx(), ggml_get_rows(ctx(), p, likely)));
-    loss                   = expand(ggml_sub(ctx(), loss, l_target));
+    loss                   = expand(ggml_sub(ctx(), loss, l_target), Kind::head);
     ggml_set_output(loss);
-    ggml_tensor * less_one = expand(ggml_scale_bias(ctx(), ggml_get_rows(ctx(), p, targets), 1.0f, -1.0f));
-    return { loss, expand(ggml_reshape_2d(ctx(), ggml_set_rows(ctx(), p, less_one, targets), n_vocab, n)) };
+    ggml_tensor * less_one = expand(ggml_scale_bias(ctx(), ggml_get_rows(ctx(), p, targets), 1.0f, -1.0f), Kind::head);
+    return { loss, expand(ggml_reshape_2d(ctx(), ggml_set_rows(ctx(), p, less_one, targets), n_vocab, n), Kind::head) };
 }
 
 ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
@@ -330,7 +342,7 @@ ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
     Args args;
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
     const int64_t width = x.q->ne[0], n = x.q->ne[1];
-    ggml_tensor * all = expand(custom((width + h.n_head) * n, 1, 1, { x.q, x.k, x.v }, run_attention, args)); // o, then logsumexp
+    ggml_tensor * all = expand(custom((width + h.n_head) * n, 1, 1, { x.q, x.k, x.v }, run_attention, args), Kind::attention); // o, then logsumexp
     return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), 0);
 }
 
@@ -339,7 +351,7 @@ Ops::Qkv Ops::attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, 
     Args args;
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
     const int64_t nq = x.q->ne[0], nkv = x.k->ne[0], n = x.q->ne[1];
-    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o, o }, run_attention_back, args));
+    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o, o }, run_attention_back, args), Kind::attention);
     const auto    view = [&](int64_t width, int64_t at) { return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float)); };
     return { view(nq, 0), view(nkv, nq), view(nkv, nq + nkv) };
 }

@@ -200,6 +200,13 @@ class NativeEngine:
         """Run forward and backward and add the gradient of the summed loss to the accumulator."""
         return MicroResult(*_checked(self._open()[1].accumulate, *_arrays(batch)))
 
+    def profile(self, batch: MicroBatch) -> dict[str, tuple[int, float]]:
+        """Run `accumulate` piece by piece: nodes of the graph and their seconds, by kind of work.
+
+        The kinds are "product", "attention", "elementwise", "low-rank" and "head" (all of the output's work).
+        """
+        return dict(_checked(self._open()[1].profile, *_arrays(batch)))
+
     def evaluate(self, batch: MicroBatch) -> MicroResult:
         """Run forward only, without dropout."""
         return MicroResult(*_checked(self._open()[1].evaluate, *_arrays(batch)))
