@@ -343,7 +343,7 @@ ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
     args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
     const int64_t width = x.q->ne[0], n = x.q->ne[1];
     ggml_tensor * all = expand(custom((width + h.n_head) * n, 1, 1, { x.q, x.k, x.v }, run_attention, args), Kind::attention); // o, then logsumexp
-    return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), 0);
+    return expand(ggml_view_2d(ctx(), all, width, n, width * sizeof(float), 0), Kind::attention);
 }
 
 Ops::Qkv Ops::attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, const Hparams & h) {
