@@ -285,9 +285,9 @@ def end_lines(event: RunEnd) -> list[tuple[str, str]]:
         elif event.best_step < event.step:
             lines.append(("", f"best at step {event.best_step:,} of {event.step:,}; that adapter is the one to use"))
     speed = f" · {rate(event.n_tok / event.seconds)} tok/s with validation" if event.seconds else ""
-    before = event.estimate
-    time = f", estimated {about(before.seconds)}" if before else ""
-    memory = f", estimated {size(before.peak_mem_bytes)}" if before else ""
+    guess = event.estimate
+    time = f", estimated {about(guess.seconds)}" if guess else ""
+    memory = f", estimated {size(guess.peak_mem_bytes)}" if guess else ""
     lines.append(("time", f"{duration(event.seconds)}{time} · {count(event.n_tok, 'token')} trained on{speed}"))
     lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak in training{memory}"))
     lines.append(("adapter", event.adapter))
