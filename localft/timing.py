@@ -14,6 +14,7 @@ Clock = Callable[[], float]
 Weigh = Callable[[MicroBatch], float]
 
 SHARE = 0.03  # of the run's expected time that timing may take
+ONCE_SHARE = 0.1  # that it may take for its only look at a large micro-batch
 LEAST_SECONDS, MOST_SECONDS = 0.4, 30.0  # but nobody minds so little, and nobody likes to wait longer
 WARM_SECONDS = 0.3
 HELD_UP = 1.3  # times what was to be expected
@@ -141,32 +142,35 @@ class Rehearsal:
         self.points = [self.point(small)]
         apply = self.timed(lambda: self.engine.apply(0.0))
         self.spent = 0.0
-        self.warm_up(batches[-1])
-        self.points = [self.point(small), self.point(small)]
+        if self.warm_up(batches[-1]):
+            self.points = [self.point(small), self.point(small)]
         evaluate = self.evaluations(validation) if validation else []
         self.passes(batches)
         train = fit(self.points)
         forward = Line(train.fixed * FORWARD, train.per_work * FORWARD)
         return Timing(train, fit(evaluate) if evaluate else forward, apply, self.n_tok)
 
-    def warm_up(self, heaviest: MicroBatch) -> None:
+    def warm_up(self, heaviest: MicroBatch) -> bool:
         """Run the heaviest micro-batch, if the run is long enough: buffers get their size, processors their speed."""
-        until = min(self.budget / 3, WARM_SECONDS)
+        until = min(self.budget() / 3, WARM_SECONDS)
         while self.spent < until and self.affords(3 * self.cost(heaviest)):
             self.train(heaviest)
+        return self.spent > 0
 
     def passes(self, batches: Sequence[MicroBatch]) -> None:
-        """Time micro-batches of the run's own; where none is affordable, the largest piece of one that is."""
+        """Time micro-batches of the run's own; where none is affordable, one of them or the largest piece that is.
+
+        What is fixed in a pass, such as unpacking the weights, cannot be told from a small piece alone.
+        """
         n_before = len(self.points)
         for batch in spread(batches, MOST_BATCHES):
             if self.affords(self.cost(batch)):
                 self.points.append(self.point(batch))
         typical = batches[len(batches) // 2]
-        n_tok = typical.n_tok // 2
+        n_tok = typical.n_tok
         while len(self.points) == n_before and n_tok > SMALL:
             part = piece(typical, n_tok)
-            if self.affords(2 * self.cost(part)):
-                self.train(part)
+            if self.affords(self.cost(part), ONCE_SHARE):
                 self.points.append(self.point(part))
             n_tok //= 2
 
@@ -178,14 +182,12 @@ class Rehearsal:
         self.timed(lambda: self.engine.evaluate(batch))
         return [(self.weigh(batch), self.timed(lambda: self.engine.evaluate(batch))) for _ in range(2)]
 
-    @property
-    def budget(self) -> float:
+    def budget(self, share: float = SHARE) -> float:
         """Seconds that timing may take."""
-        share = SHARE * fit(self.points)(self.total_work)
-        return min(max(share, LEAST_SECONDS), MOST_SECONDS)
+        return min(max(share * fit(self.points)(self.total_work), LEAST_SECONDS), MOST_SECONDS)
 
-    def affords(self, seconds: float) -> bool:
-        return self.spent + seconds <= self.budget
+    def affords(self, seconds: float, share: float = SHARE) -> bool:
+        return self.spent + seconds <= self.budget(share)
 
     def cost(self, batch: MicroBatch) -> float:
         return fit(self.points)(self.weigh(batch))
