@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -46,6 +46,19 @@ DEFAULT_KEYS = (
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A llama model's sizes. `tied`: its output head is the token embedding."""
+
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    n_head: int
+    n_head_kv: int
+    n_ff: int
+    tied: bool
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A model that `--model` takes by name.
 
@@ -60,6 +73,7 @@ class ModelCard:
         gated: the repo asks for an account that accepted its terms.
         chat: the model was trained on conversations and has a chat template.
         bundled: folder of a checkpoint that localft ships, or None.
+        shape: the model's sizes, for a stand-in of random weights; None where the card does not give them.
         defaults: training settings by config key, weaker than config files and flags.
     """
 
@@ -73,6 +87,7 @@ class ModelCard:
     gated: bool = False
     chat: bool = False
     bundled: Path | None = None
+    shape: Shape | None = None
     defaults: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -86,6 +101,7 @@ _TYPES: dict[str, type] = {
     "gated": bool,
     "chat": bool,
     "bundled": str,
+    "shape": dict,
     "defaults": dict,
 }
 _REQUIRED = ("architecture", "parameters", "licence", "description")
@@ -122,11 +138,12 @@ def read_card(path: Path) -> ModelCard:
     for key, value in values.items():
         _check_type(path, key, value)
     _check_values(path, values)
-    bundled = values.pop("bundled", None)
+    bundled, shape = values.pop("bundled", None), values.pop("shape", None)
     return ModelCard(
         name=path.stem,
         hf_id=values.pop("hf_id", None),
         bundled=PACKAGE / bundled if bundled else None,
+        shape=Shape(**shape) if shape else None,
         defaults=MappingProxyType(values.pop("defaults", {})),
         **values,
     )
@@ -159,6 +176,17 @@ def _check_values(path: Path, values: Mapping[str, Any]) -> None:
     if values["parameters"] <= 0:
         raise ConfigError(f'"parameters" in model card `{path}` is {values["parameters"]}, which is not above 0')
     _check_keys(path, values.get("defaults", {}), DEFAULT_KEYS, "default")
+    if "shape" in values:
+        _check_shape(path, values["shape"])
+
+
+def _check_shape(path: Path, shape: Mapping[str, object]) -> None:
+    wanted = {spec.name: bool if spec.name == "tied" else int for spec in fields(Shape)}
+    _check_keys(path, shape, wanted, "size")
+    for key, kind in wanted.items():
+        value = shape.get(key)
+        if type(value) is not kind or (kind is int and value <= 0):  # type: ignore[operator]
+            raise ConfigError(f'"{key}" in the shape of model card `{path}` is `{value!r}`')
 
 
 @cache
@@ -183,3 +211,9 @@ def find_card(name: str) -> ModelCard | None:
     return next(
         (card for card in cards.values() if card.hf_id is not None and card.hf_id.lower() == name.lower()), None
     )
+
+
+def card_defaults(model: str) -> Mapping[str, object]:
+    """The settings that the card of `model` presets; none where it has no card."""
+    card = find_card(model)
+    return card.defaults if card else {}

@@ -55,6 +55,21 @@ class DataReady(TrainEvent):
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What is ahead of a run, as far as a few timed micro-batches can tell.
+
+    Attributes:
+        seconds: of all steps and validations that are left; in a run's end, of those before a resume too.
+        epoch_seconds: of one epoch with its validations.
+        peak_mem_bytes: resident memory of the process at its peak in training, devices' buffers included.
+    """
+
+    seconds: float
+    epoch_seconds: float
+    peak_mem_bytes: int
+
+
+@dataclass(frozen=True)
 class RunStart(TrainEvent):
     """A run begins, or goes on where its checkpoint left it.
 
@@ -62,6 +77,7 @@ class RunStart(TrainEvent):
         settings: every setting as {"value", "source", "reason"?}.
         step: updates already done (0 in a new run).
         facts: what was resolved at the start: base, device, kernels, n_threads, n_recompute, n_trainable, …
+        estimate: None where no step is left.
     """
 
     event: ClassVar[str] = "start"
@@ -71,6 +87,7 @@ class RunStart(TrainEvent):
     steps_per_epoch: int
     settings: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +169,7 @@ class RunEnd(TrainEvent):
     Attributes:
         val_loss_before, val_loss_after: before the first step and of the kept adapter; None without validation.
         best_step: the step of the adapter that was kept as the best.
+        estimate: what was expected before the first step, to compare `seconds` and `peak_mem_bytes` with.
     """
 
     event: ClassVar[str] = "end"
@@ -164,6 +182,7 @@ class RunEnd(TrainEvent):
     seconds: float
     n_tok: int
     peak_mem_bytes: int
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,12 @@ def peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def current_rss() -> int:
+    """Resident memory of this process now, bytes; where the system does not say, its peak."""
+    words = _read("/proc/self/statm").split()
+    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if len(words) > 1 else peak_rss()
+
+
 def memory_free() -> int:
     """Bytes that are free for a new program, control groups taken into account."""
     free = _meminfo("MemAvailable") or _sysctl("hw.memsize") // 2 or _page_total()

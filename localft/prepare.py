@@ -49,7 +49,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
             "go on with the versions in the run's config.json, or start a new run",
         )
     shapes = _shapes(config, base)
-    config = _with_hardware(config, base)
+    config = with_hardware(config, Path(base.path))
     batches = plan(
         dataset.train,
         batch_size=config.batch_size,
@@ -191,8 +191,12 @@ def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:
     return {name: available[name] for name in chosen}
 
 
-def _with_hardware(config: TrainConfig, base: BaseModel) -> TrainConfig:
-    """Fill in threads, device and memory where nothing was given."""
+def with_hardware(config: TrainConfig, base: Path) -> TrainConfig:
+    """Fill in threads, device and memory for the GGUF `base` where nothing was given.
+
+    Raises:
+        EngineError: there is no device of the name that was given.
+    """
     from localft.engine.native import devices
 
     listed = devices()
@@ -206,7 +210,7 @@ def _with_hardware(config: TrainConfig, base: BaseModel) -> TrainConfig:
             config = config.with_values("hardware", {name: value}, {name: reason})
 
     fill("threads", hardware.choose_threads)
-    fill("device", lambda: hardware.choose_device(listed, Path(base.path).stat().st_size))
+    fill("device", lambda: hardware.choose_device(listed, base.stat().st_size))
     chosen = next((device for device in listed if device.name == config.device), None)
     fill("memory", lambda: hardware.choose_memory(chosen))
     return config

@@ -10,7 +10,7 @@ from typing import Any
 from localft.config import SETTINGS
 from localft.data.summary import count
 from localft.evaluate import perplexity
-from localft.events import Interrupted, RunEnd, RunStart, Step, TrainEvent, Validation
+from localft.events import Estimate, Interrupted, RunEnd, RunStart, Step, TrainEvent, Validation
 
 ROWS_PER_RUN = 30
 COLUMNS = ("step", "loss", "val loss", "lr", "grad norm", "tok/s", "ETA", "memory")
@@ -22,6 +22,13 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def about(seconds: float) -> str:
+    """A time that is only known roughly: 4.6 s, 42 s, then as `duration`."""
+    if seconds >= 59.5:
+        return duration(seconds)
+    return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
 
 
 def size(n_bytes: float) -> str:
@@ -211,7 +218,17 @@ def fact_lines(event: RunStart) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if event.step:
         lines.append(("resumed", f"after step {event.step:,}"))
+    if event.estimate:
+        lines.append(("estimate", _estimate(event, event.estimate)))
     return lines
+
+
+def _estimate(event: RunStart, estimate: Estimate) -> str:
+    n_left = event.total_steps - event.step
+    whole = f"{about(estimate.seconds)} {'for what is left' if event.step else 'in all'}"
+    epoch = f"{about(estimate.epoch_seconds)} per epoch, " if n_left > event.steps_per_epoch else ""
+    validation = " with validation" if event.facts["val_every"] else ""
+    return f"about {epoch}{whole}{validation} · peak memory about {size(estimate.peak_mem_bytes)}"
 
 
 def _recompute(facts: Mapping[str, Any]) -> str:
@@ -268,8 +285,11 @@ def end_lines(event: RunEnd) -> list[tuple[str, str]]:
         elif event.best_step < event.step:
             lines.append(("", f"best at step {event.best_step:,} of {event.step:,}; that adapter is the one to use"))
     speed = f" · {rate(event.n_tok / event.seconds)} tok/s with validation" if event.seconds else ""
-    lines.append(("time", f"{duration(event.seconds)} · {count(event.n_tok, 'token')} trained on{speed}"))
-    lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak in training"))
+    guess = event.estimate
+    time = f", estimated {about(guess.seconds)}" if guess else ""
+    memory = f", estimated {size(guess.peak_mem_bytes)}" if guess else ""
+    lines.append(("time", f"{duration(event.seconds)}{time} · {count(event.n_tok, 'token')} trained on{speed}"))
+    lines.append(("memory", f"{size(event.peak_mem_bytes)} at its peak in training{memory}"))
     lines.append(("adapter", event.adapter))
     return lines
 

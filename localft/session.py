@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.answers import compare_answers
+from localft.card import card_defaults
 from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.config import TrainConfig, read_config_file, resolve
 from localft.errors import ConfigError
-from localft.events import DataReady, Notice, RunEnd, RunStart, TrainEvent
+from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.job import Job
 from localft.keeper import DiskKeeper
 from localft.prepare import prepare_job
@@ -50,31 +51,47 @@ class Session:
             cursor = replace(self.checkpoint.cursor) if self.checkpoint else Cursor()
             if dry_run:
                 record = self.make_record(job, engine, self.folder or Path())
-                yield self.start_event(job, engine, record, cursor, "")
+                yield self.start_event(job, engine, record, cursor, "", self.estimate(job, engine, cursor))
                 return
             if cursor.step >= job.total_steps:
                 yield Notice(f"all {job.total_steps} steps are done; raise --epochs or --max-steps to go on")
+            estimate = self.estimate(job, engine, cursor)
             run = self.open_run(job)
             with run.held():
-                yield from self.train(job, engine, run, cursor)
+                yield from self.train(job, engine, run, cursor, estimate)
         finally:
             engine.close()
 
-    def train(self, job: Job, engine: NativeEngine, run: Run, cursor: Cursor) -> Iterator[TrainEvent]:
+    def estimate(self, job: Job, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
+        """What is left will take; the engine is as it was."""
+        from localft.estimate import estimate
+        from localft.timing import weigher
+
+        if self.report:
+            self.report("timing a few batches", 0, 0)
+        on_cpu = engine.device_name == "CPU"
+        per_token = engine.memory_estimate / job.max_tokens if on_cpu else 0.0
+        return estimate(engine, self.loop_plan(job), cursor, weigher(engine.hparams), per_token)
+
+    def train(
+        self, job: Job, engine: NativeEngine, run: Run, cursor: Cursor, estimate: Estimate | None
+    ) -> Iterator[TrainEvent]:
         """Train to the end of the job, then compare."""
         record = self.make_record(job, engine, run.folder)
         run.write_record(record)
         run.trim_metrics(cursor.step, cursor.validated)
-        yield self.start_event(job, engine, record, cursor, str(run.folder))
+        yield self.start_event(job, engine, record, cursor, str(run.folder), estimate)
+        if estimate:
+            estimate = replace(estimate, seconds=estimate.seconds + cursor.seconds)
         keeper = DiskKeeper(run, record, job.config)
         with closing(train_loop(engine, self.loop_plan(job), cursor, keeper)) as events:
             for event in events:
                 run.append(event)
                 yield event
-        memory = engine.peak_mem_bytes().get("rss", 0)
+        memory = sum(engine.peak_mem_bytes().values())
         # only one model in memory: the comparison loads it anew
         engine.close()
-        yield from self.finish(job, run, cursor, memory)
+        yield from self.finish(job, run, cursor, memory, estimate)
 
     def open_run(self, job: Job) -> Run:
         if self.folder is None:
@@ -99,7 +116,9 @@ class Session:
             versions=job.versions(),
         )
 
-    def start_event(self, job: Job, engine: NativeEngine, record: RunRecord, cursor: Cursor, run: str) -> RunStart:
+    def start_event(
+        self, job: Job, engine: NativeEngine, record: RunRecord, cursor: Cursor, run: str, estimate: Estimate | None
+    ) -> RunStart:
         return RunStart(
             run=run,
             step=cursor.step,
@@ -107,6 +126,7 @@ class Session:
             steps_per_epoch=job.plan.steps_per_epoch,
             settings=record.settings,
             facts=job.facts(engine),
+            estimate=estimate,
         )
 
     def loop_plan(self, job: Job) -> LoopPlan:
@@ -119,7 +139,9 @@ class Session:
             checkpoint_every=self.config.checkpoint_every,
         )
 
-    def finish(self, job: Job, run: Run, cursor: Cursor, memory: int) -> Iterator[TrainEvent]:
+    def finish(
+        self, job: Job, run: Run, cursor: Cursor, memory: int, estimate: Estimate | None
+    ) -> Iterator[TrainEvent]:
         """Say what changed."""
         for event in compare_answers(job.base_path, run.adapter, job.dataset, job.n_threads, self.report):
             run.append(event)
@@ -134,6 +156,7 @@ class Session:
             seconds=cursor.seconds,
             n_tok=cursor.n_tok,
             peak_mem_bytes=memory,
+            estimate=estimate,
         )
         run.append(end)
         yield end
@@ -154,7 +177,7 @@ def open_session(
     from_file = read_config_file(config_file) if config_file else {}
     found = find_checkpoint(resume, {**from_file, **flags}.get("checkpoint_in"))
     if found is None:
-        config = resolve(flags, config_file, _card_defaults)
+        config = resolve(flags, config_file, card_defaults)
         _require_input(config)
         require_free(config.out)
         return Session(config, notices=_starting_afresh(config), report=report)
@@ -175,13 +198,6 @@ def _starting_afresh(config: TrainConfig) -> list[Notice]:
     if not config.checkpoint_in:
         return []
     return [Notice(f"`{config.checkpoint_in}` is not there yet: starting afresh")]
-
-
-def _card_defaults(model: str) -> Mapping[str, Any]:
-    from localft.card import find_card
-
-    card = find_card(model)
-    return card.defaults if card else {}
 
 
 def _require_input(config: TrainConfig) -> None:

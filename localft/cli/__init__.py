@@ -15,6 +15,7 @@ COMMANDS = {
     "convert": "Convert a Hugging Face checkpoint to GGUF.",
     "finetune": "Fine-tune a model with LoRA on your data.",
     "chat": "Talk to a model, with or without an adapter.",
+    "bench": "Measure how fast this machine trains.",
     "doctor": "Show devices, memory, versions and where files live.",
 }
 

@@ -101,6 +101,17 @@ def convert(
     return _result(target, read_header(target), skipped=False)
 
 
+def converted(model: str, outtype: str) -> Path | None:
+    """The file that `convert` keeps for a model of the hub: whole, and made from that repo; None where there is none.
+
+    Raises:
+        ConfigError: no such model, or no such type.
+    """
+    kind, source = find_outtype(outtype), resolve_model(model)
+    target = _default_out(source, kind)
+    return target if _usable(target, source, kind) else None
+
+
 def _result(path: Path, header: Header, *, skipped: bool) -> ConvertResult:
     warnings = str(header.values.get(_WARNINGS, "")).splitlines()
     fallback = fallback_warning(header)

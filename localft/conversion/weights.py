@@ -141,10 +141,11 @@ def _plan(
             )
         return permute(data, n_head) if n_head and hparams.architecture.permute_qk else data
 
-    return PlannedTensor(name, shape, _type_for(shape, kind), load)
+    return PlannedTensor(name, shape, type_for(shape, kind), load)
 
 
-def _type_for(shape: tuple[int, ...], kind: GGMLQuantizationType) -> GGMLQuantizationType:
+def type_for(shape: tuple[int, ...], kind: GGMLQuantizationType) -> GGMLQuantizationType:
+    """The type of a tensor of `shape` in a file of `kind`: vectors are F32, rows that `kind` cannot hold F16."""
     if len(shape) == 1:
         return GGMLQuantizationType.F32
     return kind if shape[-1] % GGML_QUANT_SIZES[kind][0] == 0 else GGMLQuantizationType.F16

@@ -21,6 +21,7 @@ from localft.cli.finetune import command
 from localft.errors import ConfigError, LocalftError
 from localft.events import Answers, DataReady, RunEnd, RunStart, Step, TrainEvent, Validation
 from localft.run import Run, newest_run
+from localft.session import Session
 
 PROGRAM = [sys.executable, "-c", "from localft.cli import main; main()", "finetune"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,33 @@ def same_run(one: Path, two: Path) -> None:
     for name, tensor in left.state.tensors.items():
         for array, other in zip(vars(tensor).values(), vars(right.state.tensors[name]).values(), strict=True):
             assert array.tobytes() == other.tobytes()
+
+
+def test_the_estimate_changes_no_number(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With dropout, whose stream goes on with every micro-batch that an engine sees."""
+    events = train("with")
+    start = next(e for e in events if isinstance(e, RunStart))
+    assert start.estimate is not None
+    assert start.estimate.seconds > 0
+    assert start.estimate.peak_mem_bytes > 2**20
+    assert isinstance(events[-1], RunEnd)
+    assert events[-1].estimate == start.estimate
+    monkeypatch.setattr(Session, "estimate", lambda *_: None)
+    assert next(e for e in train("without") if isinstance(e, RunStart)).estimate is None
+    same_run(work / "with", work / "without")
+
+
+def test_a_resumed_run_s_end_counts_the_time_before() -> None:
+    train(max_steps=4)
+    events = list(localft.finetune(resume="run", max_steps=STEPS))
+    start, end = next(e for e in events if isinstance(e, RunStart)), events[-1]
+    before = read_checkpoint(Path("run/checkpoint.gguf")).cursor.seconds - sum(
+        e.elapsed_s for e in events if isinstance(e, (Step, Validation))
+    )
+    assert isinstance(end, RunEnd)
+    assert start.estimate is not None
+    assert end.estimate is not None
+    assert end.estimate.seconds - start.estimate.seconds == pytest.approx(before)
 
 
 def test_a_run_and_its_files(base: Path, work: Path) -> None:

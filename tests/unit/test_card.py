@@ -21,6 +21,9 @@ description = "A model"
 """
 
 
+SIZES = "n_vocab = 1\nn_embd = 1\nn_layer = 1\nn_head = 1\nn_head_kv = 1\nn_ff = 9\n"
+
+
 def write(folder: Path, text: str, name: str = "card.toml") -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
@@ -44,6 +47,32 @@ def test_every_card_parses() -> None:
     known = {architecture.gguf for architecture in ARCHITECTURES.values()}
     assert {card.architecture for card in cards.values()} <= known
     assert [name for name, card in cards.items() if card.gated] == ["llama-2-7b", "llama-3.2-1b", "mistral-7b-instruct"]
+
+
+def test_shapes_have_as_many_parameters_as_their_cards_say() -> None:
+    shapes = {name: card for name, card in load_cards().items() if card.shape}
+    assert load_cards().keys() - shapes.keys() == {"demo", "flash-llama-30m"}
+    for name, card in shapes.items():
+        s = card.shape
+        assert s is not None
+        head = s.n_embd * s.n_embd // s.n_head
+        layer = 2 * s.n_head * head + 2 * s.n_head_kv * head + 3 * s.n_embd * s.n_ff + 2 * s.n_embd
+        total = (1 if s.tied else 2) * s.n_vocab * s.n_embd + s.n_layer * layer + s.n_embd
+        assert total == pytest.approx(card.parameters, rel=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("n_embd = 8", r'"n_vocab" in the shape .* is `None`'),
+        (f"{SIZES}tied = 1", r'"tied" in the shape .* is `1`'),
+        (f"{SIZES}tied = true\nn_head_v = 3", 'unknown size "n_head_v"'),
+        (f"{SIZES.replace('9', '0')}tied = true", r'"n_ff" in the shape .* is `0`'),
+    ],
+)
+def test_a_bad_shape_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_card(write(tmp_path, f"{GOOD}[shape]\n{line}\n"))
 
 
 def test_the_demo_card_points_into_the_package() -> None:

@@ -66,7 +66,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stderr.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["convert", "finetune", "chat", "doctor"])
+@pytest.mark.parametrize("command", ["convert", "finetune", "chat", "bench", "doctor"])
 def test_command_help_needs_no_native_code(command: str) -> None:
     program = (
         "import sys\n"

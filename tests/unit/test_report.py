@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from localft import hardware
 from localft.config import resolve
-from localft.events import Answers, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
+from localft.events import Answers, Estimate, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
 from localft.report import (
     COLUMNS,
     WIDTHS,
     Reporter,
+    about,
     aligned,
     duration,
     end_lines,
+    fact_lines,
     rate,
     setting_text,
     shown_settings,
@@ -106,6 +109,14 @@ def test_the_time_left_counts_validations() -> None:
 
 def test_units() -> None:
     assert [duration(s) for s in (0, 59.6, 61, 3600, 36061)] == ["0:00", "1:00", "1:01", "1:00:00", "10:01:01"]
+    assert [about(s) for s in (0.44, 9.94, 9.96, 59.4, 59.6, 3600)] == [
+        "0.4 s",
+        "9.9 s",
+        "10 s",
+        "59 s",
+        "1:00",
+        "1:00:00",
+    ]
     assert [size(n) for n in (0, 2**20, 2**30, 3 * 2**29)] == ["0 MiB", "1 MiB", "1.00 GiB", "1.50 GiB"]
     assert [rate(n) for n in (0.123456, 9.87, 99.4, 1234.5)] == ["0.123", "9.87", "99.4", "1,234"]
     assert [setting_text(*pair) for pair in (("warmup", 0.05), ("warmup", 30), ("packing", True), ("lr", 2e-4))] == [
@@ -154,6 +165,29 @@ EVENTS = [
     RunEnd("runs/demo-1", 2, "runs/demo-1/adapter-best.gguf", 2, 3.0, 1.5, 9.0, 100, 2**28),
     Interrupted(1, "c.gguf", "localft finetune --resume runs/demo-1"),
 ]
+
+
+def test_the_estimate_is_in_the_header() -> None:
+    def line(event: RunStart) -> str | None:
+        return dict(fact_lines(event)).get("estimate")
+
+    guess = Estimate(seconds=96.4, epoch_seconds=31.6, peak_mem_bytes=98 * 2**20)
+    whole = replace(start(), estimate=guess)
+    assert line(whole) == "about 32 s per epoch, 1:36 in all with validation · peak memory about 98 MiB"
+    resumed = replace(start(val_every=0), step=30, estimate=guess)
+    assert line(resumed) == "about 32 s per epoch, 1:36 for what is left · peak memory about 98 MiB"
+    one_epoch = replace(start(total=20, val_every=0), estimate=replace(guess, seconds=4.56))
+    assert line(one_epoch) == "about 4.6 s in all · peak memory about 98 MiB"
+    assert line(start()) is None
+
+
+def test_the_end_compares_with_the_estimate() -> None:
+    guess = Estimate(seconds=11.2, epoch_seconds=1.0, peak_mem_bytes=3 * 2**20)
+    end = RunEnd("r", 9, "a.gguf", 9, None, None, 10.0, 100, 2**20, guess)
+    found = dict(end_lines(end))
+    assert found["time"] == "0:10, estimated 11 s · 100 tokens trained on · 10 tok/s with validation"
+    assert found["memory"] == "1 MiB at its peak in training, estimated 3 MiB"
+    assert "estimated" not in str(end_lines(replace(end, estimate=None)))
 
 
 def test_plain_lines() -> None:

@@ -1,0 +1,201 @@
+"""Timing and estimate on an engine whose time is known: no clock but its own runs here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_engine import FakeEngine, batch
+
+from localft import hardware
+from localft.checkpoint import Cursor
+from localft.engine import MicroBatch, MicroResult
+from localft.errors import EngineError
+from localft.estimate import MOST_STEPS, Ahead, estimate
+from localft.schedule import Schedule
+from localft.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
+from localft.train import LoopPlan
+
+HPARAMS = {"n_embd": 8, "n_layer": 3, "n_head": 4, "n_head_kv": 2, "n_embd_head": 2, "n_ff": 10, "n_vocab": 100}
+FIXED, PER_TOKEN, EVALUATE, APPLY, FETCH = 0.25, 0.01, 0.004, 0.5, 0.125
+
+
+def weigh(micro: MicroBatch) -> float:
+    return float(micro.n_tok)
+
+
+class TimedEngine(FakeEngine):
+    """Takes a known time for everything, on a clock of its own; the first pass takes ten times as long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.passes: list[int] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def accumulate(self, batch: MicroBatch) -> MicroResult:
+        self.now += (FIXED + PER_TOKEN * batch.n_tok) * (1 if self.passes else 10)
+        self.passes.append(batch.n_tok)
+        return super().accumulate(batch)
+
+    def apply(self, lr: float) -> float:
+        self.now += APPLY
+        return super().apply(lr)
+
+    def evaluate(self, batch: MicroBatch) -> MicroResult:
+        self.now += EVALUATE * batch.n_tok
+        return super().evaluate(batch)
+
+
+class TimedPlan:
+    """Steps of two micro-batches, of different sizes in every epoch; fetching a step takes a known time."""
+
+    def __init__(self, engine: TimedEngine, steps_per_epoch: int = 100) -> None:
+        self.engine = engine
+        self.steps_per_epoch = steps_per_epoch
+
+    def step(self, epoch: int, index: int) -> list[MicroBatch]:
+        self.engine.now += FETCH
+        return [batch(80 + index), batch(100 + epoch, 20)]
+
+
+def loop_plan(engine: TimedEngine, total_steps: int = 200, steps_per_epoch: int = 100, **changes: object) -> LoopPlan:
+    plan = LoopPlan(
+        batches=TimedPlan(engine, steps_per_epoch),
+        schedule=Schedule("constant", 0.05, total_steps, 0),
+        total_steps=total_steps,
+        validation=(batch(90), batch(60, 10)),
+        val_every=40,
+    )
+    return replace(plan, **changes)
+
+
+def seconds_of(plan: LoopPlan, steps: range) -> float:
+    """What `steps` really take."""
+    total = 0.0
+    for step in steps:
+        batches = plan.batches.step(*divmod(step, plan.batches.steps_per_epoch))
+        total += FETCH + APPLY + sum(FIXED + PER_TOKEN * micro.n_tok for micro in batches)
+    return total
+
+
+@pytest.fixture(autouse=True)
+def memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "current_rss", lambda: 5000)
+
+
+def test_the_line_through_points() -> None:
+    assert fit([(10.0, 3.0), (40.0, 6.0)]) == Line(pytest.approx(2.0), pytest.approx(0.1))
+    assert fit([(10.0, 3.0), (10.0, 5.0)]) == Line(0.0, pytest.approx(0.4))
+    small, large = fit([(1.0, 1.0), (2.0, 1.9), (10.0, 20.0)]), Line(0.0, pytest.approx((1.0 + 0.95 + 2.0) / 3))
+    assert small == large, "a fixed part below 0 is noise"
+    hiccup = fit([(10.0, 3.0), (20.0, 4.0), (30.0, 5.0), (40.0, 6.0), (30.0, 11.0)])
+    assert hiccup == Line(pytest.approx(2.0), pytest.approx(0.1))
+
+
+def test_work_counts_every_multiplication_once() -> None:
+    matrices = 3 * (2 * 8 * 8 + 2 * 8 * 4 + 3 * 8 * 10)
+    micro = batch(5, 3)
+    assert weigher(HPARAMS)(micro) == 8 * matrices + micro.n_supervised * 100 * 8 + (25 + 9) * 3 * 8
+
+
+@pytest.mark.parametrize("n_tok", [1, 3, 7, 9])
+def test_a_piece_supervises_the_same_share(n_tok: int) -> None:
+    whole = batch(4, 5)
+    part = piece(whole, n_tok)
+    assert part.n_tok == n_tok
+    assert part.n_supervised == max(1, int(n_tok * whole.n_supervised / whole.n_tok + 1e-9))
+    assert part.row_starts.tolist() == [start for start in (0, 4) if start < n_tok] + [n_tok]
+    assert part.tokens.tolist() == whole.tokens[:n_tok].tolist()
+    assert {array.dtype for array in (part.tokens, part.row_starts)} == {np.dtype(np.int32)}
+
+
+def test_a_piece_of_an_unsupervised_batch_still_costs_something() -> None:
+    whole = replace(batch(200), loss_mask=np.r_[np.zeros(199, np.uint8), np.ones(1, np.uint8)])
+    assert piece(whole, 64).n_supervised == 1
+
+
+def test_the_estimate_is_what_the_run_takes() -> None:
+    engine = TimedEngine()
+    plan = loop_plan(engine)
+    found = estimate(engine, plan, Cursor(), weigh, 0.0, engine.clock)
+    assert found is not None
+    validation = EVALUATE * 160
+    steps = seconds_of(plan, range(200))
+    assert found.seconds == pytest.approx(steps + 6 * validation, rel=1e-6)
+    assert found.epoch_seconds == pytest.approx(steps / 2 + 2.5 * validation, rel=1e-6)
+
+
+def test_a_resumed_run_is_estimated_from_where_it_stands() -> None:
+    engine = TimedEngine()
+    plan = loop_plan(engine)
+    found = estimate(engine, plan, Cursor(step=120, validated=120), weigh, 0.0, engine.clock)
+    assert found is not None
+    assert found.seconds == pytest.approx(seconds_of(plan, range(120, 200)) + 2 * EVALUATE * 160, rel=1e-6)
+    assert estimate(engine, plan, Cursor(step=200), weigh, 0.0, engine.clock) is None
+
+
+def test_many_steps_are_known_by_a_sample() -> None:
+    engine = TimedEngine()
+    plan = loop_plan(engine, 3000, 1000, validation=(), val_every=0)
+    ahead = Ahead(plan, Cursor(), weigh, engine.clock)
+    assert len(ahead.weights) == 2 * MOST_STEPS
+    found = estimate(engine, plan, Cursor(), weigh, 0.0, engine.clock)
+    assert found is not None
+    assert found.seconds == pytest.approx(seconds_of(plan, range(3000)), rel=0.01)
+
+
+def test_the_estimate_leaves_no_trace() -> None:
+    engine, untouched = TimedEngine(), FakeEngine()
+    for each in (engine, untouched):
+        each.accumulate(batch(9))
+        each.apply(0.1)
+    estimate(engine, loop_plan(engine), Cursor(), weigh, 0.0, engine.clock)
+    assert len(engine.passes) > 4
+    for each in (engine, untouched):
+        each.accumulate(batch(5, 4))
+    assert engine.apply(0.1) == untouched.apply(0.1)
+    assert (engine.step, engine.micro_step) == (untouched.step, untouched.micro_step)
+    for name, tensor in engine.state().tensors.items():
+        for array, other in zip(vars(tensor).values(), vars(untouched.tensors[name]).values(), strict=True):
+            assert array.tobytes() == other.tobytes()
+
+
+def test_an_engine_that_fails_while_it_is_timed_is_put_back() -> None:
+    class Failing(TimedEngine):
+        def apply(self, lr: float) -> float:
+            super().apply(lr)
+            raise EngineError("no")
+
+    engine = Failing()
+    before = engine.state()
+    with pytest.raises(EngineError):
+        estimate(engine, loop_plan(engine), Cursor(), weigh, 0.0, engine.clock)
+    assert (engine.step, engine.micro_step) == (0, 0)
+    assert all(np.array_equal(engine.tensors[name].a, tensor.a) for name, tensor in before.tensors.items())
+
+
+@pytest.mark.parametrize(("total_work", "largest"), [(1e9, 199), (2_000.0, 140), (1_000.0, 70), (10.0, 64)])
+def test_timing_takes_a_small_share_of_the_run(total_work: float, largest: int) -> None:
+    """A long run times its own micro-batches, a short one a piece of one, the shortest nothing but the smallest."""
+    engine = TimedEngine()
+    batches = [batch(n) for n in range(80, 200)]
+    with Rehearsal(engine, weigh, engine.clock) as rehearsal:
+        rehearsal.run(batches, (), total_work)
+    assert max(engine.passes) == largest
+    assert len(engine.passes) <= MOST_BATCHES + 6
+
+
+def test_memory_grows_with_the_tokens_that_were_not_tried() -> None:
+    engine = TimedEngine()
+    n_state = sum(array.nbytes for each in engine.state().tensors.values() for array in vars(each).values())
+    long_run = estimate(engine, loop_plan(engine), Cursor(), weigh, 100.0, engine.clock)
+    assert long_run is not None
+    assert long_run.peak_mem_bytes == 5000 + n_state + 24, "the largest micro-batch was run; 24 bytes are a device's"
+    engine = TimedEngine()
+    short = estimate(engine, loop_plan(engine, 1), Cursor(), weigh, 100.0, engine.clock)
+    assert short is not None
+    assert short.peak_mem_bytes == 5000 + n_state + 24 + 100 * (120 - max(engine.passes))
