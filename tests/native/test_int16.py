@@ -24,7 +24,9 @@ def model(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("rank", "dropout"), [(1, 0.0), (4, 0.25), (20, 0.0)])
 def test_near_f32(rank: int, dropout: float, kernels: str, model: Path) -> None:
     batch = models.batch(SHAPE, LENGTHS)
-    ours, f32 = (load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int16", "f32"))
+    ours, f32 = (
+        load(SHAPE, model, rank=rank, dropout=dropout, kernels=kernels, arithmetic=a) for a in ("int16", "f32")
+    )
     assert (ours.arithmetic, f32.arithmetic) == ("int16", "f32")
     error = relative(ours.logits(batch), f32.logits(batch))
     assert 0 < error < 1e-3
