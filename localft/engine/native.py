@@ -128,8 +128,9 @@ class NativeEngine:
         memory_budget: bytes for activations, 0 for no limit; layers recompute theirs until they fit.
         kernels: "auto", or "avx512vnni", "avx512", "avx2", "generic" or "plain" (ggml's own ops only). The environment
             variable LOCALFT_KERNELS overrides "auto".
-        arithmetic: "f32"; "int16": products with the base's matrices in integers of 13 bits, in blocks of 128 values along the depth
-            with a scale each, on both sides; "auto": int16 where it is fast and the base is not in f32.
+        arithmetic: "f32"; "int16": products with the base's matrices in integers, both sides rounded to 13 bits in
+            blocks of 128 values along the depth with a scale each; "auto": int16 where it is fast and the base is not
+            in f32.
 
     Raises:
         EngineError: the model, a target tensor, the rank, the device or the kernels cannot be used.
