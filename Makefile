@@ -1,6 +1,6 @@
 # make demo    set up .venv, build, fine-tune the bundled model on a bundled dataset, show one prompt before and after
 # make test    set up .venv with the test extras and run the tests (offline, no torch)
-# make parity, make conformance, make lint, make sanitize, make docs: see CONTRIBUTING.md
+# make parity, make conformance, make lint, make sanitize, make docs, make bench-kernels: see CONTRIBUTING.md
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 NATIVE := CMakeLists.txt pyproject.toml $(wildcard native/*.cpp native/*.h native/kernels/*)
 LLAMA  := llama-cpp-python==0.3.36
 
-.PHONY: install demo test parity conformance lint format sanitize docs clean
+.PHONY: install demo test parity conformance lint format sanitize docs bench-kernels clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.localft
@@ -56,6 +56,9 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i native/*.cpp native/*.h native/kernels/*
+
+bench-kernels: install
+	$(BIN)/python benchmarks/kernels.py
 
 clean:
 	rm -rf $(VENV) build

@@ -27,7 +27,7 @@ inline vf all(float s) {
 }
 
 inline vf select(vi mask, vf yes, vf no) {
-    return (vf) ((mask & (vi) yes) | (~mask & (vi) no));
+    return mask ? yes : no;
 }
 
 inline vi load_ints(const int32_t * p) {
@@ -66,7 +66,7 @@ inline vi larger(vi a, vi b) {
 }
 
 inline vf larger(vf a, vf b) {
-    return select(b > a, b, a);
+    return b > a ? b : a;
 }
 
 // The nearest integer of |x| < 2²²: adding 1.5 · 2²³ leaves it in the low bits.
@@ -130,11 +130,13 @@ inline vi all_max(vi x) {
 // e^x within 2 units in the last place; 0 below −87. Cody-Waite reduction, then the Taylor series to degree 7
 // on [−ln2/2, ln2/2], whose remainder is under 1e-8 of the value.
 inline vf exp(vf x) {
-    const vi tiny  = x < all(-87.0f);
-    x              = select(tiny, all(-87.0f), x);
-    x              = select(x > all(88.0f), all(88.0f), x);
-    const vf round = all(12582912.0f); // 1.5 · 2²³: adding it rounds to an integer
-    const vf n     = (x * 1.44269504088896341f + round) - round;
+    const vf least = all(-87.0f), most = all(88.0f);
+    const vi tiny  = x < least;
+    x              = larger(x, least);
+    x              = x > most ? most : x;
+    const vf round = all(12582912.0f);                 // 1.5 · 2²³: adding it rounds to an integer
+    const vf bits  = x * 1.44269504088896341f + round; // and leaves it in the low bits
+    const vf n     = bits - round;
     const vf r     = (x - n * 0.693145751953125f) - n * 1.42860682030941723e-6f;
     vf       p     = all(1.0f / 5040.0f);
     p              = p * r + 1.0f / 720.0f;
@@ -144,8 +146,7 @@ inline vf exp(vf x) {
     p              = p * r + 0.5f;
     p              = p * r + 1.0f;
     p              = p * r + 1.0f;
-    const vi power = (__builtin_convertvector(n, vi) + 127) << 23;
-    return select(tiny, vf{}, p * (vf) power);
+    return select(tiny, vf{}, (vf) ((vi) p + ((vi) bits << 23))); // times 2ⁿ
 }
 
 // Of every 2 S lanes: the low halves of a and b side by side, or the high ones. GCC knows the first spelling from version 12 on.

@@ -67,6 +67,21 @@ def test_quantised_base_is_its_dequantised_twin(outtype: str, kernels: str, tmp_
     assert_close(gradients(ours), gradients(reference), 2e-6)
 
 
+def test_scales_below_the_normal_f16(kernels: str, tmp_path: Path) -> None:
+    """Small weights have scales that f16 holds with few bits."""
+    shape = models.MODELS["w"]
+    weights = {
+        name: models.in_gguf_order(shape, name, models.weight(shape, name)) * (1e-4 if "ffn_up" in name else 1)
+        for name in models.weight_names(shape)
+    }
+    model = models.write_gguf(shape, tmp_path, "q8_0", weights=weights)
+    twin, _ = models.twins(shape, model, tmp_path / "twin")
+    batch = models.batch(shape, (21, 9))
+    ours, reference = (load(shape, file, kernels=kernels) for file in (model, twin))
+    assert_close(results(ours, batch), results(reference, batch), 2e-6)
+    assert_close(gradients(ours), gradients(reference), 2e-6)
+
+
 @pytest.mark.parametrize("table", [*KERNELS, "plain"])
 @pytest.mark.parametrize("name", ["many rows and dropout", "longer than a panel"])
 def test_threads_and_repetition_change_no_bit(name: str, table: str, tmp_path: Path) -> None:
