@@ -9,8 +9,9 @@ namespace {
 
 constexpr int VL = LOCALFT_VECTOR_BYTES / 4;
 
-typedef float   vf __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
-typedef int32_t vi __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+typedef float    vf __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+typedef int32_t  vi __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+typedef uint32_t vu __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
 
 inline vf load(const float * p) {
     vf v;
@@ -52,7 +53,8 @@ inline void dot_pairs(vi & sum, vi a, vi b) {
 #if defined(__AVX512VNNI__)
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); // GCC 12 spills the registers of the intrinsic
 #else
-    sum += (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+    const vi low = ((vi) ((vu) a << 16) >> 16) * ((vi) ((vu) b << 16) >> 16), high = (a >> 16) * (b >> 16);
+    sum = (vi) ((vu) sum + (vu) low + (vu) high); // unsigned: what NaN was quantised to may overflow, and counts for nothing
 #endif
 }
 
@@ -146,7 +148,7 @@ inline vf exp(vf x) {
     p              = p * r + 0.5f;
     p              = p * r + 1.0f;
     p              = p * r + 1.0f;
-    return select(tiny, vf{}, (vf) ((vi) p + ((vi) bits << 23))); // times 2ⁿ
+    return select(tiny, vf{}, p * (vf) (((vu) bits + 127) << 23)); // times 2ⁿ; a product, as NaN must stay NaN
 }
 
 // Of every 2 S lanes: the low halves of a and b side by side, or the high ones. GCC knows the first spelling from version 12 on.
