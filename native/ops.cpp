@@ -222,8 +222,9 @@ ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, gg
 ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
     if (plain()) return ggml_scale(ctx(), ggml_mul_mat(ctx(), rows, x), lora_scale);
     Args args;
-    args.scale = lora_scale;
-    return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_thin, args);
+    args.scale = lora_scale, args.stored_nk = true;
+    if (rows->ne[1] <= kernels::THIN) return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_thin, args);
+    return ggml_scale(ctx(), custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_product, args), lora_scale);
 }
 
 ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {

@@ -37,6 +37,8 @@ struct Product {
     const float * b2; // [k2][n], contiguous
 };
 
+constexpr int64_t THIN = 32; // ranks up to here are products without packing; more rows would not stay in cache
+
 // c [m][n] = scale · a bᵀ where n is small: a [m][k], b [n][k] contiguous
 struct Thin {
     int64_t       m, n, k;

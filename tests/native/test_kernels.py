@@ -34,6 +34,7 @@ CASES = {
     "half dropped": (HEAD24, (40, 3), 8, 0.5),
     "longer than a panel": (DEEP, (300, 7), 7, 0.1),
     "rank of the smallest side": (HEAD24, (30,), 24, 0.0),
+    "rank too large for thin products": (models.MODELS["w"], (30,), 40, 0.0),
 }
 
 
