@@ -129,13 +129,9 @@ inline vi all_max(vi x) {
     return max_halves<VL / 2>(x);
 }
 
-// e^x within 2 units in the last place; 0 below −87. Cody-Waite reduction, then the Taylor series to degree 7
+// e^x of −87 ≤ x ≤ 88 within 2 units in the last place. Cody-Waite reduction, then the Taylor series to degree 7
 // on [−ln2/2, ln2/2], whose remainder is under 1e-8 of the value.
-inline vf exp(vf x) {
-    const vf least = all(-87.0f), most = all(88.0f);
-    const vi tiny  = x < least;
-    x              = larger(x, least);
-    x              = x > most ? most : x;
+inline vf exp_in_range(vf x) {
     const vf round = all(12582912.0f);                 // 1.5 · 2²³: adding it rounds to an integer
     const vf bits  = x * 1.44269504088896341f + round; // and leaves it in the low bits
     const vf n     = bits - round;
@@ -148,7 +144,19 @@ inline vf exp(vf x) {
     p              = p * r + 0.5f;
     p              = p * r + 1.0f;
     p              = p * r + 1.0f;
-    return select(tiny, vf{}, p * (vf) (((vu) bits + 127) << 23)); // times 2ⁿ; a product, as NaN must stay NaN
+    return p * (vf) (((vu) bits + 127) << 23); // times 2ⁿ; a product, as NaN must stay NaN
+}
+
+// 0 below −87, e⁸⁸ above 88.
+inline vf exp(vf x) {
+    const vf least = all(-87.0f), most = all(88.0f);
+    const vf held = larger(x, least);
+    return select(x < least, vf{}, exp_in_range(held > most ? most : held));
+}
+
+// Of x up to about 0, where e⁻⁸⁷ = 1.6e-38 may stand for less.
+inline vf exp_of_negative(vf x) {
+    return exp_in_range(larger(x, all(-87.0f)));
 }
 
 // Of every 2 S lanes: the low halves of a and b side by side, or the high ones. GCC knows the first spelling from version 12 on.
