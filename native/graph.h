@@ -73,7 +73,9 @@ public:
     struct GateUp {
         ggml_tensor *gate, *up;
     };
-    GateUp swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
+    GateUp        kept(const GateUp & x);                    // for the backward pass; in 16 bits where products are
+    ggml_tensor * swiglu(const GateUp & kept, int64_t n_ff); // silu(gate) ∘ up
+    GateUp        swiglu_back(ggml_tensor * da, const GateUp & kept);
     // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
     struct Head {
         ggml_tensor * loss;     // [n] nats

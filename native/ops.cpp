@@ -115,6 +115,26 @@ void run_swiglu_back(ggml_tensor * dst, int ith, int nth, void * data) {
                                      (i1 - i0) * n);
 }
 
+// The same from rows of gate and up in 16 bits
+void run_swiglu_back16(ggml_tensor * dst, int ith, int nth, void * data) {
+    const ggml_tensor *gate = dst->src[1], *up = dst->src[2];
+    const int64_t      n = dst->ne[0], whole = n * dst->ne[1];
+    int64_t            i0, i1;
+    share(dst->ne[1], ith, nth, &i0, &i1);
+    for (int64_t i = i0; i < i1; i++) {
+        float * dgate = floats(dst) + i * n;
+        args_of(data).table->swiglu_back16(floats(dst->src[0]) + i * n, floats(gate) + i * stride(gate), floats(up) + i * stride(up), dgate, dgate + whole, n);
+    }
+}
+
+void run_swiglu16(ggml_tensor * dst, int ith, int nth, void * data) {
+    const ggml_tensor *gate = dst->src[0], *up = dst->src[1];
+    int64_t            i0, i1;
+    share(dst->ne[1], ith, nth, &i0, &i1);
+    for (int64_t i = i0; i < i1; i++)
+        args_of(data).table->swiglu16(floats(gate) + i * stride(gate), floats(up) + i * stride(up), floats(dst) + i * dst->ne[0], dst->ne[0]);
+}
+
 void run_norm_back(ggml_tensor * dst, int ith, int nth, void * data) {
     const Args & args = args_of(data);
     int64_t      i0, i1;
@@ -302,11 +322,22 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
     return expand(add ? ggml_add(ctx(), dx, add) : dx, Kind::elementwise);
 }
 
-Ops::GateUp Ops::swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up) {
+Ops::GateUp Ops::kept(const GateUp & x) {
+    if (!int16_) return x;
+    return { expand(quantised(x.gate), Kind::elementwise), expand(quantised(x.up), Kind::elementwise) };
+}
+
+ggml_tensor * Ops::swiglu(const GateUp & kept, int64_t n_ff) {
+    ggml_tensor * a = int16_ ? custom(n_ff, kept.gate->ne[1], 1, { kept.gate, kept.up }, run_swiglu16, {}) : ggml_swiglu_split(ctx(), kept.gate, kept.up);
+    return expand(a, Kind::elementwise);
+}
+
+Ops::GateUp Ops::swiglu_back(ggml_tensor * da, const GateUp & kept) {
+    ggml_tensor *gate = kept.gate, *up = kept.up;
     if (!plain()) {
-        ggml_tensor * both = expand(custom(gate->ne[0], gate->ne[1], 2, { da, gate, up }, run_swiglu_back, {}), Kind::elementwise);
-        return { ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], 0),
-                 ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], both->nb[2]) };
+        const int64_t n_ff = da->ne[0], n_tok = da->ne[1];
+        ggml_tensor * both = expand(custom(n_ff, n_tok, 2, { da, gate, up }, int16_ ? run_swiglu_back16 : run_swiglu_back, {}), Kind::elementwise);
+        return { ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], 0), ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], both->nb[2]) };
     }
     ggml_tensor * s     = ggml_sigmoid(ctx(), gate);
     ggml_tensor * das   = ggml_mul(ctx(), da, s);

@@ -96,6 +96,9 @@ struct Table {
     void (*attention_back)(const Attention & p, int ith, int nth);
     // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
     void (*swiglu_back)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
+    // The same for one row of gate and up as quantise_row left them; and a itself
+    void (*swiglu_back16)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
+    void (*swiglu16)(const float * gate, const float * up, float * a, int64_t n);
     // One row: dx = add + r (z − x r² mean(z∘x)), z = dh∘g, r = 1/√(mean x² + eps); add may be null
     void (*rms_norm_back)(const float * dh, const float * x, const float * g, const float * add, float * dx, int64_t n, float eps);
     // One row of logits: returns logsumexp − logits[target] in nats, and replaces logits by softmax − onehot
