@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from checkpoints import write_checkpoint
 from click.testing import CliRunner
 
-from localft.cli.convert import command
+from localft.cli.convert import Bar, command
 
 
 def test_the_command_prints_the_path(tmp_path: Path) -> None:
@@ -34,3 +35,11 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_bar_shows_no_share_of_what_has_no_total() -> None:
+    bar = Bar()
+    bar.on, bar.stream = True, io.StringIO()
+    bar.update("writing", 1, 4)
+    bar.update("timing steps", 0, 0)
+    assert bar.stream.getvalue() == "\r\x1b[K 25 %  writing\r\x1b[Ktiming steps …"
