@@ -24,7 +24,6 @@ struct Args {
 
 // What a node's time is counted under; `head` is all of the output's work, its products included.
 enum class Kind { product, attention, elementwise, low_rank, head };
-const char * kind_name(Kind kind);
 
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
@@ -145,6 +144,9 @@ struct GraphOptions {
 };
 
 StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
+
+// Compute a graph that is allocated and filled, and add to `spent` what each kind of its nodes took.
+ggml_status compute_by_kind(ggml_backend_t backend, const Ops & ops, std::map<std::string, Trainer::Spent> & spent);
 
 // The factor 0 or 1/(1 − p) of element `index`: a hash, so that a pass can be repeated exactly.
 float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p);

@@ -181,17 +181,6 @@ Ops::Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
 }
 
-const char * kind_name(Kind kind) {
-    switch (kind) {
-        case Kind::product: return "product";
-        case Kind::attention: return "attention";
-        case Kind::elementwise: return "elementwise";
-        case Kind::low_rank: return "low-rank";
-        case Kind::head: return "head";
-    }
-    return "";
-}
-
 ggml_tensor * Ops::expand(ggml_tensor * t, Kind kind) {
     ggml_build_forward_expand(graph_, t);
     kinds.resize(ggml_graph_n_nodes(graph_), in_head ? Kind::head : kind);
