@@ -19,7 +19,8 @@ struct Args {
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
     uint64_t                     seed = 0, stream = 0;
-    float                        p = 0;
+    float                        p     = 0;
+    kernels::Turns               turns = {};
 };
 
 // What a node's time is counted under; `head` is all of the output's work, its products included.
