@@ -6,7 +6,9 @@ import click
 
 from localft.cli.lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "build": "Turn code, docs and git history into rows.",
+}
 
 
 @click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")
