@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +26,8 @@ _SHAPES: tuple[tuple[str, RowKind, tuple[str, ...]], ...] = (
     ("output", "completion", ("input", "output")),
 )
 _OPTIONAL = {"alpaca": ("input",)}
+# where a row comes from, and who made it: told apart from keys that no format knows
+_ABOUT = ("doc", "source", "synth")
 
 
 class Message(NamedTuple):
@@ -45,6 +47,8 @@ class Row:
         source, line: the file and the line (1-based) where it starts, for messages to the user.
         text: the whole document of a text row, "" otherwise.
         messages: the turns of every other kind; prompt and completion are a user's and an assistant's.
+        doc: id of the document that the row was made from (its "doc"), "" where it names none.
+        source_kind: what that document is, such as "file" or "issue" (the "kind" of its "source"), else "".
     """
 
     kind: RowKind
@@ -52,6 +56,8 @@ class Row:
     line: int
     text: str = ""
     messages: tuple[Message, ...] = ()
+    doc: str = ""
+    source_kind: str = ""
 
 
 @dataclass
@@ -127,13 +133,22 @@ def _add_row(found: Rows, path: Path, line: int, value: Any) -> None:
     else:
         texts = {key: _text(path, line, value, key) for key in fields}
         row = _plain_row(kind, fields, texts, str(path), line, _optional(path, line, value, kind))
-    used = {*fields, *_OPTIONAL.get(kind, ()), "messages"}
+    doc, source_kind = _about(value)
+    row = replace(row, doc=doc, source_kind=source_kind)
+    used = {*fields, *_OPTIONAL.get(kind, ()), "messages", *_ABOUT}
     found.unknown_keys.update(key for key in value if key not in used)
     if problem := _empty(row):
         found.empty[problem] += 1
         return
     found.rows.append(row)
     found.formats["/".join(fields) or kind] += 1
+
+
+def _about(value: Mapping[str, Any]) -> tuple[str, str]:
+    """The document and the kind of source that a row names; other people's data may use these keys otherwise."""
+    doc, source = value.get("doc"), value.get("source")
+    kind = source.get("kind") if isinstance(source, dict) else ""
+    return doc if isinstance(doc, str) else "", kind if isinstance(kind, str) else ""
 
 
 def _shape(path: Path, line: int, value: Mapping[str, Any]) -> tuple[RowKind, tuple[str, ...]]:

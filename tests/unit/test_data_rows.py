@@ -50,6 +50,15 @@ def test_a_file_may_mix_formats_and_says_which(tmp_path: Path) -> None:
     assert dict(found.empty) == {"empty text": 1}
 
 
+def test_a_row_keeps_its_document_and_its_source(tmp_path: Path) -> None:
+    about = {"doc": "owner/name:a.md", "source": {"kind": "page", "path": "a.md"}, "synth": {"by": "template"}}
+    values = [{"text": "t", **about}, {"prompt": "q", "completion": "a", **about}, {"text": "u"}]
+    foreign = [{"text": "v", "doc": 7, "source": "web"}, {"text": "w", "doc": "", "source": {"kind": None}}]
+    found = read_file(write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, [*values, *foreign]))))
+    assert [(row.doc, row.source_kind) for row in found.rows] == [("owner/name:a.md", "page")] * 2 + [("", "")] * 3
+    assert not found.unknown_keys
+
+
 def test_bom_blank_lines_crlf_and_line_separators(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbf\r\n{"text": "a\xe2\x80\xa8b"}\r\n\r\n  \r\n{"text": "c\\r\\n"}\r\n'
     rows = read_file(write(tmp_path / "x.jsonl", content)).rows
