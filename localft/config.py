@@ -88,6 +88,9 @@ class TrainConfig:
         shown_default="a tenth of the run, more rarely where that would take long",
     )
     no_val: bool = setting(False, VALID, "train on every row, without validation")
+    all_data: bool = setting(
+        False, VALID, "train on everything, validation files too, once the settings are chosen; no validation"
+    )
 
     epochs: int = setting(3, TRAIN, "passes over the data", minimum=1)
     max_steps: int | None = setting(
@@ -271,10 +274,15 @@ def check_together(config: TrainConfig) -> None:
     Raises:
         ConfigError: names both.
     """
-    if config.no_val:
-        for name in ("val_data", "val_samples", "val_every", "val_batch_size", "val_split"):
-            if name in config.sources:
-                raise ConfigError(f"`--no-val` and `{flag_name(name)}` contradict each other", "leave one of them out")
+    unvalidated = [name for name in ("no_val", "all_data") if getattr(config, name)]
+    for flag in unvalidated:
+        # a validation file is data too
+        without = ("val_samples", "val_every", "val_batch_size", "val_split") + (("val_data",) * (flag == "no_val"))
+        for name in (*without, *unvalidated):
+            if name in config.sources and name != flag:
+                raise ConfigError(
+                    f"`{flag_name(flag)}` and `{flag_name(name)}` contradict each other", "leave one of them out"
+                )
     if config.val_data and "val_split" in config.sources:
         raise ConfigError("`--val-data` and `--val-split` contradict each other", "leave one of them out")
     if config.raw and config.template:

@@ -165,6 +165,7 @@ def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseMod
         val_split=config.val_split,
         val_samples=config.val_samples,
         no_val=config.no_val,
+        all_data=config.all_data,
         sample_start=config.sample_start,
         packing=config.packing,
         seed=config.seed,

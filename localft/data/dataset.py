@@ -22,6 +22,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.tokenizer import Tokenizer
 
 Overlength = Literal["drop", "truncate", "refuse"]
+_LEFT_OUT = "of a document that validates, and no part of the validation"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class DataSettings:
         ctx: positions per sequence; None: from the data.
         overlength: what happens to answer rows that are longer.
         train_on_prompt: supervise prompts too.
-        val_data, val_split, val_samples, no_val: see docs/data.md.
+        val_data, val_split, val_samples, no_val, all_data: see docs/data.md.
         sample_start: text that stands before each document of a text file.
         packing: several rows share a sequence.
         seed: of the split and the order; 0 is a seed.
@@ -48,6 +49,7 @@ class DataSettings:
     val_split: float = 0.1
     val_samples: int | None = None
     no_val: bool = False
+    all_data: bool = False
     sample_start: str | None = None
     packing: bool = False
     seed: int = 42
@@ -112,8 +114,11 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
     units = [unit for path in sources.train for unit in _read(work, path, wording, settings.sample_start)]
     val_files = [] if settings.no_val else sources.val
     given = [unit for path in val_files for unit in _read(work, path, wording, settings.sample_start)]
+    if settings.all_data:
+        units, given = [*units, *given], []
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
-    split = _split(units, given, bool(sources.val), n_ctx, settings)
+    split = _split(units, given, sources.val, n_ctx, settings)
+    work.dropped[_LEFT_OUT] += len(split.left_out)
     train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
     if not train.rows:
         raise DatasetError(
@@ -136,6 +141,8 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
 
 
 def _check(settings: DataSettings) -> None:
+    if settings.all_data and settings.no_val:
+        raise ConfigError("`--all-data` and `--no-val` contradict each other", "leave one of them out")
     if not 0 <= settings.val_split < 1:
         raise ConfigError(f"--val-split `{settings.val_split}` is not a share", "give a number from 0 to below 1")
     if settings.val_samples is not None and settings.val_samples < 0:
@@ -175,10 +182,13 @@ def _row_notes(path: Path, found: Rows) -> Iterator[str]:
         yield f"`{path.name}`: {ending}; what follows the last answer is left out"
 
 
-def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:
+def _split(units: list[Unit], given: list[Unit], val: list[Path], n_ctx: int, settings: DataSettings) -> Split:
+    if settings.all_data:
+        too = f", those of {', '.join(f'`{path.name}`' for path in val)} too" if val else ""
+        return Split(tuple(units), (), f"none: every row is trained on{too} (--all-data)")
     if settings.no_val:
         return Split(tuple(units), (), "none (--no-val)")
-    if not has_val:
+    if not val:
         samples, share = settings.val_samples, settings.val_split
         return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
     if settings.val_samples is None or settings.val_samples >= len(given):
