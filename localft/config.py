@@ -15,6 +15,7 @@ from localft.settings import (
     nearest,
     parse_layers,
     parse_names,
+    parse_replay,
     parse_size,
     parse_warmup,
     setting,
@@ -43,7 +44,16 @@ class TrainConfig:
     """
 
     model: str = setting("", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL")
-    data: tuple[str, ...] = setting((), MODEL, "data file or folder; may be given more than once", metavar="PATH")
+    data: tuple[str, ...] = setting(
+        (), MODEL, "data file, folder, http(s) address or hf:owner/name; may be given more than once; `:2` behind it = "
+        "twice per epoch", metavar="DATA",
+    )  # fmt: skip
+    replay: str | None = setting(
+        None, MODEL, "general text to mix in against forgetting, `wiki.txt:0.2` for a fifth of the supervised tokens",
+        parse=parse_replay, metavar="DATA:SHARE",
+    )  # fmt: skip
+    prompt_column: str | None = setting(None, MODEL, "key or column of the questions", metavar="NAME")
+    answer_column: str | None = setting(None, MODEL, "key or column of the answers", metavar="NAME")
     outtype: str = setting(
         "q8_0", MODEL, "type of the base model's weights: f32, f16, bf16, q8_0, q6_k, q4_k_m, …", metavar="TYPE"
     )

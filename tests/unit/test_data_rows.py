@@ -131,8 +131,8 @@ def test_errors_name_file_line_and_what_was_expected(tmp_path: Path, content: st
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data file"):
         read_file(tmp_path / "missing.jsonl")
-    with pytest.raises(DatasetError, match=r"is a \.csv file"):
-        read_file(write(tmp_path / "x.csv", "a,b"))
+    with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
+        read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="cannot read"):
         read_file(tmp_path / "folder.jsonl")
