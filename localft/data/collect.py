@@ -66,7 +66,9 @@ class Collector:
             names = " and ".join(f"`{name}`" for name in self.columns.given)
             flags = zip(("--prompt-column", "--answer-column"), self.columns, strict=True)
             given = " and ".join(flag for flag, name in flags if name)
-            raise ConfigError(f"no row has {names} ({given})", "the rows were read without; check the spelling")
+            raise ConfigError(
+                f"no row has {names} ({given})", "the rows were recognised by other keys; check the spelling"
+            )
 
     def _read(self, path: Path, doc: str = "") -> list[Unit]:
         found = read_file(path, self.sample_start, self.columns, doc)

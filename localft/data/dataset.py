@@ -127,7 +127,7 @@ def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, s
         )
     info = wording.main(work.kinds)
     work.notes += [*wording.notes(work.kinds), *_leaks(train.rows, val.rows)]
-    lengths = [unit.length for unit in [*units, *given, *replay]]
+    lengths = [unit.length for unit in [*units, *given]]
     return Dataset(
         train=tuple(train.rows),
         val=tuple(val.rows),

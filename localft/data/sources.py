@@ -131,7 +131,7 @@ class _Finder:
         if not path.is_dir():
             return Part(name, (path,), weight)
         train = _named(path, ("train",))
-        if not train and not _named(path, _SPLITS) and (texts := _texts(path)):
+        if not train and not _named(path, _SPLITS) and (texts := self.texts(path)):
             prefix = path.resolve().name
             docs = tuple(f"{prefix}:{text.relative_to(path).as_posix()}" for text in texts)
             return Part(name, tuple(texts), weight, docs)
@@ -141,6 +141,15 @@ class _Finder:
         self.found.val += _named(path, _VALID)
         self.found.notes += [f"`{test}` is kept for testing and not read" for test in _named(path, ("test",))]
         return Part(name, tuple(train), weight)
+
+    def texts(self, folder: Path) -> list[Path]:
+        """Every text in a folder and the folders in it, in order of their names; nothing hidden."""
+        files = _walk(folder)
+        texts = [path for path in files if data_suffix(path) in _TEXTS]
+        if n_other := len(files) - len(texts):
+            others = "1 other file is" if n_other == 1 else f"{n_other:,} other files are"
+            self.found.notes.append(f"`{folder}`: {others} no text (.txt, .md) and not read")
+        return texts
 
     def validate_on(self, name: str) -> None:
         if self.found.val:
@@ -183,20 +192,16 @@ def _first(path: Path) -> Path | None:
     return None
 
 
-def _texts(folder: Path) -> list[Path]:
-    """Every text in a folder and the folders in it, in order of their names; nothing hidden, links to folders aside."""
-
+def _walk(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise DatasetError(
             f"cannot read the folder `{error.filename}`: {error.strerror}", "name other folders or files"
         )
 
     found = []
-    for where, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(where) / name for name in names if not name.startswith(".") and data_suffix(Path(name)) in _TEXTS
-        ]
+    for where, folders, names in os.walk(folder, onerror=refuse):  # links to folders are not followed
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where) / name for name in names if not name.startswith(".")]
     return sorted(found)
 
 

@@ -23,7 +23,7 @@ class DataSummary:
         n_train, n_val: sequences' rows to train and validate on, each window of a long text counted.
         n_tokens, n_supervised: of the training rows, each counted once; replay aside.
         n_val_tokens, n_val_supervised: of the validation rows.
-        mean_length, p99_length, longest: of the rows as read, before anything is cut.
+        mean_length, p99_length, longest: of the rows as read, before anything is cut; replay aside.
         n_ctx, n_ctx_reason: positions per sequence, and why.
         n_cut, n_windows: texts cut into windows, and how many windows they became.
         n_truncated, n_truncated_tokens: answer rows that lost their end, and how much of it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from tiny_llama import write_model
 
 import localft
 from localft.errors import ConfigError, LocalftError
-from localft.events import DataReady, RunEnd, Step, TrainEvent
+from localft.events import DataReady, RunEnd, RunStart, Step, TrainEvent
 from localft.run import Run
 
 STEPS = 20
@@ -49,6 +51,10 @@ def test_a_mixed_run_is_resumed_to_the_same_numbers(work: Path) -> None:
     (summary,) = (event.summary for event in whole if isinstance(event, DataReady))
     assert "documents" in summary["val_reason"]
     assert "20% of them replay" in summary["epoch"]
+    (started,) = (event for event in whole if isinstance(event, RunStart))
+    rows = [int(n) for n in re.findall(r"× (\d+) rows", summary["epoch"])]
+    weights = [float(n) for n in re.findall(r"([\d.]+) × \d+ rows", summary["epoch"])]
+    assert started.steps_per_epoch == math.ceil(sum(round(n * w) for n, w in zip(rows, weights, strict=True)) / 4)
     cut = start("cut")
     begun = []
     for event in cut:

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.dataset import DataSettings, prepare
 from localft.data.rows import Columns, Message, Row, read_file
-from localft.errors import ConfigError, DatasetError, LocalftError
+from localft.errors import DatasetError, LocalftError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -252,9 +250,6 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
     assert error(path, columns).message == f'line 1 of `{path}` has no "question" (--prompt-column)'
     path = jsonl(tmp_path / "z.jsonl", {"ask": "q"})
     assert error(path, columns).message.endswith('"input" or "text" key, nor `question` and `reply`')
-    path = jsonl(tmp_path / "t.jsonl", {"text": "t"}, {"text": "u"})
-    with pytest.raises(ConfigError, match=r"no row has `question` \(--prompt-column\)"):
-        prepare(path, vocabs.bpe(tmp_path), DataSettings(prompt_column="question"))
 
 
 mess = st.text(st.sampled_from('",\n\r\t;ab é\0'), max_size=60)

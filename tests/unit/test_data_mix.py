@@ -51,6 +51,7 @@ def epoch(made: BatchPlan, number: int) -> list[list[int]]:
 def test_without_weights_the_order_is_that_of_the_first_release() -> None:
     assert epoch(planned([3] * 10), 0) == [[5, 6, 9, 3], [2, 1, 0, 8], [4, 7]]
     assert planned([3, 4, 5]).epoch_tokens == 12
+    assert planned([3, 4, 5, 9], [(3, 2.0), (1, 1.0)]).epoch_tokens == 33
 
 
 def test_weights_are_passes_over_the_rows_of_each_source() -> None:
@@ -157,7 +158,7 @@ def test_replay_is_its_share_of_the_supervised_tokens(tmp_path: Path, bpe: Token
     assert list(data.train[:-n_replay]) == sorted(data.train[:-n_replay], key=lambda row: row.line)
     assert [row.line for row in data.train[:-n_replay]] == [row.line for row in plain.train]
     assert [row.line for row in data.val] == [row.line for row in plain.val]
-    assert (data.n_ctx, data.template) == (plain.n_ctx, plain.template)
+    assert (data.n_ctx, data.template, data.summary.longest) == (plain.n_ctx, plain.template, plain.summary.longest)
     assert data.summary.n_supervised == plain.summary.n_supervised
     share = data.shares[-1]
     assert share.is_replay
@@ -169,6 +170,13 @@ def test_replay_is_its_share_of_the_supervised_tokens(tmp_path: Path, bpe: Token
     assert 1 - data.summary.n_supervised / total == pytest.approx(0.2, abs=0.02)
     assert data.summary.epoch.endswith(", 20% of them replay")
     assert [line[0] for line in data_counts(data.summary.to_dict())] == ["", "train", "replay", "validation"]
+
+
+def test_replay_is_measured_against_the_weighted_rows(tmp_path: Path, bpe: Tokenizer) -> None:
+    own = jsonl(tmp_path / "a.jsonl", pairs(20, "a"))
+    wiki = jsonl(tmp_path / "wiki.jsonl", [{"text": f"the {i} thing"} for i in range(90)])
+    once, thrice = (read([f"{own}:{n}"], bpe, replay=f"{wiki}:0.3").shares[-1].weight for n in (1, 3))
+    assert thrice == pytest.approx(3 * once)
 
 
 def test_short_replay_is_passed_over_more_than_once(tmp_path: Path, bpe: Tokenizer) -> None:

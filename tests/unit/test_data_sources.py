@@ -92,7 +92,9 @@ def test_a_folder_of_texts_is_a_document_each(tmp_path: Path) -> None:
         write(folder / name, f"the {name}")
     write(folder / "empty.txt", "")
     write(folder / "z.txt.gz", gzip.compress(b"the z"))
-    (part,) = find_sources([str(folder)]).parts
+    found = find_sources([str(folder)])
+    assert found.notes == [f"`{folder}`: 1 other file is no text (.txt, .md) and not read"]
+    (part,) = found.parts
     assert part.docs == tuple(f"notes:{name}" for name in ("a.txt", "b.md", "deep/c.txt", "empty.txt", "z.txt.gz"))
     assert part.files[2] == folder / "deep" / "c.txt"
     data = prepare([str(folder)], vocabs.bpe(tmp_path), DataSettings(no_val=True))
@@ -129,6 +131,12 @@ def test_folders_with_tables_and_compressed_files(tmp_path: Path) -> None:
     assert [path.name for path in find_sources([tmp_path]).train] == ["train.jsonl.gz"], "the same rows once"
     write(tmp_path / "train.jsonl")
     assert [path.name for path in find_sources([tmp_path]).train] == ["train.jsonl"]
+
+
+def test_columns_that_no_row_has_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", '{"text": "t"}\n{"text": "u"}\n')
+    with pytest.raises(ConfigError, match=r"no row has `question` \(--prompt-column\)"):
+        prepare(path, vocabs.bpe(tmp_path), DataSettings(prompt_column="question"))
 
 
 def test_replay_brings_no_validation_file(tmp_path: Path) -> None:
