@@ -3,32 +3,76 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from localft.data.compressed import SUFFIXES as COMPRESSED
+from localft.data.compressed import decompress
 from localft.errors import DatasetError
 
 EXPECTED = (
     'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
 )
-_FOREIGN = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".pdf", ".docx", ".zip", ".gz", ".gguf", ".safetensors")
+_FOREIGN = (
+    *(".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pdf", ".docx", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z"),
+    *(".gguf", ".safetensors"),
+)
+_TABLES = (".csv", ".tsv", ".parquet")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*")
 
 
-def read_text(path: Path) -> str:
-    if path.suffix.lower() in _FOREIGN:
-        hint = f"export it as .jsonl ({EXPECTED}) or as .txt"
-        raise DatasetError(f"`{path}` is a {path.suffix} file, which is not read", hint)
+def data_suffix(path: Path) -> str:
+    """What a file holds, in lower case: its suffix, the one before .gz or .zst where it is compressed."""
+    stem = path.stem if path.suffix.lower() in COMPRESSED else path.name
+    return Path(stem).suffix.lower()
+
+
+def is_table(path: Path) -> bool:
+    """Whether rows have columns and not keys."""
+    return data_suffix(path) in _TABLES
+
+
+def place(path: str | Path, line: int) -> str:
+    """ "line 3 of `x.jsonl`", "row 3 of `x.parquet`"."""
+    return f"{'row' if data_suffix(Path(path)) == '.parquet' else 'line'} {line} of `{path}`"
+
+
+def no_such_file(path: Path | str) -> DatasetError:
+    hint = "check the path; relative paths start in the current folder"
+    if _HUB_ID.fullmatch(str(path)):
+        hint += f"; a data set of the Hugging Face hub is named `hf:{path}`"
+    return DatasetError(f"no data file `{path}`", hint)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file as it stands, or decompressed.
+
+    Raises:
+        DatasetError: not there, not readable, damaged, or of a kind that is not read.
+    """
+    if data_suffix(path) in _FOREIGN or path.suffix.lower() in _FOREIGN:
+        hint = f"export it as .jsonl ({EXPECTED}), .csv, .parquet or .txt"
+        raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DatasetError(
-            f"no data file `{path}`", "check the path; relative paths start in the current folder"
-        ) from None
+        raise no_such_file(path) from None
     except OSError as error:
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None
+    return decompress(path, data) if path.suffix.lower() in COMPRESSED else data
+
+
+def read_text(path: Path) -> str:
+    """A file's text, without a byte order mark; line ends as they stand.
+
+    Raises:
+        DatasetError: see `read_bytes`; or it is not UTF-8, or holds NUL.
+    """
+    data = read_bytes(path)
     hint = "save the file as UTF-8"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", hint)
@@ -96,3 +140,11 @@ def _array_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
         if not expect_value:
             break
         at += 1
+
+
+def name_of(value: Any) -> str:
+    """What a value is, in the words of an error."""
+    if value is None:
+        return "null"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return "an empty list" if value == [] else names.get(type(value), type(value).__name__)

@@ -50,6 +50,15 @@ def test_a_file_may_mix_formats_and_says_which(tmp_path: Path) -> None:
     assert dict(found.empty) == {"empty text": 1}
 
 
+def test_a_row_keeps_its_document_and_its_source(tmp_path: Path) -> None:
+    about = {"doc": "owner/name:a.md", "source": {"kind": "page", "path": "a.md"}, "synth": {"by": "template"}}
+    values = [{"text": "t", **about}, {"prompt": "q", "completion": "a", **about}, {"text": "u"}]
+    foreign = [{"text": "v", "doc": 7, "source": "web"}, {"text": "w", "doc": "", "source": {"kind": None}}]
+    found = read_file(write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, [*values, *foreign]))))
+    assert [(row.doc, row.source_kind) for row in found.rows] == [("owner/name:a.md", "page")] * 2 + [("", "")] * 3
+    assert not found.unknown_keys
+
+
 def test_bom_blank_lines_crlf_and_line_separators(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbf\r\n{"text": "a\xe2\x80\xa8b"}\r\n\r\n  \r\n{"text": "c\\r\\n"}\r\n'
     rows = read_file(write(tmp_path / "x.jsonl", content)).rows
@@ -122,8 +131,8 @@ def test_errors_name_file_line_and_what_was_expected(tmp_path: Path, content: st
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data file"):
         read_file(tmp_path / "missing.jsonl")
-    with pytest.raises(DatasetError, match=r"is a \.csv file"):
-        read_file(write(tmp_path / "x.csv", "a,b"))
+    with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
+        read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="cannot read"):
         read_file(tmp_path / "folder.jsonl")

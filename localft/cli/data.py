@@ -1,0 +1,14 @@
+"""`localft data`: what happens to data before a run."""
+
+from __future__ import annotations
+
+import click
+
+from localft.cli.lazy import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")
+def command() -> None:
+    """Make data, look at it and check it."""
