@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from localft.data.files import EXPECTED, json_values, read_text
+from localft.data.files import EXPECTED, OnProblem, json_values, read_text, refuse
 from localft.errors import DatasetError
 
 RowKind = Literal["text", "completion", "alpaca", "messages"]
@@ -65,7 +65,7 @@ class Rows:
     notes: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, sample_start: str | None = None) -> Rows:
+def read_file(path: Path, sample_start: str | None = None, on_problem: OnProblem = refuse) -> Rows:
     """Read one data file.
 
     `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; any other text file is one document.
@@ -73,19 +73,24 @@ def read_file(path: Path, sample_start: str | None = None) -> Rows:
     Args:
         path: the file.
         sample_start: text that stands before each document of a text file; it is left out of them.
+        on_problem: called with the line and the error where a line cannot be used; the reader then goes on with the
+            next. By default it raises.
 
     Raises:
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
-    text = read_text(path)
+    text = read_text(path, on_problem)
     found = Rows()
     if path.suffix.lower() in _JSON:
-        for line, value in json_values(path, text):
-            _add_row(found, path, line, value)
+        for line, value in json_values(path, text, on_problem):
+            try:
+                _add_row(found, path, line, value)
+            except DatasetError as error:
+                on_problem(line, error)
     else:
         _add_documents(found, path, text.replace("\r\n", "\n").replace("\r", "\n"), sample_start)
     if not found.rows and not found.empty:
-        raise DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md")
+        on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
     return found
 
 
@@ -209,6 +214,8 @@ def _check_unicode(path: Path, line: int, value: Any) -> None:
     """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot."""
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise DatasetError(f"line {line} of `{path}` is nested too deeply", EXPECTED) from None
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         message = (

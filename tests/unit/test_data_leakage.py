@@ -14,10 +14,40 @@ from localft.data.pieces import letters, normal, pieces
 from localft.data.rows import Message, Row, read_file
 from localft.errors import DatasetError
 
-WORDS = (
-    "river mountain engine copper window garden letter market silver bridge candle forest harbour island jacket kettle "
-    "ladder mirror needle orange pencil quarry ribbon saddle tunnel umbrella valley whistle yellow zebra anchor basket"
-).split()
+WORDS = [
+    "river",
+    "mountain",
+    "engine",
+    "copper",
+    "window",
+    "garden",
+    "letter",
+    "market",
+    "silver",
+    "bridge",
+    "candle",
+    "forest",
+    "harbour",
+    "island",
+    "jacket",
+    "kettle",
+    "ladder",
+    "mirror",
+    "needle",
+    "orange",
+    "pencil",
+    "quarry",
+    "ribbon",
+    "saddle",
+    "tunnel",
+    "umbrella",
+    "valley",
+    "whistle",
+    "yellow",
+    "zebra",
+    "anchor",
+    "basket",
+]
 
 
 def asked(line: int, prompt: str, answer: str, source: str = "train.jsonl", system: str = "") -> Row:
@@ -90,7 +120,7 @@ def test_the_same_prompt_with_another_answer_is_said_apart() -> None:
 
 
 def test_what_every_row_says_makes_no_two_alike() -> None:
-    """A system message or a long instruction that all rows share once made every row a near-duplicate of every other."""
+    """What all rows share (a system message, a long instruction) made each a near-duplicate of every other."""
     wording = "Read the following passage with care and then say in one word what it is about, nothing else: "
     train = [asked(i, wording + some_words(i, 8), some_words(5000 + i, 1), system=wording * 5) for i in range(100)]
     val = [asked(1, wording + some_words(777, 8), some_words(778, 1), "v", wording * 5)]
