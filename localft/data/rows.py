@@ -56,12 +56,13 @@ class Row:
 
 @dataclass
 class Rows:
-    """What was read: the rows, how many came in which format, and keys that no format knows."""
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
 
     rows: list[Row] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     unknown_keys: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -112,6 +113,7 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None)
             found.formats[kind] += 1
         elif number:
             found.empty["empty text"] += 1
+            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
 
 
 def _looks_like_json(text: str) -> bool:
@@ -136,6 +138,7 @@ def _add_row(found: Rows, path: Path, line: int, value: Any) -> None:
     found.unknown_keys.update(key for key in value if key not in used)
     if problem := _empty(row):
         found.empty[problem] += 1
+        found.left_out.append((line, problem))
         return
     found.rows.append(row)
     found.formats["/".join(fields) or kind] += 1
