@@ -6,7 +6,10 @@ import click
 
 from localft.cli.lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "Look through data before a run: problems, tokens, time, leakage.",
+    "show": "Show rows as the model will see them.",
+}
 
 
 @click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")

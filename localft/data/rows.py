@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.files import EXPECTED, data_suffix, json_values, read_text
+from localft.data.files import EXPECTED, OnProblem, data_suffix, json_values, read_text, refuse
 from localft.data.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
 from localft.data.shapes import read_row
 from localft.data.tables import csv_values, parquet_values
@@ -20,16 +20,23 @@ __all__ = ["ROLES", "Columns", "Message", "Row", "RowKind", "Rows", "read_file"]
 
 @dataclass
 class Rows:
-    """What was read: the rows, how many came in which format, and keys that no format knows."""
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
 
     rows: list[Row] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     unknown_keys: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, sample_start: str | None = None, columns: Columns = USUAL_COLUMNS, doc: str = "") -> Rows:
+def read_file(
+    path: Path,
+    sample_start: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
+    doc: str = "",
+    on_problem: OnProblem = refuse,
+) -> Rows:
     """Read one data file.
 
     `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; `.csv`, `.tsv` and `.parquet` hold named
@@ -40,30 +47,35 @@ def read_file(path: Path, sample_start: str | None = None, columns: Columns = US
         sample_start: text that stands before each document of a text file; it is left out of them.
         columns: the user's names for the keys of questions and answers.
         doc: id of a text file that is one of a folder of documents; such a file may be empty.
+        on_problem: called with the line and the error where a line cannot be used; the reader then goes on with the
+            next. By default it raises.
 
     Raises:
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
     found = Rows()
-    values = _values(path)
+    values = _values(path, on_problem)
     if values is None:
-        text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+        text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
         _add_documents(found, path, text, sample_start, doc)
     else:
         for line, value in values:
-            _add_row(found, path, line, value, columns)
+            try:
+                _add_row(found, path, line, value, columns)
+            except DatasetError as error:
+                on_problem(line, error)
     if not found.rows and not found.empty:
-        raise DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md")
+        on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
     return found
 
 
-def _values(path: Path) -> Iterator[tuple[int, Any]] | None:
+def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
     """Each object of a file with the line that it starts on; None for a file of plain text."""
     suffix = data_suffix(path)
     if suffix in (".jsonl", ".json", ".ndjson"):
-        return json_values(path, read_text(path))
+        return json_values(path, read_text(path, on_problem), on_problem)
     if suffix in (".csv", ".tsv"):
-        return csv_values(path, read_text(path), "," if suffix == ".csv" else "\t")
+        return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
     return parquet_values(path) if suffix == ".parquet" else None
 
 
@@ -72,6 +84,7 @@ def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -
     found.unknown_keys.update(unused)
     if problem := _empty(row):
         found.empty[problem] += 1
+        found.left_out.append((line, problem))
         return
     found.rows.append(row)
     found.formats[name] += 1
@@ -104,6 +117,7 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             found.formats[kind] += 1
         elif number or doc:
             found.empty["empty text"] += 1
+            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
 
 
 def _looks_like_json(text: str) -> bool:

@@ -136,6 +136,8 @@ def _check_unicode(where: str, value: Any) -> None:
     """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot."""
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
+    except RecursionError:
+        raise DatasetError(f"{where} is nested too deeply", EXPECTED) from None
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         message = f"{where} holds half of a character (\\u{ord(half):04x} alone), which no text can hold"

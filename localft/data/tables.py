@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from localft.data.files import place, read_bytes
+from localft.data.files import OnProblem, place, read_bytes, refuse
 from localft.errors import DatasetError
 
 _LONGEST_FIELD = 2**31 - 1
 _QUOTE = 'with `"` inside as `""`'
 
 
-def csv_values(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def csv_values(
+    path: Path, text: str, delimiter: str, on_problem: OnProblem = refuse
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row of a CSV or TSV file by its columns' names, with the line that it starts on.
 
     Raises:
@@ -30,7 +32,9 @@ def csv_values(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dic
         for line, fields in lines:
             if len(fields) != len(names):
                 message = f"{place(path, line)} has {len(fields)} fields, and the header names {len(names)} columns"
-                raise DatasetError(message, f"fields with commas or line breaks stand in double quotes, {_QUOTE}")
+                hint = f"fields with commas or line breaks stand in double quotes, {_QUOTE}"
+                on_problem(line, DatasetError(message, hint))
+                continue
             yield line, {name: field for name, field in zip(names, fields, strict=True) if name}
     finally:
         csv.field_size_limit(before)
