@@ -59,8 +59,8 @@ def test_the_table_is_on_stderr_and_stdout_is_empty(repo: Repo, tmp_path: Path, 
     ]
     lines = [line.strip() for line in stderr.split("\n")[4:]]
     assert f"source    project: 4 files, repo, docs, history, {repo.git('rev-parse', 'HEAD')[:12]}" in lines
-    assert "rows      1 row from 1 file" in lines
-    assert "1 row from 1 page" in lines
+    assert "rows      1 row from 1 page" in lines
+    assert "1 row from 1 file" in lines
     assert "1 row from 1 commit" in lines
     assert "chunks    of at most 2,048 tokens: the default without --model; estimated at 2.5 bytes a token" in lines
     assert "secrets   none found" in lines

@@ -143,6 +143,14 @@ def test_a_closing_bracket_stays_with_what_it_closes() -> None:
     assert bodies(found)[0].endswith(")\n")
 
 
+def test_what_opens_a_bracket_stays_with_what_it_opens() -> None:
+    text = "".join(
+        f"# of {name}\n{name} = [\n    {name}_1,\n    {name}_2,\n]\n" for name in ("one", "two", "red", "tan")
+    )
+    found, _ = chunks(text, 90)
+    assert [body.split("\n")[0] for body in bodies(found)] == ["# of one", "# of two", "# of red", "# of tan"]
+
+
 def test_markdown_files_are_cut_at_headings_and_not_in_code() -> None:
     text = "# One\n\ntext\n\n## Two\n\n```sh\n# no heading\n\nls\n```\n\n## Three\n\nmore\n"
     found, _ = chunks(text, 65, "a.md", "markdown")

@@ -72,12 +72,12 @@ def test_a_diff_that_is_too_long_keeps_the_hunks_that_fit(repo: Repo, out: Path)
     for at in (5, 45, 85):
         lines[at] = f"changed_{at} = {at}\n"
     repo.commit("three places", {"a.py": "".join(lines), "b.py": "b = 1\n" * 200})
-    rows, result = built(out, repo.folder, kinds=("history",), chunk_tokens=150)
+    rows, result = built(out, repo.folder, kinds=("history",), chunk_tokens=180)
     text = rows[-1]["text"]
     assert text.count("@@ -") == 2
     assert "[left out: a.py (1 of 3 hunks), b.py]" in text
     assert result.cut_commits == 1
-    assert result.longest <= 150
+    assert result.longest <= 180
     assert left_out(result)["commit whose diff is too long"] != []
 
 
@@ -85,11 +85,11 @@ def test_renames_and_odd_names(repo: Repo, out: Path) -> None:
     repo.commit("start", {"old name.py": "x = 1\ny = 2\nz = 3\n"})
     (repo.folder / "new b").mkdir()
     repo.git("mv", "old name.py", "new b/name.py")
-    repo.commit("move", {"a b/x.py": "q = 1\n", "tab\tname.py": "t = 1\n", "new\nline.lock": "n = 1\n"})
+    repo.commit("move", {"a b/x.py": "q = 1\n", "tab\tname.py": "t = 1\n", "new\nline.min.js": "n = 1\n"})
     text = history(out, repo)[-1]
     assert "rename from old name.py\nrename to new b/name.py" in text
     assert "--- /dev/null\n+++ b/a b/x.py" in text
-    assert text.endswith("[left out: new\\nline.lock (lock file)]\n")
+    assert text.endswith("[left out: new\\nline.min.js (minified)]\n")
 
 
 def test_a_message_cannot_pass_for_a_diff(repo: Repo, out: Path) -> None:

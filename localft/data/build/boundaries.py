@@ -48,7 +48,7 @@ def _indent(text: str) -> int:
 
 def _of_code(lines: Sequence[Line]) -> list[int]:
     found = [PLAIN] * len(lines)
-    after_blank = True
+    after_blank, above = True, 0
     for i, line in enumerate(lines):
         if is_blank(line):
             found[i] = WORST
@@ -64,7 +64,12 @@ def _of_code(lines: Sequence[Line]) -> list[int]:
             found[i] = WORST
         elif after_blank:
             found[i] = OUTER if indent == 0 else NESTED if indent <= _MAX_INDENT else BLANK
-        after_blank = False
+        elif indent > above:
+            # the line above opens what stands here
+            found[i] = WORST
+        elif indent == 0 and not _ATTACHED.match(lines[i - 1].text):
+            found[i] = BLANK
+        after_blank, above = False, indent
     return found
 
 

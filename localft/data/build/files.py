@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from localft.data.build import git
-from localft.data.build.document import Document, Layout, Line, odd_name, shown_name, to_lines
+from localft.data.build.document import Document, Layout, Line, odd_name, shown_name, to_lines, trimmed
 from localft.data.build.folder import LINK, UNREADABLE, read_regular
 from localft.data.build.ledger import File, Ledger
 from localft.data.build.outline import front_matter
@@ -126,7 +126,8 @@ def _page(source: Source, path: str, text: str) -> Document:
         text, n_front, title = front_matter(text.replace("\r\n", "\n"))
         lines = [Line(line.number + n_front, line.text) for line in to_lines(text)]
         if title and not text.lstrip().startswith("#"):
-            lines = [Line(n_front + 1, f"# {title}\n"), Line(n_front + 1, "\n"), *lines]
+            first, _ = trimmed(lines, 0, len(lines))
+            lines = [Line(n_front + 1, f"# {title}\n"), Line(n_front + 1, "\n"), *lines[first:]]
     else:
         lines = to_lines(text)
     kind = {"kind": "page", "site": source.name, "path": path}

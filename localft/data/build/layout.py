@@ -166,6 +166,7 @@ def _hunks(lines: Sequence[Line]) -> Iterator[_Hunk]:
         header = joined(lines[start : at[0] if at else stop])
         if not at:
             yield _Hunk(path, header, "")
+            continue
         for first, after in zip(at, [*at[1:], stop], strict=True):
             yield _Hunk(path, header, joined(lines[first:after]))
 
