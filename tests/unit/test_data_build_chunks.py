@@ -144,11 +144,8 @@ def test_a_closing_bracket_stays_with_what_it_closes() -> None:
 
 
 def test_what_opens_a_bracket_stays_with_what_it_opens() -> None:
-    text = "".join(
-        f"# of {name}\n{name} = [\n    {name}_1,\n    {name}_2,\n]\n" for name in ("one", "two", "red", "tan")
-    )
-    found, _ = chunks(text, 90)
-    assert [body.split("\n")[0] for body in bodies(found)] == ["# of one", "# of two", "# of red", "# of tan"]
+    text = "A = [\n    1,\n    2,\n]\nB = 3\n# of c\nC = {\n    4,\n}\n"
+    assert strengths(to_lines(text), "code", []) == [3, -1, 0, -1, 1, 1, 0, -1, -1]
 
 
 def test_markdown_files_are_cut_at_headings_and_not_in_code() -> None:

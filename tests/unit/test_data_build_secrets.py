@@ -76,6 +76,7 @@ def test_values_of_telling_names(line: str, path: str, kind: str) -> None:
         "token_embd.weight = blk.0.attn_q",
         'key = "input_ids_2"',
         "postgres://user:password@localhost/x",
+        'url = f"https://{token}:x-oauth-basic@github.com/{name}.git"',
         "sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'",
         "commit 88d25cadf8eb6bd0cb43681efd4a825c9f218a73",
         "-----BEGIN PRIVATE KEY-----",
