@@ -77,7 +77,8 @@ _KEYWORD = KeywordDetector()
 _MAY_ASSIGN = re.compile(r"(?:pass|pwd|token|secret|key|contrase).{0,80}?[=:(>'\"]", re.IGNORECASE)
 _WINDOW, _OVERLAP = 4000, 400
 _PLACEHOLDERS = re.compile(
-    r"example|sample|dummy|placeholder|redacted|your[-_ ]?|change[-_]?me|\.\.\.|…|(.)\1{4}|^x-(?:oauth|access|token)|^my[-_]|^test|^fake|^mock"
+    r"example|sample|dummy|placeholder|redacted|your[-_ ]?|change[-_]?me|"
+    r"\.\.\.|…|(.)\1{4}|^x-(?:oauth|access|token)|^my[-_]|^test|^fake|^mock"
     r"|^(?:user|username|pass|passw(?:or)?d|pwd|pw|secret|token|key|hunter2|foo|bar|123456\w*)\d{0,3}$",
     re.IGNORECASE,
 )
