@@ -13,14 +13,17 @@ import vocabs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localft.data.check.checking import CheckReport, CheckSettings, check
+from localft.config import resolve
+from localft.data.check.checking import CheckReport, check
 from localft.data.check.tokens import report, tokenize, too_long
 from localft.data.check.words import sections, verdict
 from localft.data.dataset import DataSettings, prepare
-from localft.data.fit import choose_n_ctx, fit_units
+from localft.data.divide import divide
+from localft.data.fit import fit_units
 from localft.data.show.page import page
 from localft.data.show.pieces import read_shown
 from localft.data.show.terminal import Ink, lines
+from localft.data.sources import find_sources
 from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import LocalftError
@@ -94,7 +97,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> list[Tokenizer]:
 
 def read_every_way(path: Path, tokenizer: Tokenizer) -> None:
     """Check, show and prepare a file; LocalftErrors are fine, anything else fails."""
-    found = check([path], CheckSettings())
+    found = check(resolve({"data": [str(path)]}))
     said = [line for section in sections(found, True) for line in section.lines]
     assert all(visible(line).isprintable() or "\n" in line or "\t" in line for line in said)
     json.dumps(found.to_dict(), ensure_ascii=False).encode("utf-8")
@@ -118,9 +121,9 @@ def check_tokens(found: CheckReport, wording: Wording) -> bool:
     """What `check` does with a model, without its weights; whether the template refuses a row."""
     rows = [row for read in found.files for row in read.rows]
     units, problems = tokenize(rows, wording)
-    n_ctx = choose_n_ctx(units, None, 0)
-    fitted = fit_units(units, n_ctx[0], "truncate")
-    found.tokens = report(units, fitted, fit_units([], 8, "drop"), wording, n_ctx)
+    division = divide(units, [], [], SETTINGS)
+    train, val = (fit_units(part, division.n_ctx, "truncate") for part in (division.split.train, division.split.val))
+    found.tokens = report(units, train, val, wording, division)
     found.problems += [*problems, *too_long(units, 8, "truncate")]
     assert all(section.lines for section in sections(found, False))
     assert verdict(found)
@@ -128,7 +131,7 @@ def check_tokens(found: CheckReport, wording: Wording) -> bool:
 
 
 def shown(path: Path, wording: Wording) -> None:
-    rows = read_shown(path, wording, None, (), 50, 3).rows
+    rows = read_shown(find_sources([path]).parts[0], wording, (), 50, 3).rows
     text = "".join(lines(row, Ink(None, True)) for row in rows)
     assert "\x1b" not in text
     assert "\x00" not in text

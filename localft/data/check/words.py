@@ -76,7 +76,7 @@ def _files(found: CheckReport) -> list[str]:
     for read in found.files:
         formats = ", ".join(f"{count(n, 'row')} of {name}" for name, n in read.formats.most_common()) or "no rows"
         empty = f", {read.n_empty:,} left out" if read.n_empty else ""
-        lines.append(_line(read.use, f"{read.path}: {formats}{empty}"))
+        lines.append(_line(read.use, f"{read.name}: {formats}{empty}"))
     return lines
 
 
@@ -86,6 +86,7 @@ def _tokens(found: CheckReport, tokens: TokenReport) -> list[str]:
         numbers = (counts.n_rows, counts.n_tokens, counts.n_supervised)
         lines.append(_line(use, "".join(f"{n:,}".rjust(12) for n in numbers)))
     lines += [_line("worded as", tokens.template), _line("split", found.split)]
+    lines += [_line("epoch", tokens.epoch)] if tokens.epoch else []
     lines += [_line("left out", f"{count(n, 'row')}: {reason}") for reason, n in tokens.dropped.items()]
     return lines + [_line("note", note) for note in tokens.notes]
 
