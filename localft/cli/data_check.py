@@ -52,7 +52,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     if as_json:
         import json
 
-        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
+        click.echo(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
     else:
         from localft.data.check.words import sections, verdict
         from localft.data.visible import visible

@@ -150,7 +150,7 @@ def _summary(
         n_replay_tokens=sum(row.length for row in replay),
         n_replay_supervised=sum(row.n_supervised for row in replay),
         epoch=describe_epoch(shares, train.rows),
-        leaks=dict(found.leakage.counts),
+        leaks={str(kind): n for kind, n in found.leakage.counts.items()},
     )
 
 

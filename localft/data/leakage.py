@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
@@ -71,7 +71,7 @@ class Leakage:
     n_stock: int = 0
 
     @property
-    def counts(self) -> dict[LeakKind, int]:
+    def counts(self) -> Mapping[LeakKind, int]:
         """Validation rows by the kind of their gravest leak, for all three kinds."""
         found = Counter(leak.kind for leak in self.leaks)
         return {kind: found[kind] for kind in LEAKS}

@@ -12,7 +12,7 @@ from localft.data.check.tokens import TokenReport
 from localft.data.leakage import Leak, Leakage, LeakKind
 from localft.data.rows import Row
 from localft.data.summary import count
-from localft.report import about, size
+from localft.units import about, size
 
 SHOWN = 10
 _BAR = 40  # columns of the longest bar
