@@ -102,7 +102,7 @@ def _lengths(tokens: TokenReport) -> list[str]:
         lines.append(_line(f"{bar.first:>{width},} – {bar.last:>{width},}", f"{drawn} {bar.n:,}".strip()))
     lines.append(_line("n_ctx", f"{tokens.n_ctx:,}: {tokens.n_ctx_reason}"))
     if tokens.n_over:
-        over = f"{count(tokens.n_over, 'row')} longer, by {count(tokens.n_over_tokens, 'token')} in all"
+        over = f"{count(tokens.n_over, 'training row')} longer, by {count(tokens.n_over_tokens, 'token')} in all"
         lines.append(_line("too long", over))
     if tokens.n_cut:
         lines.append(_line("cut", f"{count(tokens.n_cut, 'long text')} into windows, nothing lost"))
