@@ -124,13 +124,17 @@ def progress() -> Iterator[Any]:
 
 def show(result: Result, request: Request, out: Path) -> None:
     """The table on stderr."""
+    from shutil import get_terminal_size
+
     from localft.data.build.report import lines, skipped
 
     rows = list(skipped(result))
     if rows:
         width = max(len(reason) for reason, _, _ in rows)
+        room = max(get_terminal_size((160, 24)).columns - width - 13, 20)
         click.echo(click.style(f"left out ({result.ledger.counts.total():,})", bold=True), err=True)
         for reason, n, names in rows:
+            names = names if len(names) <= room else f"{names[: room - 1]}…"
             click.echo(f"  {reason.ljust(width)}  {n.rjust(7)}  {click.style(names, dim=True)}", err=True)
         click.echo(err=True)
     before = ""
