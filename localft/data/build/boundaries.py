@@ -69,7 +69,7 @@ def _of_code(lines: Sequence[Line]) -> list[int]:
             found[i] = WORST
         elif indent == 0 and not _ATTACHED.match(lines[i - 1].text):
             found[i] = BLANK
-        after_blank, above = False, 99
+        after_blank, above = False, indent
     return found
 
 

@@ -158,7 +158,8 @@ def _write(document: Document, request: Request, result: Result, file: IO[str]) 
         file.write(line)
         if not result.ledger.is_new(sha256(chunk.text[chunk.n_head :].strip().encode()).digest()):
             result.repeated_rows += 1
-            result.repeated += [document.path] if len(result.repeated) < _NAMES else []
+            if len(result.repeated) < _NAMES and document.path not in result.repeated:
+                result.repeated.append(document.path)
         tokens = result.measure.row(chunk.text)
         kind = document.source["kind"]
         result.rows[kind] += 1

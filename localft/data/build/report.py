@@ -33,7 +33,8 @@ def lines(result: Result, request: Request, out: Path) -> Iterator[tuple[str, st
     if result.cut_commits:
         yield "", f"{count(result.cut_commits, 'commit')} without a part of the diff, which the row names"
     if result.repeated_rows:
-        names = ", ".join(map(_short, result.repeated)) + (", …" if result.repeated_rows > len(result.repeated) else "")
+        more = ", …" if result.repeated_rows > len(result.repeated) >= _NAMES else ""
+        names = ", ".join(map(_short, result.repeated)) + more
         yield "repeated", f"{count(result.repeated_rows, 'row')} with the content of an earlier one, in {names}"
     yield "secrets", _secrets(result, request)
     for note in result.notes:
