@@ -261,5 +261,6 @@ def test_validation_files_made_of_training_rows_are_found_out(shared: Path, tmp_
     kinds: dict[str, LeakKind] = {"copied": "exact", "edited": "near"}
     kind = kinds.get(manner, "contained")
     assert len(rows) > 100
-    assert sum(counts.values()) == len(rows)
-    assert counts[kind] > 0.9 * len(rows)  # others are found too, by what they have in common with another row
+    # of short rows a changed word may be too much, and some are found by what they have in common with another row
+    assert sum(counts.values()) >= (0.95 if kind == "near" else 1) * len(rows)
+    assert counts[kind] >= 0.95 * len(rows)

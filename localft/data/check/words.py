@@ -73,7 +73,8 @@ def wrapped(line: str, width: int) -> str:
     indent = len(line) - len(line.lstrip())
     labelled = indent == 2 and line[_LABEL + 1 : _LABEL + 2] == " " and line[_LABEL + 2 : _LABEL + 3] != " "
     below = " " * (_LABEL + 2 if labelled else indent + 2)
-    lines = textwrap.wrap(line, width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    indents = {"initial_indent": line[:indent], "subsequent_indent": below}
+    lines = textwrap.wrap(line[indent:], width, break_long_words=False, break_on_hyphens=False, **indents)
     return "\n".join(lines)
 
 
