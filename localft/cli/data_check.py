@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from localft.cli.finetune import setting_options
 from localft.errors import ConfigError
+
+if TYPE_CHECKING:
+    from localft.data.check.checking import CheckReport
 
 HELP = """Look through data before a run: every problem with its file and line, tokens, lengths, time, leakage.
 
@@ -54,14 +58,20 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
 
         click.echo(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
     else:
-        from localft.data.check.words import sections, verdict
-        from localft.data.visible import visible
-
-        for section in sections(found, everything):
-            click.echo(click.style(section.title, bold=True, fg=_TONES.get(section.tone)))
-            click.echo("".join(f"{visible(line)}\n" for line in section.lines))
-        click.echo(click.style(verdict(found), fg="red" if found.errors else None))
+        _print(found, everything)
     sys.exit(1 if found.errors else 0)
+
+
+def _print(found: CheckReport, everything: bool) -> None:
+    from localft.data.check.words import sections, verdict, wrapped
+    from localft.data.visible import visible
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for section in sections(found, everything):
+        click.echo(click.style(section.title, bold=True, fg=_TONES.get(section.tone)))
+        lines = (visible(line) for line in section.lines)
+        click.echo("".join(f"{wrapped(line, width) if width else line}\n" for line in lines))
+    click.echo(click.style(verdict(found), fg="red" if found.errors else None))
 
 
 command = click.Command(

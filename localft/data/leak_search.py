@@ -54,6 +54,7 @@ class NearSearch:
         keys = _bands(self._signatures)
         self._order = np.argsort(keys, axis=0)
         self._keys = np.take_along_axis(keys, self._order, 0)
+        self._known = [_Known(self._keys[:, band]) for band in range(_BANDS)]
 
     def look(self, texts: Sequence[str]) -> Iterator[Pair]:
         """Every pair of one of `texts` and one that is wanted."""
@@ -90,12 +91,13 @@ class NearSearch:
         """wanted · n_text + text of every pair that agrees in a whole band, ascending."""
         codes = np.zeros(0, np.int64)
         for band in range(_BANDS):
-            here, order = self._keys[:, band], self._order[:, band]
-            first = np.searchsorted(here, keys[:, band])
-            counts = np.searchsorted(here, keys[:, band], "right") - first
-            text = np.repeat(np.arange(len(keys)), counts)
-            wanted = order[np.repeat(first, counts) + _ramp(counts)]
-            codes = np.union1d(codes, wanted * len(keys) + text)
+            text = np.flatnonzero(self._known[band].has(keys[:, band]))
+            if text.size:
+                here, order = self._keys[:, band], self._order[:, band]
+                first = np.searchsorted(here, keys[text, band])
+                counts = np.searchsorted(here, keys[text, band], "right") - first
+                wanted = order[np.repeat(first, counts) + _ramp(counts)]
+                codes = np.union1d(codes, wanted * len(keys) + np.repeat(text, counts))
         return codes
 
 

@@ -79,8 +79,8 @@ def test_check_counts_what_a_run_counts(settings: dict[str, Any]) -> None:
 
 
 def test_a_run_records_what_leaks(work: Path) -> None:
-    settings: dict[str, Any] = {"val_data": "held.jsonl", "max_steps": 1, "threads": 1, "out": "run"}
-    list(localft.finetune("base.gguf", ["a.jsonl"], on_leak="drop", **settings))
+    settings: dict[str, Any] = {"val_data": "held.jsonl", "max_steps": 1, "threads": 1}
+    list(localft.finetune("base.gguf", ["a.jsonl"], on_leak="drop", out="run", **settings))
     record = json.loads((work / "run" / "config.json").read_text())
     assert record["leaks"]["exact"] == 8
     assert record["settings"]["on_leak"] == {"value": "drop", "source": "flag"}
@@ -103,7 +103,7 @@ def test_what_a_run_refuses_is_an_error(work: Path) -> None:
     assert (
         "validation rows leak into the training rows, the first: line 1 of `held.jsonl` and line 1 of `a.jsonl`" in text
     )
-    assert run("a.jsonl", "--val-data", "held.jsonl").count("copied") == 10
+    assert run("a.jsonl", "--val-data", "held.jsonl").count("copied") == 9
     assert "leak" in run("a.jsonl", "--val-data", "held.jsonl").splitlines()[-1]
     text = run("a.jsonl", "--prompt-column", "question", expect=1)
     assert "no row has `question` (--prompt-column)" in text

@@ -14,7 +14,7 @@ from localft.data.check.checking import CheckReport, check
 from localft.data.check.problem import Problem
 from localft.data.check.style import look_at_style
 from localft.data.check.tokens import Bar, histogram, tokenize, too_long
-from localft.data.check.words import sections, verdict
+from localft.data.check.words import sections, verdict, wrapped
 from localft.data.rows import read_file
 from localft.data.wording import Wording
 from localft.tokenizer import Tokenizer
@@ -228,3 +228,13 @@ def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path) -> None:
     assert found.tokens is None
     assert "`tinymistral` is not on this machine (`localft convert tinymistral` downloads it, once)" in found.missing[0]
     assert found.errors == []
+
+
+def test_long_lines_are_broken_below_where_their_text_begins() -> None:
+    assert (
+        wrapped("  n_ctx           all that the model saw", 30)
+        == "  n_ctx           all that the\n" + " " * 18 + "model saw"
+    )
+    assert wrapped("      → one two three", 16) == "      → one two\n        three"
+    assert wrapped("    a" + "b" * 30 + " c", 20) == "    a" + "b" * 30 + "\n      c"
+    assert wrapped("  short", 80) == "  short"

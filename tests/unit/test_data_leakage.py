@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from localft.config import resolve
+from localft.data.check.checking import check
 from localft.data.leak_search import ANSWER_PIECE, CONTAINED, NEAR, ContainedSearch, NearSearch
-from localft.data.leakage import Leak, find_leaks, settle
+from localft.data.leakage import Leak, LeakKind, find_leaks, settle
 from localft.data.pieces import letters, normal, pieces
 from localft.data.rows import Message, Row, read_file
 from localft.errors import DatasetError
@@ -229,3 +232,35 @@ def test_the_leaks_of_real_splits(shared: Path) -> None:
     assert (leakage.n_same_prompt, len(leakage.same_prompt)) == (48, 32)
     sql = [read_file(shared / "data" / "wikisql" / f"{name}.jsonl").rows for name in ("train", "valid")]
     assert find_leaks(*sql).leaks == ()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("manner", ["copied", "edited", "asked for what a text holds"])
+def test_validation_files_made_of_training_rows_are_found_out(shared: Path, tmp_path: Path, manner: str) -> None:
+    """One in ten of wwdc25's rows: copied, with one word changed, or asked for where a text holds the answer."""
+    lines = (shared / "data" / "wwdc25" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    rows = [row for row in rows if len(row["completion"].split()) > 12][::10]
+    train, val = rows, rows
+    if manner == "edited":
+        words = [row["completion"].split(" ") for row in rows]
+        val = [
+            row | {"completion": " ".join([*word[:5], "entirely", *word[6:]])}
+            for row, word in zip(rows, words, strict=True)
+        ]
+    if manner.startswith("asked"):
+        wiki = (shared / "data" / "wikitext2_test.txt").read_text(encoding="utf-8")
+        train = [
+            {"text": f"{wiki[i * 500 : i * 500 + 400]} {row['completion']} {wiki[i * 300 :][:200]}"}
+            for i, row in enumerate(rows)
+        ]
+        val = [{"prompt": f"Question {i}?", "completion": row["completion"]} for i, row in enumerate(rows)]
+    for name, made in (("train", train), ("valid", val)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
+    counts = check(resolve({"data": [str(tmp_path)]})).leakage.counts
+    kinds: dict[str, LeakKind] = {"copied": "exact", "edited": "near"}
+    kind = kinds.get(manner, "contained")
+    assert len(rows) > 100
+    # of short rows a changed word may be too much, and some are found by what they have in common with another row
+    assert sum(counts.values()) >= (0.95 if kind == "near" else 1) * len(rows)
+    assert counts[kind] >= 0.95 * len(rows)

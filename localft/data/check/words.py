@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,16 @@ def verdict(found: CheckReport) -> str:
     if found.warnings or leaks:
         return f"{count(n_rows, 'row')} can be used; {count(len(found.warnings), 'warning')}{leaks}"
     return f"{count(n_rows, 'row')} can be used; nothing is wrong with them"
+
+
+def wrapped(line: str, width: int) -> str:
+    """A line broken between words, what follows below where its text begins."""
+    indent = len(line) - len(line.lstrip())
+    labelled = indent == 2 and line[_LABEL + 1 : _LABEL + 2] == " " and line[_LABEL + 2 : _LABEL + 3] != " "
+    below = " " * (_LABEL + 2 if labelled else indent + 2)
+    indents = {"initial_indent": line[:indent], "subsequent_indent": below}
+    lines = textwrap.wrap(line[indent:], width, break_long_words=False, break_on_hyphens=False, **indents)
+    return "\n".join(lines)
 
 
 def _line(label: str, words: str) -> str:
