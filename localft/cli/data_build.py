@@ -55,7 +55,7 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     "kinds",
     multiple=True,
     type=click.Choice(["repo", "docs", "history"]),
-    help="What to make rows of; repeatable. [default: repo; docs for a wiki or a folder of pages]",
+    help="What to make rows of; repeatable. [default: repo and docs; docs alone for a wiki or a folder of pages]",
 )
 @click.option("--rev", metavar="REV", help="Read a branch, tag or commit. [default: the folder as it is, a URL's HEAD]")
 @click.option("--name", help="Name in the documents' ids. [default: owner/name on GitHub, else the folder's]")

@@ -17,7 +17,7 @@ from localft.data.build.layout import lay_out
 from localft.data.build.ledger import Ledger
 from localft.data.build.rules import Globs
 from localft.data.build.secrets import redact
-from localft.data.build.sources import KINDS, Source, guess_kind, list_source, open_source
+from localft.data.build.sources import KINDS, Source, guess_kinds, list_source, open_source
 from localft.data.build.tokens import Measure, measure
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
@@ -124,8 +124,7 @@ def _documents(
         report(f"listing {source.name}", 0, 0)
         n_files = list_source(source, ledger, ledger.skip, keep)
         if not kinds:
-            kind, why = guess_kind(source, ledger)
-            kinds = (kind,)
+            kinds, why = guess_kinds(source, ledger)
     kinds = tuple(kind for kind in KINDS if kind in kinds)
     facts = {"source": source.given, "name": source.name, "revision": source.revision, "files": n_files}
     result.sources.append({**facts, "kinds": list(kinds), "why": why})

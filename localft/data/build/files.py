@@ -30,7 +30,7 @@ class Choice:
     """What is wanted of a source's files.
 
     Attributes:
-        kinds: "repo", "docs" or both; with both a page goes as a page only.
+        kinds: "repo", "docs" or both, see `as_page`.
         keep: reasons of the rules that do not count.
         max_bytes: of one file.
         own: absolute path of the file that is being written, and how its temporary files begin: no documents.
@@ -41,6 +41,11 @@ class Choice:
     keep: frozenset[str]
     max_bytes: int
     own: tuple[str, str]
+
+    def as_page(self, path: str) -> bool:
+        """Whether a file is read as a page: with both kinds every page is, but for HTML, which is code there."""
+        form = page_format(path)
+        return "docs" in self.kinds and bool(form) and (form != "html" or "repo" not in self.kinds)
 
 
 def documents(source: Source, choice: Choice, ledger: Ledger) -> Iterator[Document]:
@@ -76,8 +81,7 @@ def documents(source: Source, choice: Choice, ledger: Ledger) -> Iterator[Docume
 def _unwanted(path: str, file: File, choice: Choice) -> str:
     """Why a file is not even read."""
     reason = choice.globs.reason(path)
-    as_page = "repo" not in choice.kinds or ("docs" in choice.kinds and page_format(path))
-    if not reason and as_page:
+    if not reason and ("repo" not in choice.kinds or choice.as_page(path)):
         reason = reason_no_page(path)
     return reason or reason_by_name(path, file.size, choice.keep)
 
@@ -95,7 +99,7 @@ def _read(source: Source, file: File, path: str, limit: int, blobs: git.Blobs | 
 
 
 def _document(source: Source, file: File, path: str, text: str, choice: Choice) -> Document:
-    if "docs" in choice.kinds and page_format(path):
+    if choice.as_page(path):
         return _page(source, path, text)
     form = page_format(path)
     layout: Layout = "text" if form else "code"

@@ -15,6 +15,7 @@ from localft.errors import ConfigError
 
 SUBMODULE = "submodule (give its folder as a SOURCE of its own)"
 KINDS = ("repo", "docs", "history")
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,17 @@ def _with_untracked(tracked: Iterable[File], others: Iterable[bytes]) -> Iterato
     yield from (File(path) for path in others if not path.endswith(b"/"))
 
 
-def guess_kind(source: Source, ledger: Ledger) -> tuple[str, str]:
-    """ "repo" or "docs", and why: docs where the source is called a wiki, or most of its texts are pages."""
+def guess_kinds(source: Source, ledger: Ledger) -> tuple[tuple[str, ...], str]:
+    """Docs alone, and why, where a source is called a wiki or nearly all of its texts are pages; else repo and docs."""
     called = (source.given.rstrip("/"), source.name)
     if any(each.endswith((".wiki", ".wiki.git")) for each in called):
-        return "docs", "a wiki"
+        return ("docs",), "a wiki"
     n_pages = n_texts = 0
     for file in ledger.files():
         path = os.fsdecode(file.path)
         if not reason_by_name(path, -1, ()) and not path.rsplit("/", 1)[-1].startswith("."):
             n_texts += 1
             n_pages += bool(page_format(path))
-    if n_pages * 2 > n_texts:
-        return "docs", f"{n_pages:,} of {n_texts:,} texts are pages"
-    return "repo", ""
+    if n_pages > _NEARLY_ALL * n_texts:
+        return ("docs",), f"{n_pages:,} of {n_texts:,} texts are pages"
+    return ("repo", "docs"), ""
