@@ -61,6 +61,9 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
         passes=[(share.n_row, share.weight) for share in dataset.shares],
     )
+    if config.packing:
+        packing = batches.describe_packing(dataset.n_ctx)
+        dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
 
@@ -167,6 +170,7 @@ def _prepare_data(
         answer_column=config.answer_column,
         sample_start=config.sample_start,
         packing=config.packing,
+        wrap_packed=config.wrap_packed,
         seed=config.seed,
         template=config.template,
         raw=config.raw,

@@ -39,6 +39,7 @@ class DataSettings:
         replay: text to mix in, with its share of the supervised tokens.
         sample_start: text that stands before each document of a text file.
         packing: several rows share a sequence.
+        wrap_packed: texts to train on are joined and cut into windows of n_ctx positions.
         seed: of the split and the order; 0 is a seed.
         template, raw: how rows are worded, in place of what fits the model.
         n_ctx_train: context that the model was trained on; 0 where it is not known.
@@ -58,6 +59,7 @@ class DataSettings:
     replay: str | None = None
     sample_start: str | None = None
     packing: bool = False
+    wrap_packed: bool = False
     seed: int = 42
     template: str | None = None
     raw: bool = False
@@ -116,10 +118,12 @@ def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, s
     replay = work.replay(data.replay) if data.replay else []
     work.check_columns()
     units = [unit for part in parts for unit in part]
-    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
+    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
     split = _split(units, given, data.val, n_ctx, settings)
     work.dropped[_LEFT_OUT] += len(split.left_out)
-    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength)
+    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength, settings.wrap_packed)
+    if settings.wrap_packed and not train.n_wrapped:
+        raise ConfigError("`--wrap-packed` has nothing to do: no text is trained on", "leave it out")
     val = fit_units(split.val, n_ctx, settings.overlength)
     if not train.rows:
         raise DatasetError(
@@ -223,6 +227,8 @@ def _summary(
         n_ctx_reason=reason,
         n_cut=len({id(text) for text in (*train.cut_texts, *val.cut_texts)}),
         n_windows=train.n_windows + val.n_windows,
+        n_wrapped=train.n_wrapped,
+        n_wrapped_windows=train.n_wrapped_windows,
         n_truncated=train.n_truncated + val.n_truncated,
         n_truncated_tokens=train.n_truncated_tokens + val.n_truncated_tokens,
         dropped=dict(work.dropped + train.dropped + val.dropped),
