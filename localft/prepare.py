@@ -178,7 +178,7 @@ def _prepare_data(
         date=previous.template.get("date") if previous else None,
     )
     try:
-        dataset = prepare(sources, tokenizer, settings)
+        dataset = prepare(sources, tokenizer, settings, report)
     finally:
         tokenizer.close()
     if previous is None:

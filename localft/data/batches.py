@@ -260,9 +260,10 @@ def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
     """Rows end to end: each row's tokens but the last, with the next token as target."""
     starts = np.zeros(len(rows) + 1, np.int32)
     np.cumsum([row.length for row in rows], out=starts[1:])
+    tokens = [row.tokens for row in rows]
     return MicroBatch(
-        tokens=np.concatenate([row.tokens[:-1] for row in rows]),
-        targets=np.concatenate([row.tokens[1:] for row in rows]),
+        tokens=np.concatenate([each[:-1] for each in tokens]),
+        targets=np.concatenate([each[1:] for each in tokens]),
         loss_mask=np.concatenate([row.loss_mask[1:] for row in rows]),
         row_starts=starts,
     )

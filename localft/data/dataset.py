@@ -10,6 +10,7 @@ from typing import Literal
 
 from localft.data.collect import Collector
 from localft.data.fit import Fit, choose_n_ctx, fit_units, percentile99
+from localft.data.large import Report
 from localft.data.mix import Share, describe_epoch, mix
 from localft.data.prompts import ValPrompt, val_prompts
 from localft.data.row import Columns
@@ -92,13 +93,19 @@ class Dataset:
     shares: tuple[Share, ...] = ()
 
 
-def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
+def prepare(
+    data: Sequence[str | Path] | Path | Sources,
+    tokenizer: Tokenizer,
+    settings: DataSettings,
+    report: Report | None = None,
+) -> Dataset:
     """Read, word, tokenize, split and fit the rows of a run.
 
     Args:
         data: files or folders, see docs/data.md; or what `find_sources` found.
         tokenizer: of the base model.
         settings: see `DataSettings`.
+        report: called as report(stage, done, total) while something takes long.
 
     Raises:
         DatasetError: a file or a row cannot be used, or nothing would be supervised.
@@ -110,7 +117,7 @@ def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, s
         data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
     wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
     columns = Columns(settings.prompt_column, settings.answer_column)
-    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes))
+    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)
     parts = [work.part(part) for part in data.parts]
     given = [] if settings.no_val else work.read(data.val)
     if settings.all_data:
@@ -178,11 +185,15 @@ def _split(units: list[Unit], given: list[Unit], val: list[Path], n_ctx: int, se
 
 def _leaks(train: Sequence[TokenizedRow], val: Sequence[TokenizedRow]) -> Iterator[str]:
     """Say how many validation rows are trained on too: their loss tells nothing of new ones."""
-    seen = {row.tokens.tobytes() for row in train}
-    n_seen = sum(row.tokens.tobytes() in seen for row in val)
+    seen = {_digest(row) for row in train} if val else set()
+    n_seen = sum(_digest(row) in seen for row in val)
     if n_seen:
         are = "is" if n_seen == 1 else "are"
         yield f"{n_seen:,} of {count(len(val), 'validation row')} {are} in the training rows too, word for word"
+
+
+def _digest(row: TokenizedRow) -> bytes:
+    return hashlib.blake2b(row.tokens.tobytes(), digest_size=8).digest()
 
 
 def _why_nothing(train: Fit, work: Collector, n_ctx: int, settings: DataSettings) -> str:
@@ -244,5 +255,6 @@ def _summary(
 def _fingerprint(rows: Sequence[TokenizedRow]) -> str:
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(row.tokens.size.to_bytes(8, "little") + row.tokens.tobytes() + row.loss_mask.tobytes())
+        tokens = row.tokens
+        digest.update(tokens.size.to_bytes(8, "little") + tokens.tobytes() + row.loss_mask.tobytes())
     return digest.hexdigest()

@@ -40,6 +40,12 @@ class TokenizedRow:
     def n_supervised(self) -> int:
         return int(self.loss_mask.sum())
 
+    def cut(self, start: int, stop: int) -> TokenizedRow:
+        """See `cut`."""
+        mask = self.loss_mask[start:stop].copy()
+        mask[:1] = 0
+        return replace(self, tokens=self.tokens[start:stop], loss_mask=mask)
+
 
 @dataclass(frozen=True, eq=False)
 class Unit:
@@ -105,7 +111,7 @@ def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
     """
     starts = np.cumsum([0, *(row.tokens.size for row in rows)])
     tokens, mask = np.concatenate([row.tokens for row in rows]), np.concatenate([row.loss_mask for row in rows])
-    whole = replace(rows[0], tokens=tokens, loss_mask=mask)
+    whole = TokenizedRow(tokens, mask, rows[0].source, rows[0].line, is_text=True)
     first = np.searchsorted(starts, np.arange(0, max(whole.length, 1), n_ctx), side="right") - 1
     return [
         replace(window, source=rows[i].source, line=rows[i].line)
@@ -115,6 +121,4 @@ def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
 
 def cut(row: TokenizedRow, start: int, stop: int) -> TokenizedRow:
     """Tokens [start, stop) of a row as a row; the first of them is no target."""
-    mask = row.loss_mask[start:stop].copy()
-    mask[:1] = 0
-    return replace(row, tokens=row.tokens[start:stop], loss_mask=mask)
+    return row.cut(start, stop)
