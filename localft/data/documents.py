@@ -21,7 +21,9 @@ def content_key(row: Row) -> bytes:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 def number_documents(rows: Iterable[Row]) -> list[int]:

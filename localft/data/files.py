@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -44,7 +45,12 @@ def is_table(path: Path) -> bool:
 
 def place(path: str | Path, line: int) -> str:
     """ "line 3 of `x.jsonl`", "row 3 of `x.parquet`"."""
-    return f"{'row' if data_suffix(Path(path)) == '.parquet' else 'line'} {line} of `{path}`"
+    return f"{_numbered(str(path))} {line} of `{path}`"
+
+
+@functools.lru_cache(64)
+def _numbered(path: str) -> str:
+    return "row" if data_suffix(Path(path)) == ".parquet" else "line"
 
 
 def no_such_file(path: Path | str) -> DatasetError:
