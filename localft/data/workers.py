@@ -92,9 +92,12 @@ class _Worker:
 
     def __init__(self, task: Task) -> None:
         program = [sys.executable, "-m", "localft.data.workers"]
-        self._process = subprocess.Popen(
-            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+        except OSError as error:
+            message = f"cannot start `{sys.executable}` to tokenize the data: {error.strerror}"
+            raise DatasetError(message, "close other programs and run it again") from None
         self._send(task)
 
     def __enter__(self) -> _Worker:
