@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import re
 from collections.abc import Callable, Iterator
@@ -54,6 +55,9 @@ def _numbered(path: str) -> str:
 
 
 def no_such_file(path: Path | str) -> DatasetError:
+    path = Path(path)
+    if path.is_symlink():
+        return DatasetError(f"`{path}` is a link that leads to no file", f"it leads to `{path.readlink()}`")
     hint = "check the path; relative paths start in the current folder"
     if _HUB_ID.fullmatch(str(path)):
         hint += f"; a data set of the Hugging Face hub is named `hf:{path}`"
@@ -76,9 +80,9 @@ def read_chunks(path: Path, size: int) -> Iterator[bytes]:
                 return
             while chunk := file.read(size):
                 yield chunk
-    except FileNotFoundError:
-        raise no_such_file(path) from None
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            raise no_such_file(path) from None
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from localft.data.compressed import SUFFIXES as COMPRESSED
 from localft.data.documents import content_key
-from localft.data.lines import blocks
+from localft.data.lines import Block, blocks
 from localft.data.row import Columns, Message, Row, RowKind
 from localft.data.rows import read_block
 from localft.data.tally import Tally
@@ -23,8 +24,8 @@ _SUPERVISED = np.uint32(1 << 31)
 _ID = np.uint32((1 << 31) - 1)
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
 _ARRAYS = {
-    "starts": np.int64, "n_supervised": np.int32, "parts": np.int32, "lines": np.int64, "kinds": np.uint8,
-    "keys": "V16", "docs": np.int32, "source_kinds": np.int32,
+    "starts": np.int64, "n_supervised": np.int32, "parts": np.int32, "lines": np.int64, "offsets": np.int64,
+    "kinds": np.uint8, "keys": "V16", "docs": np.int32, "source_kinds": np.int32,
 }  # fmt: skip
 
 
@@ -35,12 +36,13 @@ class Piece:
         tokens: uint32 [n_tok], part after part; the highest bit = supervised as a target.
         sizes, n_supervised: int32 [n_part], tokens of each part, and how many are supervised.
         parts: int32 [n_row], parts of each row.
-        lines, kinds, keys: [n_row], see `Row`; `keys` is `content_key`.
+        lines, offsets, kinds, keys: [n_row], see `Row`; `offsets` are the bytes of the file before its line, `keys` is
+            `content_key`.
         docs, source_kinds: of each row, as text.
         tally: what was counted.
     """
 
-    def __init__(self, units: Sequence[Unit], tally: Tally) -> None:
+    def __init__(self, block: Block, units: Sequence[Unit], tally: Tally) -> None:
         parts = [part for unit in units for part in unit.parts]
         rows = [unit.row for unit in units]
         empty = np.empty(0, np.uint32)
@@ -51,6 +53,8 @@ class Piece:
         self.n_supervised = np.array([part.n_supervised for part in parts], np.int32)
         self.parts = np.array([len(unit.parts) for unit in units], np.int32)
         self.lines = np.array([row.line for row in rows], np.int64)
+        starts = np.flatnonzero(np.frombuffer(b"\n" + block.data, np.uint8) == ord("\n"))
+        self.offsets = block.offset + starts[self.lines - block.line]
         self.kinds = np.array([_KINDS.index(row.kind) for row in rows], np.uint8)
         self.keys = np.array([content_key(row) for row in rows], "V16")
         self.docs = [row.doc for row in rows]
@@ -71,7 +75,7 @@ def write_tokens(folder: Path, pieces: Iterator[Piece]) -> None:
         for piece in pieces:
             file.write(piece.tokens.astype("<u4").tobytes())
             kept["starts"].append(piece.sizes)
-            for name in ("n_supervised", "parts", "lines", "kinds", "keys"):
+            for name in ("n_supervised", "parts", "lines", "offsets", "kinds", "keys"):
                 kept[name].append(getattr(piece, name))
             for name, known in names.items():
                 texts: list[str] = getattr(piece, name)
@@ -108,7 +112,7 @@ class TokenFile:
         header = json.loads((folder / "header.json").read_text(encoding="utf-8"))
         loaded = {name: np.load(folder / f"{name}.npy") for name in _ARRAYS}
         self.starts, self.parts, self.lines, self.kinds = (loaded[n] for n in ("starts", "parts", "lines", "kinds"))
-        self.n_supervised, self.keys = loaded["n_supervised"], loaded["keys"]
+        self.n_supervised, self.keys, self._offsets = loaded["n_supervised"], loaded["keys"], loaded["offsets"]
         self._docs, self._source_kinds = loaded["docs"], loaded["source_kinds"]
         self._names: dict[str, list[str]] = {name: header[name] for name in ("docs", "source_kinds")}
         self.tally = Tally.from_dict(header["tally"])
@@ -150,35 +154,47 @@ class TokenFile:
 
     def words(self, number: int) -> Row:
         """A row with its text or messages, read anew from the data file."""
-        return self._words.row(int(self.lines[number]))
+        return self._words.row(int(self.lines[number]), int(self._offsets[number]))
 
 
 class _Words:
-    """Rows of a data file by their line; cheap where lines are asked for in their order."""
+    """Rows of a data file by their line; of a compressed file cheap only where they are asked for in their order."""
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path, self._columns = path, columns
-        self._ahead: Iterator[tuple[int, Row]] = iter(())
-        self._at = 0
+        self._ahead: Iterator[Row] = iter(())
         self._last: Row | None = None
         self._lock = threading.Lock()
 
-    def row(self, line: int) -> Row:
-        with self._lock:
-            if self._last is not None and line == self._at:
-                return self._last
-            if line < self._at or self._last is None:
-                self._ahead = ((row.line, row) for block in blocks(self._path) for row in self._read(block))
-            for at, row in self._ahead:
-                if at == line:
-                    self._at, self._last = at, row
-                    return row
-            self._last = None
-        message = f"line {line} of `{self._path}` changed while it was read"
-        raise DatasetError(message, "leave data alone while a run reads it")
+    def row(self, line: int, offset: int) -> Row:
+        """The row of a line, and the bytes of the file that stand before it.
 
-    def _read(self, block: Any) -> list[Row]:
-        return read_block(self._path, block, self._columns).rows
+        Raises:
+            DatasetError: the file changed.
+        """
+        with self._lock:
+            if self._last is None or self._last.line != line:
+                ahead = self._onward(line) if self._path.suffix.lower() in COMPRESSED else self._at(line, offset)
+                self._last = next((row for row in ahead if row.line == line), None)
+            if self._last is None:
+                message = f"line {line} of `{self._path}` changed while it was read"
+                raise DatasetError(message, "leave data alone while a run reads it")
+            return self._last
+
+    def _at(self, line: int, offset: int) -> Sequence[Row]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(offset)
+                data = file.readline()
+        except OSError:
+            return ()
+        return read_block(self._path, Block(line, offset, data), self._columns).rows
+
+    def _onward(self, line: int) -> Iterator[Row]:
+        if self._last is None or self._last.line > line:
+            found = blocks(self._path)
+            self._ahead = (row for block in found for row in read_block(self._path, block, self._columns).rows)
+        return self._ahead
 
 
 class StoredRow(Row):

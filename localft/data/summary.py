@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -34,6 +34,7 @@ class DataSummary:
         n_wrapped, n_wrapped_windows: texts that were joined, and the windows that they were then cut into.
         packing: how full sequences are that rows share, in words; "" where none do.
         epoch: what one epoch holds, in words; "" where it is every row once.
+        leaks: validation rows that training rows give away, by manner ("exact", "near", "contained").
     """
 
     files: tuple[str, ...]
@@ -65,6 +66,7 @@ class DataSummary:
     n_wrapped: int = 0
     n_wrapped_windows: int = 0
     packing: str = ""
+    leaks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""

@@ -53,7 +53,7 @@ def tokenize_block(path: Path, block: Block, columns: Columns, wording: Wording)
     """
     found = read_block(path, block, columns)
     units = [wording.unit(row) for row in found.rows]
-    return Piece(units, Tally.of(found, wording))
+    return Piece(block, units, Tally.of(found, wording))
 
 
 def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iterator[Piece]:

@@ -151,10 +151,11 @@ def test_what_the_tokens_are_made_of_is_in_their_name(
     assert len(list(cache.folder().iterdir())) == len(names) + 2
 
 
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
 def test_rows_know_their_words(
-    tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None
+    tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None, name: str
 ) -> None:
-    path = write(tmp_path / "x.jsonl")
+    path = write(tmp_path / name)
     file = large.read_large(path, Wording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
     assert file is not None
     stored, plain = [unit.row for unit in file.units()], read_file(path).rows
@@ -165,6 +166,9 @@ def test_rows_know_their_words(
         for name in ("kind", "source", "line", "text", "messages", "doc", "source_kind"):
             assert getattr(ours, name) == getattr(theirs, name)
         assert content_key(ours) == content_key(theirs)
+    path.write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"line 1 of `.*` changed while it was read"):
+        _ = stored[0].text
 
 
 @pytest.mark.parametrize("processes", [1, 2])
