@@ -68,6 +68,7 @@ class TrainConfig:
         None, MODEL, "split a .txt file into rows where this text begins", metavar="TEXT"
     )
     packing: bool = setting(False, MODEL, "fill each sequence with as many rows as fit")
+    wrap_packed: bool = setting(False, MODEL, "join texts with the end token and cut them into sequences of one length")
     template: str | None = setting(
         None, MODEL, "format of the rows, in place of the model's own", metavar="NAME", shown_default="the model's"
     )

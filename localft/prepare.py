@@ -61,6 +61,9 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
         passes=[(share.n_row, share.weight) for share in dataset.shares],
     )
+    if config.packing:
+        packing = batches.describe_packing(dataset.n_ctx)
+        dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
 
@@ -166,7 +169,7 @@ def _prepare_data(
     date = previous.template.get("date") if previous else None
     settings = data_settings(config, tokenizer.n_ctx_train, n_ctx, date)
     try:
-        dataset = prepare(sources, tokenizer, settings)
+        dataset = prepare(sources, tokenizer, settings, report)
     finally:
         tokenizer.close()
     if previous is None:

@@ -96,6 +96,13 @@ def data_lines(n_ctx: int, n_ctx_reason: str, summary: Mapping[str, Any]) -> lis
     if summary["n_cut"]:
         text = f"{count(summary['n_cut'], 'long text')} into {summary['n_windows']:,} windows, nothing lost"
         lines.append(("cut", text))
+    if summary["n_wrapped"]:
+        text = (
+            f"{count(summary['n_wrapped'], 'text')} joined, into {summary['n_wrapped_windows']:,} windows, nothing lost"
+        )
+        lines.append(("wrapped", text))
+    if summary["packing"]:
+        lines.append(("packing", summary["packing"]))
     if summary["n_truncated"]:
         lines.append(
             ("truncated", f"{count(summary['n_truncated'], 'row')}, by {summary['n_truncated_tokens']:,} tokens in all")

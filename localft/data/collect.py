@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localft.data.large import Report, is_large, read_large
 from localft.data.row import USUAL_COLUMNS, Columns, RowKind
-from localft.data.rows import Rows, read_file
+from localft.data.rows import read_file
 from localft.data.sources import Part
 from localft.data.summary import count
+from localft.data.tally import Tally
 from localft.data.tokenize import Unit
 from localft.data.wording import Wording
 from localft.errors import ConfigError
@@ -24,6 +26,7 @@ class Collector:
         files: what was read, in the user's words.
         formats, kinds, dropped: rows by format; by kind, replayed ones aside; left out, by reason.
         n_rows: rows read, those that are left out included.
+        report: called as report(stage, done, total) while a large file is tokenized.
     """
 
     wording: Wording
@@ -35,6 +38,7 @@ class Collector:
     dropped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     n_rows: int = 0
+    report: Report | None = None
 
     def part(self, part: Part) -> list[Unit]:
         """The rows of one --data value."""
@@ -66,19 +70,21 @@ class Collector:
             raise error
 
     def _read(self, path: Path, doc: str = "") -> list[Unit]:
-        found = read_file(path, self.sample_start, self.columns, doc)
-        self.formats += found.formats
-        self.kinds.update(row.kind for row in found.rows)
-        self.dropped += found.empty
-        self.n_rows += len(found.rows) + sum(found.empty.values())
-        self.notes += [*found.notes, *_row_notes(path, found)]
-        joined = sum(self.wording.joins_bluntly(row) for row in found.rows)
-        if joined:
-            self.notes.append(
-                f"`{path.name}`: in {count(joined, 'row')} nothing (no space, no line break) "
-                "stands between prompt and completion"
-            )
-        return [self.wording.unit(row) for row in found.rows]
+        stored = read_large(path, self.wording, self.columns, self.report) if is_large(path) else None
+        if stored is not None:
+            units, tally = stored.units(), stored.tally
+            self.wording.added_end |= tally.adds_end
+        else:
+            found = read_file(path, self.sample_start, self.columns, doc)
+            units = [self.wording.unit(row) for row in found.rows]
+            tally = Tally.of(found, self.wording)
+            self.notes += found.notes
+        self.formats += tally.formats
+        self.kinds += tally.kinds
+        self.dropped += tally.dropped
+        self.n_rows += tally.n_rows
+        self.notes += tally.notes(path.name)
+        return units
 
 
 def missing_columns(columns: Columns, formats: Counter[str], n_rows: int) -> ConfigError | None:
@@ -89,13 +95,3 @@ def missing_columns(columns: Columns, formats: Counter[str], n_rows: int) -> Con
     flags = zip(("--prompt-column", "--answer-column"), columns, strict=True)
     given = " and ".join(flag for flag, name in flags if name)
     return ConfigError(f"no row has {names} ({given})", "the rows were recognised by other keys; check the spelling")
-
-
-def _row_notes(path: Path, found: Rows) -> Iterator[str]:
-    if found.unknown_keys:
-        names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
-        yield f"`{path.name}`: not used: {names}"
-    unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
-    if unanswered:
-        ending = f"{count(unanswered, 'conversation')} {'ends' if unanswered == 1 else 'end'} unanswered"
-        yield f"`{path.name}`: {ending}; what follows the last answer is left out"

@@ -5,30 +5,36 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from localft.errors import DatasetError
 
 SUFFIXES = (".gz", ".zst")
 
 
-def decompress(path: Path, data: bytes) -> bytes:
-    """What a compressed file holds; `path` says how it is compressed.
+def decompressed(path: Path, file: BinaryIO, size: int) -> Iterator[bytes]:
+    """What a compressed file holds, at most `size` bytes at a time; `path` says how it is compressed.
 
     Raises:
         DatasetError: it is damaged, not whole, or nothing here reads Zstandard.
     """
-    return _gunzip(path, data) if path.suffix.lower() == ".gz" else _unzstd(path, data)
-
-
-def _gunzip(path: Path, data: bytes) -> bytes:
+    how, open_stream, errors = _gzip() if path.suffix.lower() == ".gz" else _zstandard(path)
     try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, "gzip", error) from None
+        with open_stream(file, "rb") as stream:
+            while chunk := stream.read(size):
+                yield chunk
+    except errors as error:
+        message = f"`{path}` is no whole {how} file: {error}"
+        raise DatasetError(message, "copy or download it again") from None
 
 
-def _unzstd(path: Path, data: bytes) -> bytes:
+def _gzip() -> tuple[str, Any, tuple[type[Exception], ...]]:
+    return "gzip", gzip.open, (OSError, EOFError, zlib.error)
+
+
+def _zstandard(path: Path) -> tuple[str, Any, tuple[type[Exception], ...]]:
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd
@@ -37,11 +43,4 @@ def _unzstd(path: Path, data: bytes) -> bytes:
     except ImportError:
         hint = "run `pip install 'localft[zstd]'`, or decompress it with `zstd -d`"
         raise DatasetError(f"`{path}` is compressed with Zstandard, which needs backports.zstd", hint) from None
-    try:
-        return zstd.decompress(data)
-    except (zstd.ZstdError, EOFError) as error:
-        raise _damaged(path, "Zstandard", error) from None
-
-
-def _damaged(path: Path, how: str, error: Exception) -> DatasetError:
-    return DatasetError(f"`{path}` is no whole {how} file: {error}", "copy or download it again")
+    return "Zstandard", zstd.open, (zstd.ZstdError, EOFError, OSError)

@@ -26,6 +26,7 @@ class DataSettings:
         replay: text to mix in, with its share of the supervised tokens.
         sample_start: text that stands before each document of a text file.
         packing: several rows share a sequence.
+        wrap_packed: texts to train on are joined and cut into windows of n_ctx positions.
         seed: of the split and the order; 0 is a seed.
         template, raw: how rows are worded, in place of what fits the model.
         n_ctx_train: context that the model was trained on; 0 where it is not known.
@@ -46,6 +47,7 @@ class DataSettings:
     replay: str | None = None
     sample_start: str | None = None
     packing: bool = False
+    wrap_packed: bool = False
     seed: int = 42
     template: str | None = None
     raw: bool = False

@@ -11,6 +11,7 @@ from localft.data.collect import Collector
 from localft.data.data_settings import DataSettings, Overlength
 from localft.data.divide import Division, divide
 from localft.data.fit import Fit, fit_units, percentile99
+from localft.data.large import Report
 from localft.data.mix import Share, describe_epoch, mix
 from localft.data.prompts import ValPrompt, val_prompts
 from localft.data.row import Columns
@@ -19,7 +20,7 @@ from localft.data.summary import DataSummary, count
 from localft.data.template import TemplateInfo, describe
 from localft.data.tokenize import TokenizedRow
 from localft.data.wording import Wording
-from localft.errors import DatasetError
+from localft.errors import ConfigError, DatasetError
 from localft.tokenizer import Tokenizer
 
 __all__ = ["DataSettings", "Dataset", "Overlength", "prepare"]
@@ -50,13 +51,19 @@ class Dataset:
     shares: tuple[Share, ...] = ()
 
 
-def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
+def prepare(
+    data: Sequence[str | Path] | Path | Sources,
+    tokenizer: Tokenizer,
+    settings: DataSettings,
+    report: Report | None = None,
+) -> Dataset:
     """Read, word, tokenize, split and fit the rows of a run.
 
     Args:
         data: files or folders, see docs/data.md; or what `find_sources` found.
         tokenizer: of the base model.
         settings: see `DataSettings`.
+        report: called as report(stage, done, total) while something takes long.
 
     Raises:
         DatasetError: a file or a row cannot be used, nothing would be supervised, or something leaks and is refused.
@@ -68,7 +75,7 @@ def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, s
         data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
     wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
     columns = Columns(settings.prompt_column, settings.answer_column)
-    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes))
+    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)
     parts = [work.part(part) for part in data.parts]
     given = [] if settings.no_val else work.read(data.val)
     if settings.all_data:
@@ -79,7 +86,9 @@ def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, s
     found = divide(units, given, data.val, settings).settled(settings.on_leak)
     n_ctx, split = found.n_ctx, found.split
     work.dropped += found.dropped
-    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength)
+    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength, settings.wrap_packed)
+    if settings.wrap_packed and not train.n_wrapped:
+        raise ConfigError("`--wrap-packed` has nothing to do: no text is trained on", "leave it out")
     val = fit_units(split.val, n_ctx, settings.overlength)
     if not train.rows:
         raise DatasetError(
@@ -141,6 +150,8 @@ def _summary(
         n_ctx_reason=found.n_ctx_reason,
         n_cut=len({id(text) for text in (*train.cut_texts, *val.cut_texts)}),
         n_windows=train.n_windows + val.n_windows,
+        n_wrapped=train.n_wrapped,
+        n_wrapped_windows=train.n_wrapped_windows,
         n_truncated=train.n_truncated + val.n_truncated,
         n_truncated_tokens=train.n_truncated_tokens + val.n_truncated_tokens,
         dropped=dict(work.dropped + train.dropped + val.dropped),
@@ -157,5 +168,6 @@ def _summary(
 def _fingerprint(rows: Sequence[TokenizedRow]) -> str:
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(row.tokens.size.to_bytes(8, "little") + row.tokens.tobytes() + row.loss_mask.tobytes())
+        tokens = row.tokens
+        digest.update(tokens.size.to_bytes(8, "little") + tokens.tobytes() + row.loss_mask.tobytes())
     return digest.hexdigest()

@@ -57,7 +57,7 @@ def divide(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], se
     Raises:
         ConfigError: nothing would be left to train on.
     """
-    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
+    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
     split = _split(units, given, val, n_ctx, settings)
     leakage = find_leaks([unit.row for unit in split.train], [unit.row for unit in split.val])
     return Division(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))

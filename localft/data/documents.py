@@ -11,6 +11,8 @@ from localft.data.rows import Row
 
 def content_key(row: Row) -> bytes:
     """The same for rows that are equal but for case, white space and the Unicode form of their characters."""
+    if row.known_key:
+        return row.known_key
     digest = hashlib.blake2b(digest_size=16)
     turns = [("text", row.text, ""), *row.messages] if row.kind == "text" else row.messages
     for fields in turns:
@@ -19,7 +21,9 @@ def content_key(row: Row) -> bytes:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 def number_documents(rows: Iterable[Row]) -> list[int]:

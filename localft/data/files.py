@@ -1,16 +1,17 @@
-"""Data files to text and to JSON values with their lines, and what is said about a file that is neither."""
+"""Data files to bytes and text, and what is said about a file that is neither."""
 
 from __future__ import annotations
 
 import errno
-import json
+import functools
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from localft.data.compressed import SUFFIXES as COMPRESSED
-from localft.data.compressed import decompress
+from localft.data.compressed import decompressed
 from localft.errors import DatasetError
 
 EXPECTED = (
@@ -21,8 +22,8 @@ _FOREIGN = (
     *(".gguf", ".safetensors"),
 )
 _TABLES = (".csv", ".tsv", ".parquet")
-MAX_LINE = 1 << 28  # characters; a line of JSON that is longer is no row but a broken file
-_ENDLESS, _CHUNK = 1 << 29, 1 << 20  # bytes; a file with a line of so many is not read at all
+_CHUNK = 1 << 20
+BOM = b"\xef\xbb\xbf"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*")
 OnProblem = Callable[[int, DatasetError], None]
 
@@ -45,7 +46,12 @@ def is_table(path: Path) -> bool:
 
 def place(path: str | Path, line: int) -> str:
     """ "line 3 of `x.jsonl`", "row 3 of `x.parquet`"."""
-    return f"{'row' if data_suffix(Path(path)) == '.parquet' else 'line'} {line} of `{path}`"
+    return f"{_numbered(str(path))} {line} of `{path}`"
+
+
+@functools.lru_cache(64)
+def _numbered(path: str) -> str:
+    return "row" if data_suffix(Path(path)) == ".parquet" else "line"
 
 
 def no_such_file(path: Path | str) -> DatasetError:
@@ -58,8 +64,8 @@ def no_such_file(path: Path | str) -> DatasetError:
     return DatasetError(f"no data file `{path}`", hint)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file as it stands, or decompressed.
+def read_chunks(path: Path, size: int) -> Iterator[bytes]:
+    """A file as it stands, or decompressed, at most `size` bytes at a time.
 
     Raises:
         DatasetError: not there, not readable, damaged, or of a kind that is not read.
@@ -68,46 +74,23 @@ def read_bytes(path: Path) -> bytes:
         hint = f"export it as .jsonl ({EXPECTED}), .csv, .parquet or .txt"
         raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if path.suffix.lower() in COMPRESSED:
+                yield from decompressed(path, file, size)
+                return
+            while chunk := file.read(size):
+                yield chunk
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             raise no_such_file(path) from None
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None
-    return decompress(path, data) if path.suffix.lower() in COMPRESSED else data
 
 
-def require_lines(path: Path) -> None:
-    """Refuse a file of JSON lines before it is read whole, if one of them is too long to be a row.
-
-    Raises:
-        DatasetError: names the line and its length.
-    """
-    try:
-        if path.suffix.lower() in COMPRESSED or path.stat().st_size <= _ENDLESS:
-            return
-        with path.open("rb") as file:
-            number, length = 1, 0
-            while chunk := file.read(_CHUNK):
-                if number == 1 and not length and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
-                    return  # an array may stand on one line
-                end = chunk.find(b"\n")
-                length += len(chunk) if end < 0 else end
-                if length > _ENDLESS:
-                    break
-                if end >= 0:
-                    number, length = number + chunk.count(b"\n"), len(chunk) - chunk.rfind(b"\n") - 1
-            else:
-                return
-    except OSError:
-        return  # reading it will say why
-    raise _too_long(path, number, f"more than {_ENDLESS:,} bytes")
-
-
-def _too_long(path: Path, number: int, length: str) -> DatasetError:
-    message = f"line {number} of `{path}` is {length} long, at most {MAX_LINE:,} are read"
-    return DatasetError(message, "each row stands on a line of its own: split the file into lines")
+def read_bytes(path: Path) -> bytes:
+    """All of a file; see `read_chunks`."""
+    return b"".join(read_chunks(path, _CHUNK))
 
 
 def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
@@ -118,108 +101,53 @@ def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
         DatasetError: see `read_bytes`; or it is UTF-16.
     """
     data = read_bytes(path)
-    hint = "save the file as UTF-8"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", hint)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = _decoded_lines(path, data, on_problem)
-    if "\0" in text:
-        lines = text.split("\n")
-        for number, line in enumerate(lines, 1):
-            if "\0" in line:
-                lines[number - 1] = ""
-                message = f"line {number} of `{path}` holds a NUL character, expected text"
-                on_problem(number, DatasetError(message, hint))
-        text = "\n".join(lines)
-    return text
-
-
-def _decoded_lines(path: Path, data: bytes, on_problem: OnProblem) -> str:
-    """Line by line, those that are not UTF-8 left empty."""
-    lines, offset = [], 0
+    refuse_utf16(path, data)
+    offset = len(BOM) if data.startswith(BOM) else 0
+    data = data[offset:]
+    with suppress(UnicodeDecodeError):
+        if "\0" not in (text := data.decode("utf-8")):
+            return text
+    lines = []
     for number, line in enumerate(data.split(b"\n"), 1):
-        skip = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
         try:
-            lines.append(line[skip:].decode("utf-8"))
-        except UnicodeDecodeError as error:
+            lines.append(decode_line(path, number, offset, line))
+        except DatasetError as error:
             lines.append("")
-            at = skip + error.start
-            message = f"line {number} of `{path}` is not UTF-8: byte 0x{line[at]:02x} at offset {offset + at}"
-            on_problem(number, DatasetError(message, "save the file as UTF-8"))
+            on_problem(number, error)
         offset += len(line) + 1
     return "\n".join(lines)
 
 
-def json_values(path: Path, text: str, on_problem: OnProblem = refuse) -> Iterator[tuple[int, Any]]:
-    """Each value with the line that it starts on: of one array, or of one line each.
+def refuse_utf16(path: Path, start: bytes) -> None:
+    """Refuse a file that starts like UTF-16.
 
-    Of an array what follows a mistake cannot be read; of lines the next one can.
+    Raises:
+        DatasetError: it does.
     """
-    if text.lstrip()[:1] == "[":
-        yield from _array_values(path, text, on_problem)
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > MAX_LINE:
-            on_problem(number, _too_long(path, number, f"{len(line):,} characters"))
-        elif line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                whole = number == 1 and _is_object(text)
-                on_problem(number, _not_json(path, number, whole, error))
-                if whole:
-                    return
-                continue
-            yield number, value
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", "save the file as UTF-8")
 
 
-def _is_object(text: str) -> bool:
+def decode_line(path: Path, number: int, offset: int, line: bytes) -> str:
+    """The text of one line.
+
+    Args:
+        number: of the line.
+        offset: bytes of the file that stand before it.
+
+    Raises:
+        DatasetError: it is not UTF-8, or holds a NUL character.
+    """
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _not_json(path: Path, number: int, whole: bool, error: Exception) -> DatasetError:
-    hint = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
-    if whole:
-        hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
-    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    if isinstance(error, json.JSONDecodeError):
-        reason = f"{error.msg} at column {error.colno}"
-    return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
-
-
-def _array_values(path: Path, text: str, on_problem: OnProblem) -> Iterator[tuple[int, Any]]:
-    decoder = json.JSONDecoder()
-    at, line, seen = text.index("[") + 1, 1, 0
-    expect_value = False
-    while True:
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        line, seen = line + text.count("\n", seen, at), at
-        if text[at : at + 1] == "]" and not expect_value:
-            break
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            on_problem(where, _not_json(path, where, False, error))
-            return
-        yield line, value
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        if text[at : at + 1] not in (",", "]") or (text[at] == "]" and text[at + 1 :].strip()):
-            where = text.count("\n", 0, at) + 1
-            message = f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`"
-            on_problem(where, DatasetError(message))
-            return
-        expect_value = text[at] == ","
-        if not expect_value:
-            break
-        at += 1
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = error.start
+        message = f"line {number} of `{path}` is not UTF-8: byte 0x{line[at]:02x} at offset {offset + at}"
+        raise DatasetError(message, "save the file as UTF-8") from None
+    if "\0" in text:
+        message = f"line {number} of `{path}` holds a NUL character, expected text"
+        raise DatasetError(message, "save the file as UTF-8")
+    return text
 
 
 def name_of(value: Any) -> str:

@@ -33,7 +33,13 @@ class Share:
 
 
 def mix(
-    data: Sources, parts: Sequence[Sequence[Unit]], replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str
+    data: Sources,
+    parts: Sequence[Sequence[Unit]],
+    replay: Sequence[Unit],
+    split: Split,
+    n_ctx: int,
+    overlength: str,
+    wrap: bool = False,
 ) -> tuple[Fit, tuple[Share, ...]]:
     """Training rows of at most `n_ctx` positions, and how often an epoch passes over those of each source.
 
@@ -42,7 +48,7 @@ def mix(
         parts: the rows of each of its parts; a part more where validation files are trained on too.
         replay: the rows of the text to mix in. Rows and documents that validate are left out of it.
         split: which rows train and validate.
-        n_ctx, overlength: see `fit_units`.
+        n_ctx, overlength, wrap: see `fit_units`.
 
     Returns:
         The rows, and the shares in their order; none where an epoch holds every row once.
@@ -51,18 +57,18 @@ def mix(
         DatasetError: nothing of the text can be replayed, or too little; or see `fit_units`.
     """
     if data.replay is None and all(part.weight is None for part in data.parts):
-        return fit_units(split.train, n_ctx, overlength), ()
+        return fit_units(split.train, n_ctx, overlength, wrap), ()
     part_of = {id(unit.row): number for number, part in enumerate(parts) for unit in part}
     trained: list[list[Unit]] = [[] for _ in parts]
     for unit in split.train:
         trained[part_of[id(unit.row)]].append(unit)
-    fits = [fit_units(part, n_ctx, overlength) for part in trained]
+    fits = [fit_units(part, n_ctx, overlength, wrap) for part in trained]
     named = [(part.name, 1.0 if part.weight is None else part.weight) for part in data.parts]
     more = [("the validation files", 1.0)] * (len(parts) - len(named))
     shares = [Share(name, len(fit.rows), weight) for fit, (name, weight) in zip(fits, named + more, strict=True)]
     n_supervised = sum(share.weight * _n_supervised(fit.rows) for share, fit in zip(shares, fits, strict=True))
     if data.replay and n_supervised:
-        fits.append(_replayed(replay, split, n_ctx, overlength, data.replay.name))
+        fits.append(_replayed(replay, split, n_ctx, overlength, wrap, data.replay.name))
         share = data.replay_share
         weight = share / (1 - share) * n_supervised / _n_supervised(fits[-1].rows)
         if weight > MOST_PASSES:
@@ -72,10 +78,10 @@ def mix(
     return joined(fits), tuple(share for share in shares if share.n_row)
 
 
-def _replayed(replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str, name: str) -> Fit:
+def _replayed(replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str, wrap: bool, name: str) -> Fit:
     held_out = {key for unit in (*split.val, *split.left_out) for key in _keys(unit.row)}
     kept = [unit for unit in replay if held_out.isdisjoint(_keys(unit.row))]
-    fit = fit_units(kept, n_ctx, overlength)
+    fit = fit_units(kept, n_ctx, overlength, wrap)
     fit.dropped["replay that is held out for validation"] += len(replay) - len(kept)
     if not fit.rows:
         raise DatasetError(f"nothing of `{name}` can be replayed", "name another text, or leave out --replay")

@@ -39,6 +39,11 @@ class Row:
     doc: str = ""
     source_kind: str = ""
 
+    @property
+    def known_key(self) -> bytes:
+        """What `localft.data.documents.content_key` gives, where it was found before; else nothing."""
+        return b""
+
 
 class Columns(NamedTuple):
     """The user's own names for the keys or columns of a question and its answer; None: the usual ones."""

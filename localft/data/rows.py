@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.files import EXPECTED, OnProblem, data_suffix, json_values, read_text, refuse, require_lines
+from localft.data.files import EXPECTED, OnProblem, data_suffix, read_text, refuse
+from localft.data.lines import Block, block_values, json_values
 from localft.data.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
 from localft.data.shapes import read_row
 from localft.data.tables import csv_values, parquet_values
@@ -59,22 +60,34 @@ def read_file(
         text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
         _add_documents(found, path, text, sample_start, doc)
     else:
-        for line, value in values:
-            try:
-                _add_row(found, path, line, value, columns)
-            except DatasetError as error:
-                on_problem(line, error)
+        _add_rows(found, path, values, columns, on_problem)
     if not found.rows and not found.empty:
         on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
     return found
+
+
+def read_block(path: Path, block: Block, columns: Columns) -> Rows:
+    """Read a few lines of a file of JSON Lines, see `read_file`; there may be no row in them."""
+    found = Rows()
+    _add_rows(found, path, block_values(path, block), columns, refuse)
+    return found
+
+
+def _add_rows(
+    found: Rows, path: Path, values: Iterator[tuple[int, Any]], columns: Columns, on_problem: OnProblem
+) -> None:
+    for line, value in values:
+        try:
+            _add_row(found, path, line, value, columns)
+        except DatasetError as error:
+            on_problem(line, error)
 
 
 def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
     """Each object of a file with the line that it starts on; None for a file of plain text."""
     suffix = data_suffix(path)
     if suffix in (".jsonl", ".json", ".ndjson"):
-        require_lines(path)
-        return json_values(path, read_text(path, on_problem), on_problem)
+        return json_values(path, on_problem)
     if suffix in (".csv", ".tsv"):
         return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
     return parquet_values(path) if suffix == ".parquet" else None

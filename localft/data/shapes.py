@@ -38,6 +38,7 @@ _OPTIONAL = {"alpaca": ("input",)}
 _ABOUT = ("doc", "source", "synth")
 
 
+_PLAIN_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 _TEXT = "it must be text: in double quotes in JSON, a column of strings in a table"
 
 
@@ -135,7 +136,7 @@ def _optional(where: str, value: Mapping[str, Any], kind: RowKind) -> str:
 def _check_unicode(where: str, value: Any) -> None:
     """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot."""
     try:
-        json.dumps(value, ensure_ascii=False, default=str).encode("utf-8")
+        _PLAIN_JSON.encode(value).encode("utf-8")
     except RecursionError:
         raise DatasetError(f"{where} is nested too deeply", EXPECTED) from None
     except UnicodeEncodeError as error:

@@ -31,6 +31,8 @@ class DataSummary:
         val_reason: how the validation rows were chosen.
         notes: whatever else the user should know, a sentence each.
         n_replay, n_replay_tokens, n_replay_supervised: of general text that is mixed in, each row counted once.
+        n_wrapped, n_wrapped_windows: texts that were joined, and the windows that they were then cut into.
+        packing: how full sequences are that rows share, in words; "" where none do.
         epoch: what one epoch holds, in words; "" where it is every row once.
         leaks: validation rows that training rows give away, by manner ("exact", "near", "contained").
     """
@@ -61,6 +63,9 @@ class DataSummary:
     n_replay_tokens: int = 0
     n_replay_supervised: int = 0
     epoch: str = ""
+    n_wrapped: int = 0
+    n_wrapped_windows: int = 0
+    packing: str = ""
     leaks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

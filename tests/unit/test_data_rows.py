@@ -148,10 +148,10 @@ def test_a_reader_that_goes_on_tells_every_line(tmp_path: Path) -> None:
     ]
     kept, messages, where = problems(write(tmp_path / "x.jsonl", b"\n".join(lines)))
     assert kept == [1, 8]
-    assert where == [3, 4, 2, 5, 7]
+    assert where == [2, 3, 4, 5, 7]
     path = tmp_path / "x.jsonl"
-    assert messages[0] == f"line 3 of `{path}` is not UTF-8: byte 0xff at offset 37"
-    assert messages[1].startswith(f"line 4 of `{path}` holds a NUL")
+    assert messages[1] == f"line 3 of `{path}` is not UTF-8: byte 0xff at offset 37"
+    assert messages[2].startswith(f"line 4 of `{path}` holds a NUL")
     kept, messages, where = problems(write(tmp_path / "y.json", '[{"text": "a"},\n{"text": 3},\n{"text": "c"}, oops]'))
     assert (kept, where) == ([1, 3], [2, 3])
     kept, messages, where = problems(write(tmp_path / "z.json", '{\n"text": "a",\n"more": "b"\n}\n'))
@@ -170,11 +170,11 @@ def test_any_depth_of_nesting_has_its_sentence(tmp_path: Path, depth: int) -> No
 
 
 def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localft.data.files.MAX_LINE", 100)
+    monkeypatch.setattr("localft.data.lines.MAX_LINE", 100)
     path = write(tmp_path / "x.jsonl", '{"text": "a"}\n{"text": "' + "b" * 100 + '"}\n{"text": "c"}')
     kept, messages, _ = problems(path)
     assert kept == [1, 3]
-    assert messages == [f"line 2 of `{path}` is 112 characters long, at most 100 are read"]
+    assert messages == [f"line 2 of `{path}` is 112 bytes long, at most 100 are read"]
 
 
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
