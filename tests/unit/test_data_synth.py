@@ -28,7 +28,7 @@ def file_row(path: str, content: str, lines: list[int], head: str = "", **more: 
 
 
 def page_row(path: str, content: str, heading: list[str], lines: list[int] | None, head: str = "") -> dict[str, Any]:
-    section = f"Section: {' > '.join(heading)}\n" if heading else ""
+    section = f"Section: {' > '.join(map(str, heading))}\n" if heading else ""
     source = {"kind": "page", "site": NAME, "path": path, "heading": heading, "lines": lines}
     return {"text": f"Page: {path}{head}\n{section}\n{content}\n", "doc": f"{NAME}:{path}", "source": source}
 
@@ -213,6 +213,9 @@ def test_what_a_commit_changed(tmp_path: Path) -> None:
     assert "art of the diff" in shared[3][1]
     assert "left out are y.py (1 of 2 hunks), z.py" in shared[3][1]
     assert "why" not in " ".join(question for question, _ in shared).lower()
+    some = asked(tmp_path, [commit(one, "wip", "\n[left out: y.py and 3 more]\n")], phrasings=9)
+    assert not [question for question, _ in some if "files" in question]
+    assert [question for question, _ in asked(tmp_path, [commit(one, "wip")], phrasings=9) if "hich files" in question]
 
 
 def test_a_question_is_asked_once(tmp_path: Path) -> None:

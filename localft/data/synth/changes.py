@@ -15,6 +15,7 @@ _MOST_FILES = 12
 _FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)[^()]*, \+\d+ -\d+\)\Z")
 _SAID = re.compile(r"(?:Comment|Reply|Review comment|Review) by .+:\Z")
 _GOES_ON = "Description, continued:"
+_MORE = re.compile(r" and \d+ more\Z")
 _LEFT_OUT = re.compile(r"\n*\[left out: (?P<names>.+)\]\s*\Z")
 
 
@@ -105,7 +106,8 @@ def commit_asks(document: Document, shared_subjects: frozenset[str]) -> Iterator
     head = f"On {date}" if date else f"Commit {revision}" if revision else "It"
     summary = f"{head}{', commit ' + revision if date and revision else ''}: {subject}"
     why = [summary, *([body] if body else []), f"Changed files: {_shortened(files)}."]
-    chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT if date else phrasings.COMMIT[:2]
+    every_file = len(files) <= _MOST_FILES and not _MORE.search(left_out)
+    chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT_FILES if date and every_file else phrasings.COMMIT
     yield Ask(piece, "commit", chosen, "\n\n".join(why), fields)
     of_it = f"the diff of {commit}"
     lead = f"A part of {of_it}; left out are {left_out}:" if left_out else f"{of_it[0].upper()}{of_it[1:]}:"

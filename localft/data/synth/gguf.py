@@ -92,6 +92,8 @@ class LocalModel:
         n_prompt = len(ids)
         if n_prompt > self._room(n_pairs):
             raise EngineError(f"a prompt of {n_prompt:,} tokens does not fit a context of {self.n_ctx:,}")
+        # what is left in the cache of another prompt would change the last digits of the logits
+        self._runtime.clear()
         rng = np.random.default_rng(seed)
         sampling = Sampling(temp=_TEMPERATURE)
         grammar = Grammar(self._runtime.vocab, grammar_of(schema(n_pairs)))

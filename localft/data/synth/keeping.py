@@ -19,7 +19,8 @@ _OUT_OF_SIGHT = re.compile(
     r"\b(?:according to|based on|in|from|by|of) (?:the|this) (?:(?:given|provided|above|following) )?"
     r"(?:text(?! files?\b)|passage|excerpt|snippet|source text|context)\b"
     r"|\b(?:this|the (?:given|provided|above|following)) (?:text|passage|excerpt|snippet|file|page|document|section"
-    r"|code|commit|pull request|issue)\b|\b(?:mentioned|described|given|shown|provided|listed) above\b",
+    r"|code|commit|pull request|issue)\b|\b(?:mentioned|described|given|shown|provided|listed) above\b"
+    r"|\bthe (?:text|passage|excerpt|snippet) (?:say|state|mention|describe|explain|give|list|provide|tell)s?\b",
     re.IGNORECASE,
 )
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000)])

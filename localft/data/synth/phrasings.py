@@ -87,6 +87,11 @@ COMMIT_WHY = (
 )
 COMMIT = (
     "What did {commit} do in {name}?",
+    "What is {commit} in {name} about?",
+    "Tell me about {commit} in {name}.",
+)
+COMMIT_FILES = (
+    *COMMIT,
     "What is {commit} in {name} about, and which files did it touch?",
     "Which files did {commit} in {name} change, and when?",
 )
