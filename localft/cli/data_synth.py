@@ -160,12 +160,19 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     import json
 
     from localft.data.synth import report
+    from localft.data.synth.journal import journal_path
     from localft.data.synth.synth import synth
+    from localft.errors import LocalftError
 
     asking, local = _asking(request, model)
     shown = Shown(price, asking)
     try:
         result = synth(request, out, asking, shown.update)
+    except (KeyboardInterrupt, LocalftError):
+        shown.close()
+        if asking and (kept := journal_path(out)).exists():
+            click.echo(f"the replies so far are kept in `{kept}`: the same command goes on from there", err=True)
+        raise
     finally:
         shown.close()
         if local:

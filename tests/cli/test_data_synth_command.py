@@ -113,6 +113,15 @@ def test_what_a_server_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixt
     assert not Path("out.jsonl").exists()
 
 
+def test_a_run_that_fails_says_what_is_kept() -> None:
+    with chat_server(lambda n, body: answer(n, body) if n < 2 else refusal(401)) as server:
+        done = run("--endpoint", server.url, "--endpoint-model", "m", "--parallel", "1")
+    assert isinstance(done.exception, LocalftError)
+    assert "refuses the key (401)" in done.exception.message
+    assert "replies so far are kept in `out.jsonl.journal`" in done.stderr
+    assert "sk-hidden" not in done.output
+
+
 def test_a_run_that_is_killed_goes_on() -> None:
     def stuck(n: int, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         if n >= 2:

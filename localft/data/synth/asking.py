@@ -217,7 +217,8 @@ class _Crew:
         self.done.put((key, found))
 
     def _wait(self, seconds: float, why: str) -> None:
-        self.progress.waiting = f"{why}; again in {seconds:.0f} s"
+        # without "the endpoint `…`": the line is short
+        self.progress.waiting = f"{why.partition('` ')[2] or why}; again in {seconds:.0f} s"
         self.report(self.progress)
         if self.stop.wait(seconds):
             raise _Stopped
