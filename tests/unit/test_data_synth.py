@@ -193,6 +193,12 @@ def test_without_a_description_nobody_asks_why(tmp_path: Path) -> None:
     assert found[0][1] == "Pull request #5, “Bump x” (open, opened on 2024-05-01). It has no description."
 
 
+def test_a_title_may_end_like_a_part(tmp_path: Path) -> None:
+    text = "Pull request #6 in owner/name: Split (part 2)\nState: open\n\nSecond half."
+    ((_, answer),) = asked(tmp_path, [other_row("pull_request", f"{NAME}#6", text, number=6)])
+    assert answer == "Pull request #6, “Split (part 2)” (open):\n\nSecond half."
+
+
 def commit(revision: str, message: str, note: str = "") -> dict[str, Any]:
     subject, _, body = message.partition("\n")
     text = f"Commit: {subject}\nDate: 2024-05-01\n{body}\ndiff --git a/x.py b/x.py\n@@ -1 +1 @@\n-a\n+b\n{note}"

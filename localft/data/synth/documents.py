@@ -72,7 +72,9 @@ class Piece:
     @property
     def is_part(self) -> bool:
         """Whether its first line says that it is not the first part of what it is from."""
-        return bool(_PART.search(self.text.partition("\n")[0]))
+        first, _, rest = self.text.partition("\n")
+        # a pull request may be called "… (part 2)"; only its first row says its state
+        return bool(_PART.search(first)) and not rest.startswith("State: ")
 
     def fact(self, key: str) -> str:
         value = self.source.get(key)
