@@ -8,6 +8,7 @@ from localft.cli.lazy import LazyGroup
 
 COMMANDS: dict[str, str] = {
     "build": "Turn code, docs and git history into rows.",
+    "synth": "Turn rows into questions and answers.",
     "check": "Look through data before a run: problems, tokens, time, leakage.",
     "show": "Show rows as the model will see them.",
 }
