@@ -6,7 +6,9 @@ import click
 
 from localft.cli.lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "github": "Turn a repository's pull requests and issues into rows.",
+}
 
 
 @click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")
