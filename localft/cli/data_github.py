@@ -120,8 +120,9 @@ def lines(summary: Summary) -> list[tuple[str, str]]:
     from localft.data.summary import count
     from localft.report import about
 
-    found = [count(summary.n_pull_requests, "pull request"), count(summary.n_issues, "issue")]
-    table = [("written", f"{count(summary.n_rows, 'row')} of {' and '.join(found)} to {summary.output}")]
+    numbers = ((summary.n_pull_requests, "pull request"), (summary.n_issues, "issue"))
+    found = " and ".join(count(n, noun) for n, noun in numbers if n)
+    table = [("written", f"{count(summary.n_rows, 'row')} of {found} to {summary.output}")]
     mean = summary.n_chars // max(1, summary.n_rows)
     table.append(("length", f"{summary.n_chars:,} characters, {mean:,} a row; {count(summary.n_split, 'item')} split"))
     if summary.n_cut_lines:
@@ -132,7 +133,8 @@ def lines(summary: Summary) -> list[tuple[str, str]]:
         left = "" if summary.remaining is None else f"; {summary.remaining:,} left this hour"
         free = f", {summary.n_not_modified:,} of them answered “not modified”" if summary.n_not_modified else ""
         table.append(("requests", f"{summary.n_requests:,}{free}{left}"))
-        table.append(("cache", f"{count(summary.n_unchanged, 'item')} needed no request"))
+        if summary.n_unchanged:
+            table.append(("cache", f"{count(summary.n_unchanged, 'item')} needed no request"))
     table.append(("time", about(summary.seconds)))
     return table + [("note", note) for note in summary.notes]
 

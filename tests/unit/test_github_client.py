@@ -16,6 +16,8 @@ from localft.data.github.trouble import GitHubError
 from localft.errors import ConfigError
 
 SECRET = "ghp_" + "x1" * 18
+SPENT = {"x-ratelimit-remaining": "0"}
+LIST = "`/repos/owner/name/issues`"
 OPEN: list[Client] = []
 
 
@@ -125,16 +127,16 @@ def test_a_wait_that_is_too_long_is_an_error_with_what_to_do(github: GitHub, clo
     [
         (403, {}, "Resource not accessible by integration", None),
         (403, {"x-ratelimit-remaining": "4999", "x-ratelimit-reset": "1"}, "Must have admin rights", None),
-        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, "", None),
+        (403, SPENT | {"x-ratelimit-reset": "soon"}, "", None),
         (403, {}, "You have exceeded a secondary rate limit", Pause(120.0, "secondary rate limit")),
         (429, {"retry-after": "-5"}, "", Pause(120.0, "secondary rate limit")),
         (429, {"retry-after": "9" * 400}, "", Pause(120.0, "secondary rate limit")),
         (429, {"retry-after": "0"}, "", Pause(0, "secondary rate limit")),
-        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "900"}, "", Pause(1.0, "rate limit")),
-        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1100", "date": "nonsense"}, "", Pause(101, "rate limit")),
+        (403, SPENT | {"x-ratelimit-reset": "900"}, "", Pause(1.0, "rate limit")),
+        (403, SPENT | {"x-ratelimit-reset": "1100", "date": "nonsense"}, "", Pause(101, "rate limit")),
         (200, {"retry-after": "5"}, "", None),
     ],
-)  # fmt: skip
+)
 def test_what_headers_ask_for(status: int, headers: dict[str, str], message: str, expected: Pause | None) -> None:
     assert asked_pause(status, headers, message, 1, 1000.0) == expected
 
@@ -159,11 +161,15 @@ def test_failures_are_tried_again_with_longer_pauses(github: GitHub, clock: Cloc
 @pytest.mark.parametrize(
     ("fault", "message", "hint"),
     [
-        (Fault("issues", 500, b'{"message": "Oh no"}', times=9), "GitHub answered 500 for `/repos/owner/name/issues`: Oh no", "goes on where it stopped"),
-        (Fault("issues", body=b"[", times=9), "the answer for `/repos/owner/name/issues` is no JSON but application/json", "/api/v3"),
+        (
+            Fault("issues", 500, b'{"message": "Oh no"}', times=9),
+            f"GitHub answered 500 for {LIST}: Oh no",
+            "goes on where",
+        ),
+        (Fault("issues", body=b"[", times=9), f"the answer for {LIST} is no JSON but application/json", "/api/v3"),
         (Fault("issues", drop=True, times=9), "`127.0.0.1` cannot be reached: ", "`--offline`"),
     ],
-)  # fmt: skip
+)
 def test_failures_for_good(github: GitHub, clock: Clock, fault: Fault, message: str, hint: str) -> None:
     github.faults.append(fault)
     error = Asking(github).error()

@@ -109,7 +109,7 @@ class Client:
             response = self._send(address, etag)
             if isinstance(response, str):
                 failures += 1
-                self._again(failures, response, trouble.unreachable(self.host, response))
+                self._again(failures, f"no answer: {response}", trouble.unreachable(self.host, response))
                 continue
             pause = self._limited(response, limits)
             if pause:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from localft.data.github.parts import split
 from localft.data.github.records import Item, read_item
 from localft.data.github.repository import Repository, Selection
 from localft.data.github.saved import read_saved
-from localft.data.github.wording import Redact, Wording
+from localft.data.github.wording import Redact, SkipPatch, Treated, Wording
 from localft.data.summary import count
 from localft.errors import DatasetError
 from localft.files import atomic_path
@@ -41,7 +41,8 @@ class Options:
         logins: people by login, not by role.
         bots: keep what bots said.
         redact: removes secrets from a text and counts them; None keeps texts as they are.
-        drop_secrets: leave out a row's whole item where `redact` found something in it.
+        drop_secrets: leave out an item in which `redact` found something, all its rows.
+        skip_patch: says which files are named without their patch; None leaves none out.
     """
 
     repository: Repository
@@ -55,6 +56,7 @@ class Options:
     bots: bool = False
     redact: Redact | None = None
     drop_secrets: bool = False
+    skip_patch: SkipPatch | None = None
 
 
 @dataclass
@@ -115,15 +117,18 @@ def export(options: Options, output: Path, say: Callable[[str], None], progress:
     began = time.monotonic()
     summary = Summary(str(options.repository), str(output))
     with atomic_path(output) as temporary:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            _write(_items(options, summary, say, progress), options, file, summary)
+        with (
+            temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
+            closing(_items(options, summary, say, progress)) as items,
+        ):
+            _write(items, options, file, summary)
         if not summary.n_rows:
             raise _nothing(options, summary)
     summary.seconds = round(time.monotonic() - began, 3)
     return summary
 
 
-def _items(options: Options, summary: Summary, say: Callable[[str], None], progress: Progress) -> Iterator[RawItem]:
+def _items(options: Options, summary: Summary, say: Callable[[str], None], progress: Progress) -> Generator[RawItem]:
     if options.saved is not None:
         yield from _saved(options, options.saved, summary)
         return
@@ -163,17 +168,18 @@ def _saved(options: Options, path: Path, summary: Summary) -> Iterator[RawItem]:
 
 
 def _write(items: Iterable[RawItem], options: Options, file: TextIO, summary: Summary) -> None:
-    wording = Wording(options.repository, options.logins, options.redact)
+    wording = Wording(options.repository, options.logins, options.redact, options.skip_patch)
     for raw in items:
         item = read_item(raw, options.repository)
         if not options.bots:
             item = _without_bots(item, summary)
-        found: Counter[str] = Counter()
-        parts = split(wording.sections(item, found), options.max_chars)
-        summary.secrets.update(found)
-        if found and options.drop_secrets:
+        treated = Treated()
+        parts = split(wording.sections(item, treated), options.max_chars)
+        summary.secrets.update(treated.secrets)
+        if treated.secrets and options.drop_secrets:
             summary.left_out[f"{item.noun}s with secrets"] += 1
             continue
+        summary.left_out.update({f"patches ({reason})": n for reason, n in treated.patches.items()})
         for text in parts.texts:
             file.write(json.dumps(_row(text, item, options.repository), ensure_ascii=False) + "\n")
             summary.n_chars += len(text)

@@ -15,6 +15,7 @@ from localft.data.github.cache import PARTS
 from localft.data.github.fetch import RawItem
 from localft.data.github.fields import kind_of
 from localft.data.github.repository import NOUNS, Kind, Repository, Selection
+from localft.data.github.trouble import printable
 from localft.data.summary import count
 from localft.errors import DatasetError
 
@@ -115,11 +116,11 @@ class Saved:
         elif "issue_url" in value:
             self._add_part(self._number_in_address(value["issue_url"], found), "comments", found)
         elif isinstance(value.get("message"), str) and "documentation_url" in value:
-            message = f"{found.where} is an error that GitHub answered: {value['message'][:200]!r}"
+            message = f"{found.where} is an error that GitHub answered: {printable(value['message'])}"
             raise DatasetError(message, "save it again, once the command works")
         else:
-            keys = ", ".join(list(value)[:5]) or "no keys"
-            raise DatasetError(f"{found.where} is no pull request, issue, comment, review or file: {keys[:120]}", _HINT)
+            keys = printable(", ".join(list(value)[:5]), 120) or "no keys"
+            raise DatasetError(f"{found.where} is no pull request, issue, comment, review or file: {keys}", _HINT)
 
     def _add_record(self, number: int, found: Found) -> None:
         for name in ("html_url", "url"):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from localft.data.github.people import prose, roles, word_for
 from localft.data.github.records import Change, Item, Remark
 from localft.data.github.repository import Repository
 
-Redact = Callable[[str], tuple[str, "Counter[str]"]]
-"""Takes a text, returns it without its secrets and how many of each kind were in it."""
+Redact = Callable[[str, str], tuple[str, "Counter[str]"]]
+"""Takes a text and the path of the file that it is from ("" for prose); returns it without its secrets, and how many of
+each kind were in it."""
+SkipPatch = Callable[[str], str]
+"""Takes a file's path; returns why its patch is not worth a model's time ("lock file"), "" where it is."""
 
 _HUNK_LINES = 4
-_VISIBLE = dict.fromkeys([*range(9), *range(11, 32), 127], None)
+_HIDDEN = dict.fromkeys([*range(9), *range(11, 32), 127], None)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class Section:
     patch: bool = False
 
 
+@dataclass
+class Treated:
+    """What was done to an item's texts: secrets taken out by kind, patches left out by reason."""
+
+    secrets: Counter[str] = field(default_factory=Counter)
+    patches: Counter[str] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True)
 class Wording:
     """How items are worded.
@@ -42,48 +53,56 @@ class Wording:
         repository: named in the first line.
         logins: people by their logins in place of their roles.
         redact: applied to every text that somebody wrote, before anything is cut; None leaves it as it is.
+        skip_patch: says which files are named without their patch; None leaves none out.
     """
 
     repository: Repository
     logins: bool = False
     redact: Redact | None = None
+    skip_patch: SkipPatch | None = None
 
-    def sections(self, item: Item, secrets: Counter[str]) -> list[Section]:
+    def sections(self, item: Item, treated: Treated) -> list[Section]:
         """The head with the description, then what was said in order of time, then the files.
 
         Args:
-            secrets: what `redact` found is added to it.
+            treated: what is done to the texts is added to it.
         """
         words = roles(item, self.logins)
 
         def body(text: str) -> str:
-            return self._tidy(prose(_plain(text), words, self.logins), secrets)
+            return self._tidy(prose(_plain(text), words, self.logins), treated)
 
-        title = self._tidy(_line(item.title), secrets).strip()
+        title = self._tidy(_line(item.title), treated).strip()
         heading = f"{item.noun.capitalize()} #{item.number} in {self.repository}: {title}"
         about = "\n".join(_about(item, word_for(item.by, words) if self.logins else ""))
         sections = [Section(heading, f"{about}\n\n{body(item.body) or '(no description)'}", "Description")]
         for remark in item.remarks:
-            hunk = "" if remark.reply else self._tidy(_hunk(remark), secrets)
+            hunk = "" if remark.reply else self._tidy(_hunk(remark), treated, remark.path)
             name = _said(remark, word_for(remark.by, words))
             sections.append(Section(f"{name}:", hunk + body(remark.body), name))
         for change in item.changes:
             name = _file(change)
-            sections.append(Section(name, self._tidy(_plain(change.patch), secrets), name, patch=True))
+            sections.append(Section(name, self._patch(change, treated), name, patch=True))
         return sections
 
-    def _tidy(self, text: str, secrets: Counter[str]) -> str:
+    def _patch(self, change: Change, treated: Treated) -> str:
+        reason = self.skip_patch(change.path) if self.skip_patch and change.patch else ""
+        if reason:
+            treated.patches[reason] += 1
+            return f"(the patch is left out: {reason})"
+        return self._tidy(_plain(change.patch), treated, change.path)
+
+    def _tidy(self, text: str, treated: Treated, path: str = "") -> str:
         if self.redact is None:
             return text
-        clean, found = self.redact(text)
-        secrets.update(found)
+        clean, found = self.redact(text, path)
+        treated.secrets.update(found)
         return clean
 
 
 def _plain(text: str) -> str:
-    """Text that UTF-8 can hold, with one kind of line end and no control characters but tabs."""
-    lines = text.replace("\r\n", "\n").translate(_VISIBLE)
-    return lines.encode("utf-8", "replace").decode("utf-8")
+    """Text with one kind of line end and without control characters but tabs."""
+    return text.replace("\r\n", "\n").translate(_HIDDEN)
 
 
 def _line(text: str) -> str:
