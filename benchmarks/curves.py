@@ -29,7 +29,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from child import Child, Side  # noqa: E402
 from job import Job  # noqa: E402
 from machine import describe  # noqa: E402
-from model import SHAPES, model_file, n_weight  # noqa: E402
+from model import SHAPES, matrices, model_file, n_weight  # noqa: E402
 from rounds import rates, run  # noqa: E402
 
 CURVES = ("n_ctx", "rank", "threads", "size", "type")
@@ -62,7 +62,7 @@ def points(curve: str, shape: str, threads: int) -> Iterator[Point]:
             yield from (Point(curve, series, n, side, shape, n, 8, threads) for n in (256, 512, 1024, 2048, 4096, 8192))
     elif curve == "rank":
         for name in dict.fromkeys((shape, "llama-110m")):
-            most = min(min(sides) for sides in SHAPES[name].matrices().values())
+            most = min(min(sides) for sides in matrices(SHAPES[name]).values())
             ranks = (rank for rank in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if rank <= most)
             yield from (Point(curve, name, rank, "native:q8_0", name, 512, rank, threads) for rank in ranks)
     elif curve == "threads":

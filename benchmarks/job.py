@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from model import SHAPES
+from model import SHAPES, matrices
 from rows import load_rows
 
 from localft.data.batches import balance, micro_batch
@@ -37,8 +37,7 @@ class Job:
 
     def lora(self) -> LoraSpec:
         """Seven matrices of every layer, not the output."""
-        names = tuple(name for name in SHAPES[self.shape].matrices() if name.startswith("blk."))
-        return LoraSpec(names, rank=self.rank, alpha=self.alpha)
+        return LoraSpec(tuple(matrices(SHAPES[self.shape])), rank=self.rank, alpha=self.alpha)
 
     def adam(self) -> AdamSpec:
         return AdamSpec(grad_clip=1.0)

@@ -64,15 +64,19 @@ def load_rows(path: Path) -> list[TokenizedRow]:
 
 def _vocabulary(tokenizer: Path, folder: Path) -> Path:
     """A GGUF that holds nothing but the vocabulary in `tokenizer`."""
-    from localft.conversion.hparams import ARCHITECTURES, Hparams
+    from localft.card import Shape
     from localft.conversion.quantize import OUTTYPES
+    from localft.conversion.stand_in import stand_in_hparams
     from localft.conversion.vocabulary import read_vocabulary
     from localft.conversion.write import write_gguf
 
     # Only n_vocab is read here; llama.cpp wants the other sizes to be there.
-    sizes = Hparams(ARCHITECTURES["LlamaForCausalLM"], _n_vocab(tokenizer), *[32] * 7, 1e-5, 1e4, None, True, None)
+    hparams = stand_in_hparams(
+        Shape(_n_vocab(tokenizer), n_embd=32, n_layer=1, n_head=1, n_head_kv=1, n_ff=32, tied=True)
+    )
     path = folder / f"vocabulary-{tokenizer.resolve().parent.name}-{tokenizer.name}.gguf"
-    write_gguf(path, sizes, read_vocabulary(tokenizer, sizes), [], OUTTYPES["f32"], {"general.name": tokenizer.name})
+    vocabulary = read_vocabulary(tokenizer, hparams)
+    write_gguf(path, hparams, vocabulary, [], OUTTYPES["f32"], {"general.name": tokenizer.name})
     return path
 
 

@@ -65,7 +65,7 @@ def main() -> None:
         "threads": args.threads,
         "n_warmup": args.warmup,
         "turns": "one step per side in a round, the order turned round after every round",
-        "model": {**asdict(SHAPES[job.shape]), "weights": "random, rows repeated"},
+        "model": {"name": job.shape, **asdict(SHAPES[job.shape]), "weights": "random, rows repeated"},
         "data": data,
         "job": {**asdict(job), "rows": None},
         "sides": [summary(side, found) for side, found in zip(args.sides, measured, strict=True)],

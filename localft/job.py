@@ -89,7 +89,7 @@ class Job:
 
         A validation token costs about a third of a training token: it goes forward only.
         """
-        per_step = sum(row.length for row in self.dataset.train) / self.plan.steps_per_epoch
+        per_step = self.plan.epoch_tokens / self.plan.steps_per_epoch
         cost = sum(batch.n_tok for batch in self.validation) / 3
         steps = max(self.total_steps / 10, cost / (per_step * VAL_SHARE))
         return min(self.total_steps, math.ceil(steps))

@@ -14,6 +14,7 @@ from localft.config import TrainConfig
 from localft.conversion.header import read_header
 from localft.data.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.files import no_such_file
 from localft.data.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
@@ -38,11 +39,11 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
     """
     notices: list[Notice] = []
     # The data first: a wrong path should not have to wait for a download.
-    sources = _sources(config, previous)
+    sources = _sources(config, previous, report)
     files = _data_files(sources, previous)
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
-    dataset = _prepare_data(config, previous, base, report)
+    dataset = _prepare_data(config, previous, base, sources, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
             "the data gives other tokens than when this run was started, though its files are the same",
@@ -58,6 +59,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         packing=config.packing,
         n_ctx=dataset.n_ctx,
         micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
+        passes=[(share.n_row, share.weight) for share in dataset.shares],
     )
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
@@ -112,14 +114,9 @@ def _same_base(base: BaseModel, previous: RunRecord | None) -> None:
         )
 
 
-def _paths(config: TrainConfig, previous: RunRecord | None) -> tuple[list[Path], Path | None]:
+def _sources(config: TrainConfig, previous: RunRecord | None, report: Report | None) -> Sources:
     root = Path(previous.cwd) if previous else Path()
-    return [root / path for path in config.data], root / config.val_data if config.val_data else None
-
-
-def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
-    data, val_data = _paths(config, previous)
-    found = find_sources(data, None if config.no_val else val_data)
+    found = find_sources(config.data, None if config.no_val else config.val_data, config.replay, root, report)
     if found.val and "val_split" in config.sources:
         raise ConfigError(
             f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",
@@ -129,7 +126,7 @@ def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
 
 
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
-    files = {str(path.resolve()): _sha256(path) for path in (*found.train, *found.val) if path.is_file()}
+    files = {str(path.resolve()): _sha256(path) for path in found.files if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
         if files.get(name) != sha256:
             what = "changed" if name in files else "is no longer there"
@@ -137,9 +134,9 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
                 f"data file `{name}` {what} since this run was started",
                 "put the old file back, or start a new run on the new one",
             )
-    for path in (*found.train, *found.val):
+    for path in found.files:
         if not path.exists():
-            raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder")
+            raise no_such_file(path)
     return files
 
 
@@ -152,19 +149,22 @@ def _sha256(path: Path) -> str:
         ) from None
 
 
-def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Report | None) -> Dataset:
+def _prepare_data(
+    config: TrainConfig, previous: RunRecord | None, base: BaseModel, sources: Sources, report: Report | None
+) -> Dataset:
     if report:
         report("reading the data", 0, 0)
-    data, val_data = _paths(config, previous)
     tokenizer = Tokenizer(Path(base.path))
     settings = DataSettings(
         ctx=previous.resolved.n_ctx if previous else config.ctx,
         overlength=config.overlength,  # type: ignore[arg-type]
         train_on_prompt=config.train_on_prompt,
-        val_data=val_data,
         val_split=config.val_split,
         val_samples=config.val_samples,
         no_val=config.no_val,
+        all_data=config.all_data,
+        prompt_column=config.prompt_column,
+        answer_column=config.answer_column,
         sample_start=config.sample_start,
         packing=config.packing,
         seed=config.seed,
@@ -174,7 +174,7 @@ def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseMod
         date=previous.template.get("date") if previous else None,
     )
     try:
-        dataset = prepare(data, tokenizer, settings)
+        dataset = prepare(sources, tokenizer, settings)
     finally:
         tokenizer.close()
     if previous is None:

@@ -18,8 +18,8 @@ from localft.events import (
     TrainEvent,
     Validation,
 )
-from localft.report import Reporter
 from localft.run import json_line
+from localft.table import COLUMNS, Reporter, aligned
 
 
 class Screen(Protocol):
@@ -66,7 +66,7 @@ class PlainScreen:
             self.start(event)
         elif isinstance(event, (Step, Validation)):
             for row in self.reporter.rows(event):
-                self.line(text.aligned(row.cells()) + ("  best" if row.best else ""))
+                self.line(aligned(row.cells()) + ("  best" if row.best else ""))
         elif isinstance(event, Answers):
             self.answers(event)
         elif isinstance(event, RunEnd):
@@ -91,7 +91,7 @@ class PlainScreen:
             self.line(f"  {name} = {value} ({source})")
         if event.run:
             self.line("")
-            self.line(text.aligned(text.COLUMNS))
+            self.line(aligned(COLUMNS))
 
     def answers(self, event: Answers) -> None:
         self.line("")
@@ -104,7 +104,7 @@ class PlainScreen:
 
     def flush(self) -> None:
         for row in self.reporter.flush():
-            self.line(text.aligned(row.cells()))
+            self.line(aligned(row.cells()))
 
     def line(self, words: str) -> None:
         print(words, file=self.out, flush=True)

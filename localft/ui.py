@@ -28,8 +28,9 @@ from localft.events import (
     Validation,
 )
 from localft.events import Progress as ProgressEvent
-from localft.report import Reporter, ReportRow
 from localft.screens import JsonScreen, PlainScreen, Screen
+from localft.table import COLUMNS, WIDTHS, Reporter, ReportRow, aligned
+from localft.units import duration
 
 MAX_WIDTH = 110
 MAX_VALUE = 24
@@ -89,7 +90,7 @@ class TerminalScreen:
         self.console.print(start_panel(event, self.width))
         if not event.run:
             return
-        self.console.print(Text(text.aligned(text.COLUMNS), style="dim"))
+        self.console.print(Text(aligned(COLUMNS), style="dim"))
         self.training = True
         self.bar = _bar(self.console, TextColumn("{task.fields[note]}", style="dim"))
         self.task = self.bar.add_task("starting", total=event.total_steps, completed=event.step, note="")
@@ -99,7 +100,7 @@ class TerminalScreen:
         for row in self.reporter.rows(event):
             self.console.print(row_text(row))
         if self.bar and isinstance(event, Step):
-            left = text.duration(self.reporter.eta(event.step))
+            left = duration(self.reporter.eta(event.step))
             note = f"step {event.step:,} of {self.reporter.total_steps:,} · {left} left"
             self.bar.update(self.task, completed=event.step, note=note)
 
@@ -146,7 +147,7 @@ def _bar(console: Console, last: TextColumn) -> Progress:
 def row_text(row: ReportRow) -> Text:
     """One report as a line; the losses stand out, an improvement is green."""
     line = Text()
-    for name, cell, width in zip(text.COLUMNS, row.cells(), text.WIDTHS, strict=True):
+    for name, cell, width in zip(COLUMNS, row.cells(), WIDTHS, strict=True):
         style = {"loss": "bold", "val loss": "bold green" if row.best else "bold"}.get(name, "")
         line.append(cell.rjust(width), style=style or ("dim" if name in ("ETA", "memory") else ""))
     return line

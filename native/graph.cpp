@@ -11,7 +11,7 @@ struct Acts {
     ggml_tensor * x = nullptr;                   // the layer's input
     Ops::Qkv      qkv{};                         // q and k after RoPE
     ggml_tensor * o = nullptr, *x_mid = nullptr; // attention's output; the stream after attention
-    ggml_tensor * gate = nullptr, *up = nullptr;
+    Ops::GateUp   ffn{};                         // as Ops::kept leaves them
     ggml_tensor * low_q = nullptr, *low_k = nullptr, *low_v = nullptr, *low_o = nullptr, *low_gate = nullptr, *low_up = nullptr;
 };
 
@@ -37,13 +37,13 @@ private:
     const Hparams & h_;
     Lora &          lora_;
     Pass            pass_;
-    int64_t         n_tok_, n_supervised_;
+    int64_t         n_tok_, n_supervised_, n_recompute_;
     StepGraph       g_;
     Ops *           ops_;
 };
 
 int64_t chunk_rows(int64_t n_vocab) {
-    constexpr int64_t BYTES = 32 << 20; // of logits
+    constexpr int64_t BYTES = 64 << 20; // of logits
     return std::max<int64_t>(16, BYTES / ((int64_t) sizeof(float) * n_vocab));
 }
 
@@ -55,7 +55,7 @@ size_t max_nodes(const Hparams & h, bool plain, size_t n_row, int64_t n_supervis
 }
 
 Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised)
-    : m_(model), h_(model.hparams), lora_(lora), pass_(pass), n_tok_(row_starts.back()), n_supervised_(n_supervised) {
+    : m_(model), h_(model.hparams), lora_(lora), pass_(pass), n_tok_(row_starts.back()), n_supervised_(n_supervised), n_recompute_(options.n_recompute) {
     g_.ops             = std::make_unique<Ops>(lora, options.table, options.int16, max_nodes(h_, !options.table, row_starts.size(), n_supervised));
     ops_               = g_.ops.get();
     ops_->row_starts   = row_starts;
@@ -78,7 +78,7 @@ Builder::Builder(Model::Impl & model, Lora & lora, const GraphOptions & options,
     ops_->in_head    = false;
     if (pass != Pass::train) return;
     for (int64_t il = h_.n_layer - 1; il >= lora_.lowest_layer(); il--) {
-        if (il < options.n_recompute) {
+        if (il < n_recompute_) {
             Acts again;
             again.x = acts[il].x;
             forward(il, again, false);
@@ -107,10 +107,11 @@ ggml_tensor * Builder::forward(int64_t il, Acts & a, bool whole) {
     a.o               = ops_->attention(a.qkv, h_);
     a.x_mid           = ops_->linear(l.o, a.o, a.x, stream(il, IN_O), &a.low_o);
     ggml_tensor * h2  = ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps);
-    a.gate            = ops_->linear(l.gate, h2, nullptr, stream(il, IN_FFN), &a.low_gate);
-    a.up              = ops_->linear(l.up, h2, nullptr, stream(il, IN_FFN), &a.low_up);
+    Ops::GateUp   ffn = { ops_->linear(l.gate, h2, nullptr, stream(il, IN_FFN), &a.low_gate), nullptr };
+    ffn.up            = ops_->linear(l.up, h2, nullptr, stream(il, IN_FFN), &a.low_up);
+    if (pass_ == Pass::train && il >= lora_.lowest_layer() && (!whole || il >= n_recompute_)) a.ffn = ops_->kept(ffn);
     if (!whole) return nullptr;
-    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up), Kind::elementwise);
+    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), ffn.gate, ffn.up), Kind::elementwise);
     return ops_->linear(l.down, act, a.x_mid, stream(il, IN_DOWN), &low);
 }
 
@@ -125,12 +126,12 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
 
     ggml_tensor *act = nullptr, *low_down = nullptr;
     if (lora_on(l.down)) {
-        act      = ops_->expand(ggml_swiglu_split(ops_->ctx(), a.gate, a.up), Kind::elementwise);
+        act      = ops_->swiglu(a.ffn, h_.n_ff);
         low_down = ops_->low(l.down, act, stream(il, IN_DOWN));
     }
     ggml_tensor * da = ops_->linear_back(l.down, dy, act, low_down, nullptr, stream(il, IN_DOWN), need_act);
     if (!need_act) return nullptr;
-    const Ops::GateUp d   = ops_->swiglu_back(da, a.gate, a.up);
+    const Ops::GateUp d   = ops_->swiglu_back(da, a.ffn);
     ggml_tensor *     h2  = lora_on(l.gate) || lora_on(l.up) ? ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps) : nullptr;
     ggml_tensor *     dh2 = ops_->linear_back(l.gate, d.gate, h2, a.low_gate, nullptr, stream(il, IN_FFN), need_mid);
     dh2                   = ops_->linear_back(l.up, d.up, h2, a.low_up, dh2, stream(il, IN_FFN), need_mid);
@@ -175,10 +176,11 @@ ggml_tensor * Builder::head(ggml_tensor * x) {
     }
     std::vector<ggml_tensor *> d_chunks;
     // ggml's allocator gives up at 256 free blocks, and the plain ops leave some in every chunk
-    const int64_t rows = std::max(chunk_rows(h_.n_vocab), ops_->plain() ? n_supervised_ / 64 + 1 : 0);
-    for (int64_t first = 0, n; first < n_supervised_; first += n) {
-        n = std::min(rows, n_supervised_ - first);
-        d_chunks.push_back(head_chunk(hn, first, n));
+    const int64_t rows    = std::max(chunk_rows(h_.n_vocab), ops_->plain() ? n_supervised_ / 64 + 1 : 0);
+    const int64_t n_chunk = (n_supervised_ + rows - 1) / rows;
+    for (int64_t i = 0; i < n_chunk; i++) {
+        const int64_t first = n_supervised_ * i / n_chunk;
+        d_chunks.push_back(head_chunk(hn, first, n_supervised_ * (i + 1) / n_chunk - first));
     }
     if (pass_ != Pass::train || !d_chunks[0]) return nullptr;
     ggml_tensor * dxs = ops_->norm_back(ops_->join(d_chunks), xs, m_.output_norm, nullptr, h_.rms_eps);

@@ -19,12 +19,12 @@ struct Args {
     int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
     const std::vector<int32_t> * row_starts = nullptr;
     uint64_t                     seed = 0, stream = 0;
-    float                        p = 0;
+    float                        p     = 0;
+    kernels::Turns               turns = {};
 };
 
 // What a node's time is counted under; `head` is all of the output's work, its products included.
 enum class Kind { product, attention, elementwise, low_rank, head };
-const char * kind_name(Kind kind);
 
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
@@ -73,7 +73,9 @@ public:
     struct GateUp {
         ggml_tensor *gate, *up;
     };
-    GateUp swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up);
+    GateUp        kept(const GateUp & x);                    // for the backward pass; in 16 bits where products are
+    ggml_tensor * swiglu(const GateUp & kept, int64_t n_ff); // silu(gate) ∘ up
+    GateUp        swiglu_back(ggml_tensor * da, const GateUp & kept);
     // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
     struct Head {
         ggml_tensor * loss;     // [n] nats
@@ -143,6 +145,9 @@ struct GraphOptions {
 };
 
 StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
+
+// Compute a graph that is allocated and filled, and add to `spent` what each kind of its nodes took.
+ggml_status compute_by_kind(ggml_backend_t backend, const Ops & ops, std::map<std::string, Trainer::Spent> & spent);
 
 // The factor 0 or 1/(1 − p) of element `index`: a hash, so that a pass can be repeated exactly.
 float dropout_factor(uint64_t seed, uint64_t stream, uint64_t index, float p);

@@ -2,14 +2,15 @@
 
 #include <ggml-cpu.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace localft {
 
 namespace {
 
-const Args & args_of(void * data) {
-    return *static_cast<const Args *>(data);
+Args & args_of(void * data) {
+    return *static_cast<Args *>(data);
 }
 
 float * floats(const ggml_tensor * t) {
@@ -37,15 +38,18 @@ kernels::Operand operand(const kernels::Table & table, const ggml_tensor * t, bo
     return { t->data, to_float(table, t->type), t->nb[1], traits->blck_size, traits->type_size, stored_nk };
 }
 
-// Rows [first, last) of n that thread ith of nth takes.
-void share(int64_t n, int ith, int nth, int64_t * first, int64_t * last) {
-    *first = n * ith / nth;
-    *last  = n * (ith + 1) / nth;
+// Calls run(i) for rows of n, a few at a turn.
+template <typename Run>
+void each_row(Args & args, int64_t n, int nth, Run run) {
+    const int64_t rows = std::clamp<int64_t>(n / (4 * nth), 1, 16);
+    for (int64_t first; (first = args.turns.take() * rows) < n;)
+        for (int64_t i = first; i < std::min(first + rows, n); i++) run(i);
+    args.turns.leave(nth);
 }
 
 // dst [m, n] = x b (+ init) (+ x2 b2)
-void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
-    const Args &        args = args_of(data);
+void run_product(ggml_tensor * dst, int, int nth, void * data) {
+    Args &              args = args_of(data);
     const ggml_tensor * x    = dst->src[0];
     kernels::Product    p    = {};
     p.m = dst->ne[1], p.n = dst->ne[0], p.k = dst->src[1]->ne[args.stored_nk ? 0 : 1];
@@ -61,28 +65,31 @@ void run_product(ggml_tensor * dst, int ith, int nth, void * data) {
         const ggml_tensor *x2 = dst->src[next], *b2 = dst->src[next + 1];
         p.k2 = x2->ne[0], p.a2 = floats(x2), p.a2_stride = stride(x2), p.b2 = floats(b2);
     }
-    (args.int16 ? args.table->product16 : args.table->product)(p, ith, nth);
+    (args.int16 ? args.table->product16 : args.table->product)(p, args.turns, nth);
+    args.turns.leave(nth);
 }
 
 // dst = the rows of src, quantised
-void run_quantise(ggml_tensor * dst, int ith, int nth, void * data) {
-    const ggml_tensor * x = dst->src[0];
-    int64_t             i0, i1;
-    share(x->ne[1], ith, nth, &i0, &i1);
-    for (int64_t i = i0; i < i1; i++) args_of(data).table->quantise_row(floats(x) + i * stride(x), x->ne[0], floats(dst) + i * stride(dst));
+void run_quantise(ggml_tensor * dst, int, int nth, void * data) {
+    Args &              args = args_of(data);
+    const ggml_tensor * x    = dst->src[0];
+    each_row(args, x->ne[1], nth, [&](int64_t i) { args.table->quantise_row(floats(x) + i * stride(x), x->ne[0], floats(dst) + i * stride(dst)); });
 }
 
 // dst [rank, width] += lowᵀ wide
-void run_outer(ggml_tensor * dst, int ith, int nth, void * data) {
+void run_outer(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
     const ggml_tensor *low = dst->src[1], *wide = dst->src[2];
-    args_of(data).table->outer({ dst->ne[1], dst->ne[0], low->ne[1], floats(low), stride(low), floats(wide), stride(wide), floats(dst) }, ith, nth);
+    args.table->outer({ dst->ne[1], dst->ne[0], low->ne[1], floats(low), stride(low), floats(wide), stride(wide), floats(dst) }, args.turns, nth);
+    args.turns.leave(nth);
 }
 
 // dst [n_tok, rank] = scale · wide rowsᵀ
-void run_thin(ggml_tensor * dst, int ith, int nth, void * data) {
-    const Args &       args = args_of(data);
+void run_thin(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
     const ggml_tensor *wide = dst->src[0], *rows = dst->src[1];
-    args.table->thin({ wide->ne[1], rows->ne[1], wide->ne[0], floats(wide), stride(wide), floats(rows), args.scale, floats(dst) }, ith, nth);
+    args.table->thin({ wide->ne[1], rows->ne[1], wide->ne[0], floats(wide), stride(wide), floats(rows), args.scale, floats(dst) }, args.turns, nth);
+    args.turns.leave(nth);
 }
 
 kernels::Attention attention_args(const Args & args) {
@@ -93,53 +100,77 @@ kernels::Attention attention_args(const Args & args) {
     return p;
 }
 
-void run_attention(ggml_tensor * dst, int ith, int nth, void * data) {
-    kernels::Attention p = attention_args(args_of(data));
+void run_attention(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    kernels::Attention p    = attention_args(args);
     p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.o = floats(dst), p.lse = p.o + ggml_nelements(dst->src[0]);
-    args_of(data).table->attention(p, ith, nth);
+    args.table->attention(p, args.turns, nth);
+    args.turns.leave(nth);
 }
 
-void run_attention_back(ggml_tensor * dst, int ith, int nth, void * data) {
-    kernels::Attention p = attention_args(args_of(data));
+void run_attention_back(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    kernels::Attention p    = attention_args(args);
     p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.d_o = floats(dst->src[3]);
     p.o = floats(dst->src[4]), p.lse = p.o + ggml_nelements(dst->src[0]);
     p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
-    args_of(data).table->attention_back(p, ith, nth);
+    args.table->attention_back(p, args.turns, nth);
+    args.turns.leave(nth);
 }
 
-void run_swiglu_back(ggml_tensor * dst, int ith, int nth, void * data) {
-    int64_t i0, i1;
-    share(dst->ne[1], ith, nth, &i0, &i1);
-    const int64_t n = dst->ne[0], whole = n * dst->ne[1], at = i0 * n;
-    args_of(data).table->swiglu_back(floats(dst->src[0]) + at, floats(dst->src[1]) + at, floats(dst->src[2]) + at, floats(dst) + at, floats(dst) + whole + at,
-                                     (i1 - i0) * n);
+void run_swiglu_back(ggml_tensor * dst, int, int nth, void * data) {
+    Args &        args = args_of(data);
+    const int64_t n = dst->ne[0], n_row = dst->ne[1];
+    each_row(args, n_row, nth, [&](int64_t i) {
+        const float *da = floats(dst->src[0]) + i * n, *gate = floats(dst->src[1]) + i * n, *up = floats(dst->src[2]) + i * n;
+        args.table->swiglu_back(da, gate, up, floats(dst) + i * n, floats(dst) + (n_row + i) * n, n);
+    });
 }
 
-void run_norm_back(ggml_tensor * dst, int ith, int nth, void * data) {
-    const Args & args = args_of(data);
-    int64_t      i0, i1;
-    share(dst->ne[1], ith, nth, &i0, &i1);
-    const int64_t n   = dst->ne[0];
-    const float * add = args.has_init ? floats(dst->src[3]) : nullptr;
-    for (int64_t i = i0; i < i1; i++)
-        args.table->rms_norm_back(floats(dst->src[0]) + i * n, floats(dst->src[1]) + i * n, floats(dst->src[2]), add ? add + i * n : nullptr,
-                                  floats(dst) + i * n, n, args.eps);
+// The same from rows of gate and up in 16 bits
+void run_swiglu_back16(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    const ggml_tensor *gate = dst->src[1], *up = dst->src[2];
+    const int64_t      n = dst->ne[0], n_row = dst->ne[1];
+    each_row(args, n_row, nth, [&](int64_t i) {
+        const float *da = floats(dst->src[0]) + i * n, *g = floats(gate) + i * stride(gate), *u = floats(up) + i * stride(up);
+        args.table->swiglu_back16(da, g, u, floats(dst) + i * n, floats(dst) + (n_row + i) * n, n);
+    });
+}
+
+void run_swiglu16(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    const ggml_tensor *gate = dst->src[0], *up = dst->src[1];
+    const int64_t      n = dst->ne[0];
+    each_row(args, dst->ne[1], nth,
+             [&](int64_t i) { args.table->swiglu16(floats(gate) + i * stride(gate), floats(up) + i * stride(up), floats(dst) + i * n, n); });
+}
+
+void run_norm_back(ggml_tensor * dst, int, int nth, void * data) {
+    Args &        args = args_of(data);
+    const int64_t n    = dst->ne[0];
+    const float * add  = args.has_init ? floats(dst->src[3]) : nullptr;
+    each_row(args, dst->ne[1], nth, [&](int64_t i) {
+        const float *dh = floats(dst->src[0]) + i * n, *x = floats(dst->src[1]) + i * n;
+        args.table->rms_norm_back(dh, x, floats(dst->src[2]), add ? add + i * n : nullptr, floats(dst) + i * n, n, args.eps);
+    });
 }
 
 // dst is logits in place; src: logits, targets, loss
-void run_cross_entropy(ggml_tensor * dst, int ith, int nth, void * data) {
-    int64_t i0, i1;
-    share(dst->ne[1], ith, nth, &i0, &i1);
+void run_cross_entropy(ggml_tensor * dst, int, int nth, void * data) {
+    Args &          args    = args_of(data);
     const int32_t * targets = static_cast<const int32_t *>(dst->src[1]->data);
     float *         loss    = floats(dst->src[2]);
-    for (int64_t i = i0; i < i1; i++) loss[i] = args_of(data).table->cross_entropy(floats(dst) + i * dst->ne[0], dst->ne[0], targets[i]);
+    each_row(args, dst->ne[1], nth, [&](int64_t i) { loss[i] = args.table->cross_entropy(floats(dst) + i * dst->ne[0], dst->ne[0], targets[i]); });
 }
 
-void run_drop(ggml_tensor * dst, int ith, int nth, void * data) {
-    const Args & args = args_of(data);
-    int64_t      i0, i1;
-    share(ggml_nelements(dst), ith, nth, &i0, &i1);
-    for (int64_t i = i0; i < i1; i++) floats(dst)[i] = floats(dst->src[0])[i] * dropout_factor(args.seed, args.stream, (uint64_t) i, args.p);
+void run_drop(ggml_tensor * dst, int, int nth, void * data) {
+    Args &        args = args_of(data);
+    const int64_t n    = dst->ne[0];
+    each_row(args, dst->ne[1], nth, [&](int64_t row) {
+        for (int64_t i = row * n; i < (row + 1) * n; i++)
+            floats(dst)[i] = floats(dst->src[0])[i] * dropout_factor(args.seed, args.stream, (uint64_t) i, args.p);
+    });
 }
 
 uint64_t mix(uint64_t x) { // the finaliser of SplitMix64 (Steele, Lea and Flood, 2014)
@@ -159,17 +190,6 @@ Ops::Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes
     ggml_init_params params = { ggml_tensor_overhead() * max_nodes + ggml_graph_overhead_custom(max_nodes, false), nullptr, true };
     ctx_.reset(ggml_init(params));
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
-}
-
-const char * kind_name(Kind kind) {
-    switch (kind) {
-        case Kind::product: return "product";
-        case Kind::attention: return "attention";
-        case Kind::elementwise: return "elementwise";
-        case Kind::low_rank: return "low-rank";
-        case Kind::head: return "head";
-    }
-    return "";
 }
 
 ggml_tensor * Ops::expand(ggml_tensor * t, Kind kind) {
@@ -302,11 +322,22 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
     return expand(add ? ggml_add(ctx(), dx, add) : dx, Kind::elementwise);
 }
 
-Ops::GateUp Ops::swiglu_back(ggml_tensor * da, ggml_tensor * gate, ggml_tensor * up) {
+Ops::GateUp Ops::kept(const GateUp & x) {
+    if (!int16_) return x;
+    return { expand(quantised(x.gate), Kind::elementwise), expand(quantised(x.up), Kind::elementwise) };
+}
+
+ggml_tensor * Ops::swiglu(const GateUp & kept, int64_t n_ff) {
+    ggml_tensor * a = int16_ ? custom(n_ff, kept.gate->ne[1], 1, { kept.gate, kept.up }, run_swiglu16, {}) : ggml_swiglu_split(ctx(), kept.gate, kept.up);
+    return expand(a, Kind::elementwise);
+}
+
+Ops::GateUp Ops::swiglu_back(ggml_tensor * da, const GateUp & kept) {
+    ggml_tensor *gate = kept.gate, *up = kept.up;
     if (!plain()) {
-        ggml_tensor * both = expand(custom(gate->ne[0], gate->ne[1], 2, { da, gate, up }, run_swiglu_back, {}), Kind::elementwise);
-        return { ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], 0),
-                 ggml_view_2d(ctx(), both, gate->ne[0], gate->ne[1], both->nb[1], both->nb[2]) };
+        const int64_t n_ff = da->ne[0], n_tok = da->ne[1];
+        ggml_tensor * both = expand(custom(n_ff, n_tok, 2, { da, gate, up }, int16_ ? run_swiglu_back16 : run_swiglu_back, {}), Kind::elementwise);
+        return { ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], 0), ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], both->nb[2]) };
     }
     ggml_tensor * s     = ggml_sigmoid(ctx(), gate);
     ggml_tensor * das   = ggml_mul(ctx(), da, s);

@@ -3,7 +3,6 @@
 #include <ggml-cpu.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -59,7 +58,6 @@ struct Trainer::Impl {
     void         fill_plain(const StepGraph & g);
     void         fill_targets(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) const;
     void         run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
-    ggml_status  compute_by_kind(Ops & ops);
     double       read_loss(const StepGraph & g) const;
     MicroResult  pass(Pass pass, const Batch & batch, int64_t micro_step);
     MicroResult  pass_part(Pass pass, const Batch & batch, GraphOptions options);
@@ -219,28 +217,9 @@ void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vec
     if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph()))
         fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
     fill(g, batch, supervised);
-    const ggml_status status = clock ? compute_by_kind(*g.ops) : ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
+    const ggml_status status = clock ? compute_by_kind(m.backend.get(), *g.ops, *clock) : ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
     if (status == GGML_STATUS_ABORTED) throw Interrupted();
     if (status != GGML_STATUS_SUCCESS) fail("compute", std::string("the device failed: ") + ggml_status_to_string(status));
-}
-
-// Consecutive nodes of one kind run as one graph, so that ggml may fuse what it would fuse in the whole.
-ggml_status Trainer::Impl::compute_by_kind(Ops & ops) {
-    const int        n      = ggml_graph_n_nodes(ops.graph());
-    ggml_init_params params = { ggml_graph_overhead_custom(n, false), nullptr, true };
-    ggml_context_ptr ctx(ggml_init(params));
-    ggml_cgraph *    part = ggml_new_graph_custom(ctx.get(), n, false);
-    for (int first = 0, last; first < n; first = last) {
-        ggml_graph_clear(part);
-        for (last = first; last < n && ops.kinds[last] == ops.kinds[first]; last++) ggml_graph_add_node(part, ggml_graph_node(ops.graph(), last));
-        const auto        start  = std::chrono::steady_clock::now();
-        const ggml_status status = ggml_backend_graph_compute(m.backend.get(), part);
-        Spent &           spent  = (*clock)[kind_name(ops.kinds[first])];
-        spent.n_node += last - first;
-        spent.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        if (status != GGML_STATUS_SUCCESS) return status;
-    }
-    return GGML_STATUS_SUCCESS;
 }
 
 double Trainer::Impl::read_loss(const StepGraph & g) const {

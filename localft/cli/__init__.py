@@ -36,10 +36,12 @@ def cli() -> None:
 
 
 def print_error(error: LocalftError) -> None:
-    """Write the message and its hint to stderr."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+    """Write the message and its hint to stderr; what they quote from a file cannot steer the terminal."""
+    from localft.data.visible import visible
+
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {visible(error.message)}", err=True)
     if error.hint:
-        click.echo(f"\n{click.style('hint', fg='cyan')}: {error.hint}", err=True)
+        click.echo(f"\n{click.style('hint', fg='cyan')}: {visible(error.hint)}", err=True)
 
 
 def main() -> None:

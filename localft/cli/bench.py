@@ -57,7 +57,7 @@ def command(as_json: bool, **flags: Any) -> None:
 
 def lines(result: BenchResult) -> list[tuple[str, str]]:
     """Label and text of what was measured, and with what."""
-    from localft.report import rate, size
+    from localft.units import rate, size
 
     weights = "random weights in its shape" if result.weights == "random" else "its own weights"
     spread = f"{rate(result.slowest)} to {rate(result.fastest)} in {result.n_steps} steps"
@@ -75,6 +75,6 @@ def lines(result: BenchResult) -> list[tuple[str, str]]:
 
 def runs(result: BenchResult) -> list[tuple[str, str]]:
     """Rows, and the time that training on them takes."""
-    from localft.report import about
+    from localft.units import about
 
     return [(f"{rows:,}", about(seconds)) for rows, seconds in result.runs.items()]

@@ -63,8 +63,8 @@ class Bar:
 
     def update(self, what: str, done: int, total: int) -> None:
         if self.on:
-            share = 100 * done // max(total, 1)
-            self.stream.write(f"\r\x1b[K{share:3d} %  {what}")
+            text = f"{100 * done // total:3d} %  {what}" if total else f"{what} …"
+            self.stream.write(f"\r\x1b[K{text}")
             self.stream.flush()
 
     def close(self) -> None:

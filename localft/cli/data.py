@@ -7,7 +7,9 @@ import click
 from localft.cli.lazy import LazyGroup
 
 COMMANDS: dict[str, str] = {
+    "check": "Look through data before a run: problems, tokens, time, leakage.",
     "github": "Turn a repository's pull requests and issues into rows.",
+    "show": "Show rows as the model will see them.",
 }
 
 

@@ -82,6 +82,6 @@ def _places(places: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _size(n_bytes: int) -> str:
-    from localft.report import size
+    from localft.units import size
 
     return size(n_bytes)

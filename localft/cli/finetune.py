@@ -102,6 +102,8 @@ The result is a run: a folder with the adapter, its settings and its metrics. Va
 Examples:
   localft finetune --model demo --data my.jsonl
   localft finetune --model tinymistral --data my.jsonl --val-data held-out.jsonl --epochs 2
+  localft finetune --model demo --data faq.csv --prompt-column question --answer-column reply
+  localft finetune --model demo --data pairs.jsonl:2 --data pages.jsonl --replay wiki.txt:20%
   localft finetune --model ./my-model.gguf --data book.txt --ctx 512 --max-steps 200
   localft finetune --config run.toml --lr 1e-4 --dry-run
   localft finetune --resume

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localft.conversion.check import MAX_CONTEXT, MAX_LAYERS
+from localft.card import Shape
+from localft.conversion.check import MAX_CONTEXT, MAX_LAYERS, llama_shapes
 from localft.errors import ModelError
 
 
@@ -47,29 +48,29 @@ class RopeScaling:
 
 
 @dataclass(frozen=True)
-class Hparams:
-    """A model's sizes, from config.json.
+class Hparams(Shape):
+    """A model's sizes and constants, as config.json gives them.
 
     Attributes:
         n_embd_head: width of one head; also `n_rot`, the dimensions that RoPE turns.
-        tied: the output head is the token embedding.
         window: the sliding window that the config declares, or None.
     """
 
     architecture: Architecture
-    n_vocab: int
-    n_embd: int
-    n_layer: int
-    n_head: int
-    n_head_kv: int
-    n_ff: int
     n_embd_head: int
     n_ctx_train: int
     rms_eps: float
     rope_freq_base: float
-    rope_scaling: RopeScaling | None
-    tied: bool
-    window: int | None
+    rope_scaling: RopeScaling | None = None
+    window: int | None = None
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name → shape (NumPy's order, rows first) of every weight that the GGUF must have, in model order."""
+        n_q, n_kv = self.n_head * self.n_embd_head, self.n_head_kv * self.n_embd_head
+        shapes = llama_shapes(self.n_vocab, self.n_embd, self.n_layer, n_q, n_kv, self.n_ff)
+        if not self.tied:
+            shapes["output.weight"] = shapes["token_embd.weight"]
+        return {name: ne[::-1] for name, ne in shapes.items()}
 
 
 def read_json(path: Path) -> dict[str, Any]:

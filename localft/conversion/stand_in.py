@@ -1,9 +1,15 @@
-"""A stand-in for a model that is not on this machine: a GGUF of its shape with random weights, to measure with."""
+"""A stand-in for a model that is not on this machine: a GGUF of its shape with random weights, to measure with.
+
+A matrix is one block of TILE random rows, quantised once and repeated: no kernel's time depends on the values, and a
+model of 7 billion weights takes neither minutes to quantise nor much memory.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import tempfile
+import zlib
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,49 +18,66 @@ from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from localft.card import Shape
-from localft.conversion.check import llama_shapes
+from localft.conversion.header import read_header
 from localft.conversion.hparams import ARCHITECTURES, Hparams
-from localft.conversion.quantize import OutType, quantize_gguf
+from localft.conversion.quantize import OUTTYPES, OutType, quantize_gguf
 from localft.conversion.specials import Vocabulary
-from localft.conversion.weights import PlannedTensor, type_for
+from localft.conversion.weights import PlannedTensor, encode, type_for
 from localft.conversion.write import Progress, write_gguf
 
-N_CTX_TRAIN = 2048
-_PERIOD = 65_521  # a prime: no two rows of a matrix are alike, and few numbers have to be drawn
+F32 = NDArray[np.float32]
+TILE = 32
 
 
 def write_stand_in(shape: Shape, path: Path, outtype: OutType, progress: Progress | None = None) -> None:
     """Write a llama model of `shape` to `path`, in place (give a temporary path). Its tokens mean nothing.
 
+    Each tensor has the type that conversion would give it: llama.cpp's quantizer, where it is the one that chooses,
+    sees all but the repetition.
+
     Raises:
         ModelError: llama.cpp cannot quantise to `outtype`.
     """
-    hparams, vocabulary, general = _hparams(shape), _vocabulary(shape.n_vocab), {"general.name": "stand-in"}
-    main = outtype.main if outtype.direct else GGMLQuantizationType.BF16
-    first = path if outtype.direct else path.with_suffix(".bf16.gguf")
-    write_gguf(first, hparams, vocabulary, list(_tensors(hparams, main)), outtype, general, progress)
-    if not outtype.direct:
-        quantize_gguf(first, path, outtype, progress)
-        first.unlink()
+    hparams, vocabulary, general = stand_in_hparams(shape), _vocabulary(shape.n_vocab), {"general.name": "stand-in"}
+    first = outtype if outtype.direct else OUTTYPES["f32"]
+    with tempfile.TemporaryDirectory(prefix=".tiles-", dir=path.parent) as folder:
+        tiles = Path(folder) / "tiles.gguf"
+        write_gguf(tiles, hparams, vocabulary, _tiles(hparams, first.main), first, general)
+        if not outtype.direct:
+            quantised = Path(folder) / "quantised.gguf"
+            quantize_gguf(tiles, quantised, outtype, progress)
+            tiles = quantised
+        write_gguf(path, hparams, vocabulary, _repeated(hparams, tiles), outtype, general, progress)
 
 
-def _hparams(shape: Shape) -> Hparams:
+def stand_in_hparams(shape: Shape) -> Hparams:
+    """The sizes of a stand-in of `shape`."""
     return Hparams(
+        **asdict(shape),
         architecture=ARCHITECTURES["LlamaForCausalLM"],
-        n_vocab=shape.n_vocab,
-        n_embd=shape.n_embd,
-        n_layer=shape.n_layer,
-        n_head=shape.n_head,
-        n_head_kv=shape.n_head_kv,
-        n_ff=shape.n_ff,
         n_embd_head=shape.n_embd // shape.n_head,
-        n_ctx_train=N_CTX_TRAIN,
+        n_ctx_train=2048,
         rms_eps=1e-5,
         rope_freq_base=10000.0,
-        rope_scaling=None,
-        tied=shape.tied,
-        window=None,
     )
+
+
+def stand_in_weight(name: str, size: tuple[int, ...]) -> F32:
+    """The weight `name` of a stand-in, of `size` (rows first), before it is quantised."""
+    return np.resize(_draw(name, size), size)
+
+
+def _draw(name: str, size: tuple[int, ...]) -> F32:
+    """A norm of about 1, or the first rows of a matrix that keeps the size of what it multiplies."""
+    stream = np.random.default_rng(zlib.crc32(name.encode()))
+    if len(size) == 1:
+        return stream.uniform(0.7, 1.3, size).astype(np.float32)
+    drawn: F32 = stream.random(_tile_size(size), np.float32)
+    return (2 * drawn - 1) * np.float32(math.sqrt(3 / size[1]))
+
+
+def _tile_size(size: tuple[int, ...]) -> tuple[int, ...]:
+    return size if len(size) == 1 else (min(TILE, size[0]), size[1])
 
 
 def _vocabulary(n_vocab: int) -> Vocabulary:
@@ -67,22 +90,24 @@ def _vocabulary(n_vocab: int) -> Vocabulary:
     return Vocabulary("llama", "default", tokens, kinds, scores, None, special_ids, add_bos=True)
 
 
-def _tensors(h: Hparams, kind: GGMLQuantizationType) -> Iterator[PlannedTensor]:
-    n_q, n_kv = h.n_head * h.n_embd_head, h.n_head_kv * h.n_embd_head
-    shapes = llama_shapes(h.n_vocab, h.n_embd, h.n_layer, n_q, n_kv, h.n_ff)
-    if not h.tied:
-        shapes["output.weight"] = shapes["token_embd.weight"]
-    drawn = np.random.default_rng(0).uniform(-1, 1, _PERIOD).astype(np.float32)
-    for name, ne in shapes.items():
-        yield _tensor(name, ne[::-1], kind, drawn)
+def _tiles(hparams: Hparams, kind: GGMLQuantizationType) -> list[PlannedTensor]:
+    """The first rows of every weight, drawn when they are written."""
+
+    def plan(name: str, size: tuple[int, ...]) -> PlannedTensor:
+        stored_as = type_for(size, kind)
+        return PlannedTensor(name, _tile_size(size), stored_as, lambda: encode(name, _draw(name, size), stored_as))
+
+    return [plan(name, size) for name, size in hparams.weight_shapes().items()]
 
 
-def _tensor(name: str, shape: tuple[int, ...], kind: GGMLQuantizationType, drawn: NDArray[np.float32]) -> PlannedTensor:
-    """A norm of ones, or a matrix that keeps the size of what it multiplies."""
+def _repeated(hparams: Hparams, tiles: Path) -> list[PlannedTensor]:
+    """Every weight, whole, of the rows that the file `tiles` holds."""
+    header, data = read_header(tiles), np.memmap(tiles, np.uint8, "r")
 
-    def load() -> NDArray[np.float32]:
-        if len(shape) == 1:
-            return np.ones(shape, np.float32)
-        return np.resize(drawn * np.float32(math.sqrt(3 / shape[-1])), shape)
+    def plan(name: str, size: tuple[int, ...]) -> PlannedTensor:
+        info = header.tensors[name]
+        start = header.data_start + info.offset
+        rows, n_bytes = data[start : start + info.n_bytes], math.prod(size) * info.n_bytes // math.prod(info.ne)
+        return PlannedTensor(name, size, info.type, lambda: np.resize(rows, n_bytes))
 
-    return PlannedTensor(name, shape, type_for(shape, kind), load)
+    return [plan(name, size) for name, size in hparams.weight_shapes().items()]

@@ -13,7 +13,6 @@ from gguf import MODEL_ARCH_NAMES, get_tensor_name_map, quants
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
-from localft.conversion.check import llama_shapes
 from localft.conversion.checkpoint import Checkpoint
 from localft.conversion.hparams import Hparams, RopeScaling
 from localft.errors import ModelError
@@ -24,12 +23,12 @@ _IGNORED = re.compile(r".*\.(rotary_emb\.inv_freq|attention\.(masked_)?bias)")
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """A tensor of the output. `load` gives it as float32 of `shape` (NumPy's order, rows first), ready to quantise."""
+    """A tensor of the output: `shape` in NumPy's order, rows first; `load` gives its values as the file holds them."""
 
     name: str
     shape: tuple[int, ...]
     type: GGMLQuantizationType
-    load: Callable[[], NDArray[np.float32]]
+    load: Callable[[], NDArray[Any]]
 
     @property
     def n_bytes(self) -> int:
@@ -67,20 +66,11 @@ def plan_tensors(checkpoint: Checkpoint, hparams: Hparams, kind: GGMLQuantizatio
         ModelError: a tensor is missing, unknown, or has another shape than config.json says.
     """
     found = _rename(checkpoint, hparams)
-    shapes = llama_shapes(
-        hparams.n_vocab,
-        hparams.n_embd,
-        hparams.n_layer,
-        hparams.n_head * hparams.n_embd_head,
-        hparams.n_head_kv * hparams.n_embd_head,
-        hparams.n_ff,
-    )
-    if not hparams.tied:
-        shapes["output.weight"] = shapes["token_embd.weight"]
+    shapes = hparams.weight_shapes()
     unknown = found.keys() - shapes.keys() - {"output.weight"}
     if unknown:
         raise _unplaced(checkpoint, found[min(unknown)])
-    tensors = [_plan(checkpoint, hparams, found, name, ne[::-1], kind) for name, ne in shapes.items()]
+    tensors = [_plan(checkpoint, hparams, found, name, shape, kind) for name, shape in shapes.items()]
     if hparams.rope_scaling and hparams.rope_scaling.kind == "llama3":
         factors = rope_factors(hparams.rope_scaling, hparams.n_embd_head, hparams.rope_freq_base)
         tensors.insert(0, PlannedTensor("rope_freqs.weight", factors.shape, GGMLQuantizationType.F32, lambda: factors))
@@ -131,17 +121,20 @@ def _plan(
             "config.json and the weights belong to different models",
         )
     n_head = {"attn_q": hparams.n_head, "attn_k": hparams.n_head_kv}.get(name.split(".")[-2])
+    stored_as = type_for(shape, kind)
 
-    def load() -> NDArray[np.float32]:
+    def load() -> NDArray[Any]:
         data = stored.load()
         # Minimum and maximum carry NaN and infinity along and need no second copy of the tensor.
         if not (np.isfinite(data.min()) and np.isfinite(data.max())):
             raise ModelError(
                 f"tensor `{source}` of `{checkpoint.folder}` holds NaN or infinity", "the checkpoint is damaged"
             )
-        return permute(data, n_head) if n_head and hparams.architecture.permute_qk else data
+        if n_head and hparams.architecture.permute_qk:
+            data = permute(data, n_head)
+        return encode(name, data, stored_as)
 
-    return PlannedTensor(name, shape, type_for(shape, kind), load)
+    return PlannedTensor(name, shape, stored_as, load)
 
 
 def type_for(shape: tuple[int, ...], kind: GGMLQuantizationType) -> GGMLQuantizationType:

@@ -12,7 +12,7 @@ import numpy as np
 from localft.conversion.hparams import Hparams
 from localft.conversion.quantize import OutType
 from localft.conversion.specials import Vocabulary
-from localft.conversion.weights import PlannedTensor, encode
+from localft.conversion.weights import PlannedTensor
 
 Progress = Callable[[str, int, int], None]
 
@@ -101,7 +101,7 @@ def _write(writer: gguf.GGUFWriter, tensors: Sequence[PlannedTensor], progress: 
     for tensor in tensors:
         if progress:
             progress(tensor.name, done, total)
-        writer.write_tensor_data(encode(tensor.name, tensor.load(), tensor.type))
+        writer.write_tensor_data(tensor.load())
         done += tensor.n_bytes
     if progress:
         progress("", done, total)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from localft.data.collect import Collector
 from localft.data.fit import Fit, choose_n_ctx, fit_units, percentile99
+from localft.data.mix import Share, describe_epoch, mix
 from localft.data.prompts import ValPrompt, val_prompts
-from localft.data.rows import RowKind, Rows, read_file
-from localft.data.sources import find_sources
+from localft.data.row import Columns
+from localft.data.sources import Sources, find_sources
 from localft.data.split import Split, shuffled, split_rows
 from localft.data.summary import DataSummary, count
 from localft.data.template import TemplateInfo, describe
@@ -22,6 +23,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.tokenizer import Tokenizer
 
 Overlength = Literal["drop", "truncate", "refuse"]
+_LEFT_OUT = "of a document that validates, and no part of the validation"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class DataSettings:
         ctx: positions per sequence; None: from the data.
         overlength: what happens to answer rows that are longer.
         train_on_prompt: supervise prompts too.
-        val_data, val_split, val_samples, no_val: see docs/data.md.
+        val_data, val_split, val_samples, no_val, all_data: see docs/data.md.
+        prompt_column, answer_column: the user's names for the keys of questions and answers.
+        replay: text to mix in, with its share of the supervised tokens.
         sample_start: text that stands before each document of a text file.
         packing: several rows share a sequence.
         seed: of the split and the order; 0 is a seed.
@@ -44,10 +48,14 @@ class DataSettings:
     ctx: int | None = None
     overlength: Overlength = "drop"
     train_on_prompt: bool = False
-    val_data: Path | None = None
+    val_data: str | Path | None = None
     val_split: float = 0.1
     val_samples: int | None = None
     no_val: bool = False
+    all_data: bool = False
+    prompt_column: str | None = None
+    answer_column: str | None = None
+    replay: str | None = None
     sample_start: str | None = None
     packing: bool = False
     seed: int = 42
@@ -68,6 +76,7 @@ class Dataset:
         summary: the table before the first step.
         val_prompts: a few validation prompts and the answers that the data gives.
         fingerprint: SHA-256 of tokens and masks; the same data and settings give the same.
+        shares: of `train`, where an epoch does not simply hold every row once.
     """
 
     train: tuple[TokenizedRow, ...]
@@ -78,25 +87,14 @@ class Dataset:
     summary: DataSummary
     val_prompts: tuple[ValPrompt, ...]
     fingerprint: str
+    shares: tuple[Share, ...] = ()
 
 
-@dataclass
-class _Work:
-    """What has been read so far, and what there is to say about it."""
-
-    files: list[str] = field(default_factory=list)
-    formats: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[RowKind] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    n_rows: int = 0
-
-
-def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
+def prepare(data: Sequence[str | Path] | Path | Sources, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
     """Read, word, tokenize, split and fit the rows of a run.
 
     Args:
-        data: files or folders, see docs/data.md.
+        data: files or folders, see docs/data.md; or what `find_sources` found.
         tokenizer: of the base model.
         settings: see `DataSettings`.
 
@@ -106,36 +104,46 @@ def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSet
         ModelError: the model's chat template is no template.
     """
     _check(settings)
-    sources = find_sources([data] if isinstance(data, Path) else [Path(path) for path in data], settings.val_data)
-    work = _Work(notes=sources.notes)
+    if not isinstance(data, Sources):
+        data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
     wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
-    units = [unit for path in sources.train for unit in _read(work, path, wording, settings.sample_start)]
-    val_files = [] if settings.no_val else sources.val
-    given = [unit for path in val_files for unit in _read(work, path, wording, settings.sample_start)]
+    columns = Columns(settings.prompt_column, settings.answer_column)
+    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes))
+    parts = [work.part(part) for part in data.parts]
+    given = [] if settings.no_val else work.read(data.val)
+    if settings.all_data:
+        parts, given = [*parts, given], []
+    replay = work.replay(data.replay) if data.replay else []
+    work.check_columns()
+    units = [unit for part in parts for unit in part]
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
-    split = _split(units, given, bool(sources.val), n_ctx, settings)
-    train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
+    split = _split(units, given, data.val, n_ctx, settings)
+    work.dropped[_LEFT_OUT] += len(split.left_out)
+    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength)
+    val = fit_units(split.val, n_ctx, settings.overlength)
     if not train.rows:
         raise DatasetError(
             "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx, settings)
         )
     info = wording.main(work.kinds)
     work.notes += [*wording.notes(work.kinds), *_leaks(train.rows, val.rows)]
+    lengths = [unit.length for unit in [*units, *given]]
     return Dataset(
         train=tuple(train.rows),
         val=tuple(val.rows),
         n_ctx=n_ctx,
         n_ctx_reason=reason,
         template=info,
-        summary=_summary(
-            work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason
-        ),
+        summary=_summary(work, train, val, shares, lengths, n_ctx, reason, info, split.reason),
         val_prompts=val_prompts(split.val, tokenizer, n_ctx),
         fingerprint=_fingerprint([*train.rows, *val.rows]),
+        shares=shares,
     )
 
 
 def _check(settings: DataSettings) -> None:
+    if settings.all_data and settings.no_val:
+        raise ConfigError("`--all-data` and `--no-val` contradict each other", "leave one of them out")
     if not 0 <= settings.val_split < 1:
         raise ConfigError(f"--val-split `{settings.val_split}` is not a share", "give a number from 0 to below 1")
     if settings.val_samples is not None and settings.val_samples < 0:
@@ -148,37 +156,13 @@ def _check(settings: DataSettings) -> None:
         raise ConfigError(f"--overlength `{settings.overlength}` is unknown", "give drop, truncate or refuse")
 
 
-def _read(work: _Work, path: Path, wording: Wording, sample_start: str | None) -> list[Unit]:
-    found = read_file(path, sample_start)
-    work.files.append(str(path))
-    work.formats += found.formats
-    work.kinds.update(row.kind for row in found.rows)
-    work.dropped += found.empty
-    work.n_rows += len(found.rows) + sum(found.empty.values())
-    work.notes += [*found.notes, *_row_notes(path, found)]
-    joined = sum(wording.joins_bluntly(row) for row in found.rows)
-    if joined:
-        work.notes.append(
-            f"`{path.name}`: in {count(joined, 'row')} nothing (no space, no line break) "
-            "stands between prompt and completion"
-        )
-    return [wording.unit(row) for row in found.rows]
-
-
-def _row_notes(path: Path, found: Rows) -> Iterator[str]:
-    if found.unknown_keys:
-        names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
-        yield f"`{path.name}`: not used: {names}"
-    unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
-    if unanswered:
-        ending = f"{count(unanswered, 'conversation')} {'ends' if unanswered == 1 else 'end'} unanswered"
-        yield f"`{path.name}`: {ending}; what follows the last answer is left out"
-
-
-def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:
+def _split(units: list[Unit], given: list[Unit], val: list[Path], n_ctx: int, settings: DataSettings) -> Split:
+    if settings.all_data:
+        too = f", those of {', '.join(f'`{path.name}`' for path in val)} too" if val else ""
+        return Split(tuple(units), (), f"none: every row is trained on{too} (--all-data)")
     if settings.no_val:
         return Split(tuple(units), (), "none (--no-val)")
-    if not has_val:
+    if not val:
         samples, share = settings.val_samples, settings.val_split
         return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
     if settings.val_samples is None or settings.val_samples >= len(given):
@@ -197,7 +181,7 @@ def _leaks(train: Sequence[TokenizedRow], val: Sequence[TokenizedRow]) -> Iterat
         yield f"{n_seen:,} of {count(len(val), 'validation row')} {are} in the training rows too, word for word"
 
 
-def _why_nothing(train: Fit, work: _Work, n_ctx: int, settings: DataSettings) -> str:
+def _why_nothing(train: Fit, work: Collector, n_ctx: int, settings: DataSettings) -> str:
     dropped = work.dropped + train.dropped
     if not dropped:
         return "check that the answers are not empty"
@@ -209,17 +193,27 @@ def _why_nothing(train: Fit, work: _Work, n_ctx: int, settings: DataSettings) ->
 
 
 def _summary(
-    work: _Work, train: Fit, val: Fit, lengths: list[int], n_ctx: int, reason: str, info: TemplateInfo, val_reason: str
+    work: Collector,
+    train: Fit,
+    val: Fit,
+    shares: tuple[Share, ...],
+    lengths: list[int],
+    n_ctx: int,
+    reason: str,
+    info: TemplateInfo,
+    val_reason: str,
 ) -> DataSummary:
+    n_replay = sum(share.n_row for share in shares if share.is_replay)
+    own, replay = train.rows[: len(train.rows) - n_replay], train.rows[len(train.rows) - n_replay :]
     return DataSummary(
         files=tuple(work.files),
         formats=dict(work.formats),
         template=describe(info),
         n_rows=work.n_rows,
-        n_train=len(train.rows),
+        n_train=len(own),
         n_val=len(val.rows),
-        n_tokens=sum(row.length for row in train.rows),
-        n_supervised=sum(row.n_supervised for row in train.rows),
+        n_tokens=sum(row.length for row in own),
+        n_supervised=sum(row.n_supervised for row in own),
         n_val_tokens=sum(row.length for row in val.rows),
         n_val_supervised=sum(row.n_supervised for row in val.rows),
         mean_length=sum(lengths) / len(lengths),
@@ -234,6 +228,10 @@ def _summary(
         dropped=dict(work.dropped + train.dropped + val.dropped),
         val_reason=val_reason,
         notes=tuple(work.notes),
+        n_replay=len(replay),
+        n_replay_tokens=sum(row.length for row in replay),
+        n_replay_supervised=sum(row.n_supervised for row in replay),
+        epoch=describe_epoch(shares, train.rows),
     )
 
 

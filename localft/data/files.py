@@ -3,75 +3,160 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from localft.data.compressed import SUFFIXES as COMPRESSED
+from localft.data.compressed import decompress
 from localft.errors import DatasetError
 
 EXPECTED = (
     'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
 )
-_FOREIGN = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".pdf", ".docx", ".zip", ".gz", ".gguf", ".safetensors")
+_FOREIGN = (
+    *(".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pdf", ".docx", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z"),
+    *(".gguf", ".safetensors"),
+)
+_TABLES = (".csv", ".tsv", ".parquet")
+MAX_LINE = 1 << 28  # characters; a line of JSON that is longer is no row but a broken file
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*")
+OnProblem = Callable[[int, DatasetError], None]
 
 
-def read_text(path: Path) -> str:
-    if path.suffix.lower() in _FOREIGN:
-        hint = f"export it as .jsonl ({EXPECTED}) or as .txt"
-        raise DatasetError(f"`{path}` is a {path.suffix} file, which is not read", hint)
+def refuse(line: int, error: DatasetError) -> None:
+    """What is done about a line that cannot be used, unless someone collects such lines."""
+    raise error
+
+
+def data_suffix(path: Path) -> str:
+    """What a file holds, in lower case: its suffix, the one before .gz or .zst where it is compressed."""
+    stem = path.stem if path.suffix.lower() in COMPRESSED else path.name
+    return Path(stem).suffix.lower()
+
+
+def is_table(path: Path) -> bool:
+    """Whether rows have columns and not keys."""
+    return data_suffix(path) in _TABLES
+
+
+def place(path: str | Path, line: int) -> str:
+    """ "line 3 of `x.jsonl`", "row 3 of `x.parquet`"."""
+    return f"{'row' if data_suffix(Path(path)) == '.parquet' else 'line'} {line} of `{path}`"
+
+
+def no_such_file(path: Path | str) -> DatasetError:
+    hint = "check the path; relative paths start in the current folder"
+    if _HUB_ID.fullmatch(str(path)):
+        hint += f"; a data set of the Hugging Face hub is named `hf:{path}`"
+    return DatasetError(f"no data file `{path}`", hint)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file as it stands, or decompressed.
+
+    Raises:
+        DatasetError: not there, not readable, damaged, or of a kind that is not read.
+    """
+    if data_suffix(path) in _FOREIGN or path.suffix.lower() in _FOREIGN:
+        hint = f"export it as .jsonl ({EXPECTED}), .csv, .parquet or .txt"
+        raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise DatasetError(
-            f"no data file `{path}`", "check the path; relative paths start in the current folder"
-        ) from None
+        raise no_such_file(path) from None
     except OSError as error:
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None
+    return decompress(path, data) if path.suffix.lower() in COMPRESSED else data
+
+
+def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
+    """A file's text, without a byte order mark; line ends as they stand. Lines that are no text are told to
+    `on_problem` and left empty.
+
+    Raises:
+        DatasetError: see `read_bytes`; or it is UTF-16.
+    """
+    data = read_bytes(path)
     hint = "save the file as UTF-8"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", hint)
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
-        line = data.count(b"\n", 0, at) + 1
-        message = f"line {line} of `{path}` is not UTF-8: byte 0x{data[at]:02x} at offset {at}"
-        raise DatasetError(message, hint) from None
+    except UnicodeDecodeError:
+        text = _decoded_lines(path, data, on_problem)
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DatasetError(f"line {line} of `{path}` holds a NUL character, expected text", hint)
+        lines = text.split("\n")
+        for number, line in enumerate(lines, 1):
+            if "\0" in line:
+                lines[number - 1] = ""
+                message = f"line {number} of `{path}` holds a NUL character, expected text"
+                on_problem(number, DatasetError(message, hint))
+        text = "\n".join(lines)
     return text
 
 
-def json_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """Each value with the line that it starts on: of one array, or of one line each."""
+def _decoded_lines(path: Path, data: bytes, on_problem: OnProblem) -> str:
+    """Line by line, those that are not UTF-8 left empty."""
+    lines, offset = [], 0
+    for number, line in enumerate(data.split(b"\n"), 1):
+        skip = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
+        try:
+            lines.append(line[skip:].decode("utf-8"))
+        except UnicodeDecodeError as error:
+            lines.append("")
+            at = skip + error.start
+            message = f"line {number} of `{path}` is not UTF-8: byte 0x{line[at]:02x} at offset {offset + at}"
+            on_problem(number, DatasetError(message, "save the file as UTF-8"))
+        offset += len(line) + 1
+    return "\n".join(lines)
+
+
+def json_values(path: Path, text: str, on_problem: OnProblem = refuse) -> Iterator[tuple[int, Any]]:
+    """Each value with the line that it starts on: of one array, or of one line each.
+
+    Of an array what follows a mistake cannot be read; of lines the next one can.
+    """
     if text.lstrip()[:1] == "[":
-        yield from _array_values(path, text)
+        yield from _array_values(path, text, on_problem)
         return
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
+        if len(line) > MAX_LINE:
+            message = f"line {number} of `{path}` is {len(line):,} characters long, at most {MAX_LINE:,} are read"
+            on_problem(number, DatasetError(message, "each row stands on a line of its own: split the file into lines"))
+        elif line.strip():
             try:
-                yield number, json.loads(line)
+                value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise _not_json(path, number, text, error) from None
+                whole = number == 1 and _is_object(text)
+                on_problem(number, _not_json(path, number, whole, error))
+                if whole:
+                    return
+                continue
+            yield number, value
 
 
-def _not_json(path: Path, number: int, text: str, error: Exception) -> DatasetError:
-    hint = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
+def _is_object(text: str) -> bool:
     try:
-        if number == 1 and isinstance(json.loads(text), dict):
-            hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
+        return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
-        pass
+        return False
+
+
+def _not_json(path: Path, number: int, whole: bool, error: Exception) -> DatasetError:
+    hint = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
+    if whole:
+        hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
     reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     if isinstance(error, json.JSONDecodeError):
         reason = f"{error.msg} at column {error.colno}"
     return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
 
 
-def _array_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+def _array_values(path: Path, text: str, on_problem: OnProblem) -> Iterator[tuple[int, Any]]:
     decoder = json.JSONDecoder()
     at, line, seen = text.index("[") + 1, 1, 0
     expect_value = False
@@ -85,14 +170,25 @@ def _array_values(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            raise _not_json(path, where, "", error) from None
+            on_problem(where, _not_json(path, where, False, error))
+            return
         yield line, value
         while at < len(text) and text[at] in " \t\r\n":
             at += 1
         if text[at : at + 1] not in (",", "]") or (text[at] == "]" and text[at + 1 :].strip()):
             where = text.count("\n", 0, at) + 1
-            raise DatasetError(f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`")
+            message = f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`"
+            on_problem(where, DatasetError(message))
+            return
         expect_value = text[at] == ","
         if not expect_value:
             break
         at += 1
+
+
+def name_of(value: Any) -> str:
+    """What a value is, in the words of an error."""
+    if value is None:
+        return "null"
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return "an empty list" if value == [] else names.get(type(value), type(value).__name__)

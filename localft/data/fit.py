@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from localft.data.files import place
 from localft.data.rows import Row
 from localft.data.summary import count
 from localft.data.tokenize import TokenizedRow, Unit, cut, windows
@@ -89,6 +90,19 @@ def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str) -> Fit:
     return fit
 
 
+def joined(fits: Sequence[Fit]) -> Fit:
+    """The rows of several, in their order, and what was done to all of them."""
+    whole = Fit()
+    for fit in fits:
+        whole.rows += fit.rows
+        whole.cut_texts += fit.cut_texts
+        whole.n_windows += fit.n_windows
+        whole.n_truncated += fit.n_truncated
+        whole.n_truncated_tokens += fit.n_truncated_tokens
+        whole.dropped += fit.dropped
+    return whole
+
+
 def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
     if row.n_supervised == 0:
         fit.dropped[otherwise] += 1
@@ -101,6 +115,6 @@ def _refuse(rows: Sequence[TokenizedRow], n_ctx: int) -> None:
     if rows:
         first = rows[0]
         longer = f"{count(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} longer than n_ctx {n_ctx:,}"
-        message = f"{longer}, the first in line {first.line} of `{first.source}`"
+        message = f"{longer}, the first in {place(first.source, first.line)}"
         hint = f"it takes {first.length:,} positions: raise --ctx, or give `--overlength drop` or `truncate`"
         raise DatasetError(message, hint)

@@ -21,15 +21,17 @@ class DataSummary:
         template: how question-answer rows are worded, in words.
         n_rows: rows read, those that are dropped below included.
         n_train, n_val: sequences' rows to train and validate on, each window of a long text counted.
-        n_tokens, n_supervised: per epoch, of the training rows.
+        n_tokens, n_supervised: of the training rows, each counted once; replay aside.
         n_val_tokens, n_val_supervised: of the validation rows.
-        mean_length, p99_length, longest: of the rows as read, before anything is cut.
+        mean_length, p99_length, longest: of the rows as read, before anything is cut; replay aside.
         n_ctx, n_ctx_reason: positions per sequence, and why.
         n_cut, n_windows: texts cut into windows, and how many windows they became.
         n_truncated, n_truncated_tokens: answer rows that lost their end, and how much of it.
         dropped: rows left out, by reason.
         val_reason: how the validation rows were chosen.
         notes: whatever else the user should know, a sentence each.
+        n_replay, n_replay_tokens, n_replay_supervised: of general text that is mixed in, each row counted once.
+        epoch: what one epoch holds, in words; "" where it is every row once.
     """
 
     files: tuple[str, ...]
@@ -54,6 +56,10 @@ class DataSummary:
     dropped: dict[str, int]
     val_reason: str
     notes: tuple[str, ...]
+    n_replay: int = 0
+    n_replay_tokens: int = 0
+    n_replay_supervised: int = 0
+    epoch: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""

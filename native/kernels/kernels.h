@@ -83,19 +83,35 @@ inline int64_t quantised_floats(int64_t k) {
     return (k + BLOCK - 1) / BLOCK * (BLOCK / 2 + 1);
 }
 
+// Hands out an operation's units of work to its threads, first come, first served: a thread that is held up, or runs on a slower
+// core, takes fewer. No result depends on who took what.
+struct Turns {
+    int64_t next = 0;
+    int     left = 0; // threads that have found nothing more to take
+
+    int64_t take() { return __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED); }
+    // Every thread's last call; the last of `nth` makes it ready for the next time.
+    void leave(int nth) {
+        if (__atomic_add_fetch(&left, 1, __ATOMIC_ACQ_REL) == nth) *this = {};
+    }
+};
+
 struct Table {
     const char * name;
     bool         fast16; // product16 is faster than product
-    void (*product)(const Product & p, int ith, int nth);
+    void (*product)(const Product & p, Turns & turns, int nth);
     // The same in integers of 16 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
-    void (*product16)(const Product & p, int ith, int nth);
+    void (*product16)(const Product & p, Turns & turns, int nth);
     void (*quantise_row)(const float * x, int64_t k, float * out);
-    void (*thin)(const Thin & p, int ith, int nth);
-    void (*outer)(const Outer & p, int ith, int nth);
-    void (*attention)(const Attention & p, int ith, int nth);
-    void (*attention_back)(const Attention & p, int ith, int nth);
+    void (*thin)(const Thin & p, Turns & turns, int nth);
+    void (*outer)(const Outer & p, Turns & turns, int nth);
+    void (*attention)(const Attention & p, Turns & turns, int nth);
+    void (*attention_back)(const Attention & p, Turns & turns, int nth);
     // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
     void (*swiglu_back)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
+    // The same for one row of gate and up as quantise_row left them; and a itself
+    void (*swiglu_back16)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
+    void (*swiglu16)(const float * gate, const float * up, float * a, int64_t n);
     // One row: dx = add + r (z − x r² mean(z∘x)), z = dh∘g, r = 1/√(mean x² + eps); add may be null
     void (*rms_norm_back)(const float * dh, const float * x, const float * g, const float * add, float * dx, int64_t n, float eps);
     // One row of logits: returns logsumexp − logits[target] in nats, and replaces logits by softmax − onehot

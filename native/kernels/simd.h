@@ -48,6 +48,13 @@ inline void store_shorts(int16_t * p, vi v) {
     memcpy(p, &narrow, sizeof narrow);
 }
 
+inline vf load_shorts(const int16_t * p) {
+    typedef int16_t vs __attribute__((vector_size(LOCALFT_VECTOR_BYTES / 2)));
+    vs              narrow;
+    memcpy(&narrow, p, sizeof narrow);
+    return __builtin_convertvector(narrow, vf);
+}
+
 // sum += a · b in each lane: two signed values of 16 bits times two.
 inline void dot_pairs(vi & sum, vi a, vi b) {
 #if defined(__AVX512VNNI__)

@@ -14,9 +14,6 @@ import localft.hub
 from localft import bench as module
 from localft.card import Shape, load_cards
 from localft.cli.bench import command
-from localft.conversion.header import read_header
-from localft.conversion.quantize import find_outtype
-from localft.conversion.stand_in import write_stand_in
 from localft.errors import ConfigError
 
 SHAPE = Shape(n_vocab=300, n_embd=64, n_layer=2, n_head=4, n_head_kv=2, n_ff=96, tied=False)
@@ -64,19 +61,6 @@ def test_a_model_that_is_not_here_is_stood_in_for(monkeypatch: pytest.MonkeyPatc
     assert (found["model"], found["weights"], found["type"]) == ("tinymistral", "random", "q8_0")
     assert list(home.rglob("*.gguf")) == []
     assert list(home.glob(".bench-*")) == []
-
-
-@pytest.mark.parametrize("outtype", ["f32", "q8_0", "q4_k_m"])
-def test_a_stand_in_is_a_whole_model(tmp_path: Path, outtype: str) -> None:
-    shape = replace(SHAPE, n_embd=256, n_ff=512, tied=outtype == "f32")
-    write_stand_in(shape, tmp_path / "m.gguf", find_outtype(outtype))
-    header = read_header(tmp_path / "m.gguf")
-    assert header.tensors["blk.1.attn_k.weight"].ne == (256, 128)
-    assert ("output.weight" in header.tensors) == (outtype != "f32")
-    assert header.tensors["blk.0.ffn_up.weight"].type.name.lower() == outtype.removesuffix("_m")
-    assert [path.name for path in tmp_path.glob("*.gguf")] == ["m.gguf"]
-    found = measured("--model", "m.gguf", "--ctx", "16")
-    assert found["type"] == outtype
 
 
 def test_wrong_settings_are_refused() -> None:

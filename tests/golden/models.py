@@ -47,7 +47,6 @@ __all__ = [
     "in_gguf_order",
     "in_hf_order",
     "permute",
-    "start_gguf",
     "twins",
     "uniform",
     "unpermute",
@@ -101,7 +100,9 @@ def write_gguf(
     path.parent.mkdir(parents=True, exist_ok=True)
     if outtype in _QUANTIZED:
         return _quantize(write_gguf(shape, path.with_suffix(".f32.gguf"), "f32", chat_template), path, outtype)
-    writer = start_gguf(shape, path, chat_template)
+    writer = gguf.GGUFWriter(path, "llama")
+    _add_metadata(writer, shape)
+    _add_vocabulary(writer, shape, chat_template)
     for name in weight_names(shape):
         data = weights[name] if weights else in_gguf_order(shape, name, weight(shape, name))
         _add_tensor(writer, name, data, _WRITTEN[outtype])
@@ -112,14 +113,6 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return path
-
-
-def start_gguf(shape: Shape, path: Path, chat_template: str | None = None) -> gguf.GGUFWriter:
-    """A writer of `path` that holds everything but the tensors."""
-    writer = gguf.GGUFWriter(path, "llama")
-    _add_metadata(writer, shape)
-    _add_vocabulary(writer, shape, chat_template)
-    return writer
 
 
 def llama3_factors(shape: Shape) -> F32:

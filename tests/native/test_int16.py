@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_threads_rows_and_memory_change_no_bit(kernels: str, model: Path) -> Non
         seen.append({**gradients(engine), "logits": engine.logits(batch)})
     for other in seen[1:]:
         assert_same_bits(other, seen[0])
+
+
+def test_gate_and_up_take_half_the_memory(tmp_path: Path) -> None:
+    deep = replace(SHAPE, name="int16-deep", n_layer=8)
+    model = models.write_gguf(deep, tmp_path, "q8_0")
+    sizes = [load(deep, model, arithmetic=a, max_tokens=256).memory_estimate for a in ("int16", "f32")]
+    assert sizes[0] < 0.8 * sizes[1]
 
 
 def test_zeros_and_nan(kernels: str, model: Path) -> None:

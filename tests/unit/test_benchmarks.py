@@ -23,6 +23,11 @@ from golden import models  # noqa: E402
 from job import Job  # noqa: E402
 from rows import DEMO, write_rows  # noqa: E402
 
+from localft.card import Shape  # noqa: E402
+from localft.conversion.hparams import read_hparams  # noqa: E402
+from localft.conversion.quantize import find_outtype  # noqa: E402
+from localft.conversion.stand_in import stand_in_hparams, write_stand_in  # noqa: E402
+
 
 class FakeChild:
     """Takes `seconds` for step after step; raises at step `fails_at`."""
@@ -182,37 +187,27 @@ def test_points_are_compared_at_the_reference_s_speed() -> None:
     assert [point["tok_per_sec"] for point in found] == [30.0, 30.0]
 
 
-@pytest.mark.parametrize("mode", ["f32", "bf16", "q8_0", "q4_k_m"])
-def test_a_tiled_model_is_one_that_the_engine_trains_on(mode: str, tmp_path: Path) -> None:
-    from localft.engine import AdamSpec, LoraSpec
-    from localft.engine.native import NativeEngine
-
-    shape = models.Shape("tiled", 256, 512, 4, 4, 2, 300, tied=False)
-    path = model.write_gguf(shape, tmp_path / "model.gguf", mode)
-    stored = {t.name: t for t in gguf.GGUFReader(path).tensors}
-    assert list(stored) == list(models.weight_names(shape))
-    up = gguf.quants.dequantize(stored["blk.1.ffn_up.weight"].data, stored["blk.1.ffn_up.weight"].tensor_type)
-    assert np.array_equal(up[: model.TILE], up[model.TILE : 2 * model.TILE])
-    exact = models.uniform("tiled/blk.1.ffn_up.weight", (model.TILE, 256), 256**-0.5)
-    assert np.linalg.norm(up[: model.TILE] - exact) < 0.1 * np.linalg.norm(exact)
-    kinds = [stored[f"blk.{il}.ffn_down.weight"].tensor_type.name for il in range(4)]
-    assert kinds == (["Q4_K", "Q4_K", "Q6_K", "Q6_K"] if mode == "q4_k_m" else [mode.upper()] * 4)
-
-    engine = NativeEngine(path, LoraSpec(("blk.0.attn_q.weight",)), AdamSpec(), n_threads=1)
-    loss_sum, n_supervised = engine.accumulate(models.batch(shape, (9, 5)))
-    assert 0.5 * np.log(300) < loss_sum / n_supervised < 2 * np.log(300)
-
-
 def test_the_checkpoint_holds_the_same_weights(tmp_path: Path) -> None:
+    """Names and row order by the tables of the golden models, sizes and constants as conversion reads them."""
     from safetensors.numpy import load_file
 
-    shape = models.Shape("tiled", 256, 512, 2, 4, 2, 300, tied=True)
-    folder = model.write_checkpoint(shape, tmp_path / "checkpoint")
-    path = model.write_gguf(shape, tmp_path / "model.gguf", "f32")
+    shape = Shape(300, 256, 2, 4, 2, 512, tied=False)
+    golden = models.Shape("", 256, 512, 2, 4, 2, 300, tied=False)
+    model.write_checkpoint(shape, tmp_path / "checkpoint")
+    write_stand_in(shape, tmp_path / "model.gguf", find_outtype("f32"))
+    folder = tmp_path / "checkpoint"
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     files = {name: load_file(folder / name) for name in set(index["weight_map"].values())}
-    stored = {t.name: t.data for t in gguf.GGUFReader(path).tensors}
+    stored = {t.name: t.data for t in gguf.GGUFReader(tmp_path / "model.gguf").tensors}
+    assert list(stored) == list(models.weight_names(golden))
     assert len(stored) == len(index["weight_map"])
     for name, data in stored.items():
         theirs = files[index["weight_map"][models.hf_name(name)]][models.hf_name(name)]
-        assert np.array_equal(models.in_gguf_order(shape, name, theirs), data.reshape(theirs.shape)), name
+        assert np.array_equal(models.in_gguf_order(golden, name, theirs), data.reshape(theirs.shape)), name
+    assert read_hparams(folder) == stand_in_hparams(shape)
+
+
+def test_a_shape_s_lora_is_on_seven_matrices_of_every_layer() -> None:
+    shape = models.Shape("", 256, 512, 4, 8, 4, 4096, tied=True)
+    assert model.matrices(model.SHAPES["tiny-4m"]) == shape.matrices()
+    assert model.n_weight(model.SHAPES["llama-7b"]) == 6_738_415_616

@@ -17,7 +17,9 @@ TORCH = {"torch", "transformers", "peft", "accelerate"}
 
 # Which files may import a name that is otherwise off limits.
 ALLOWED = {
-    **dict.fromkeys(NETWORK, ("huggingface.py", "data/github/client.py")),
+    **dict.fromkeys(NETWORK, ("huggingface.py", "data/web.py", "data/github/client.py")),
+    "datasets": ("data/hub.py",),
+    "pyarrow": ("data/tables.py",),
     **dict.fromkeys(TORCH, ("engine/peft.py", "engine/torch_lora.py", "conversion/checkpoint.py")),
     "rich": ("ui.py",),
     "_native": ("engine/native.py",),

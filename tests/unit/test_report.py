@@ -12,22 +12,11 @@ import pytest
 from localft import hardware
 from localft.config import resolve
 from localft.events import Answers, Estimate, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
-from localft.report import (
-    COLUMNS,
-    WIDTHS,
-    Reporter,
-    about,
-    aligned,
-    duration,
-    end_lines,
-    fact_lines,
-    rate,
-    setting_text,
-    shown_settings,
-    size,
-)
+from localft.report import end_lines, fact_lines, setting_text, shown_settings
 from localft.screens import JsonScreen, PlainScreen
+from localft.table import COLUMNS, WIDTHS, Reporter, aligned
 from localft.ui import TerminalScreen
+from localft.units import about, duration, rate, size
 
 
 def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:

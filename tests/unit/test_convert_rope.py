@@ -1,0 +1,83 @@
+"""RoPE in a converted file: the order of Q's and K's rows, the base, and Llama 3's scaling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checkpoints import random_tensors, write_checkpoint
+from converted import config_of, tensors_of, types_of
+from numpy.typing import NDArray
+
+from localft.conversion import convert
+from localft.conversion.header import read_header
+from localft.conversion.hparams import RopeScaling, read_hparams
+from localft.conversion.weights import permute, rope_factors
+
+
+def test_rows_of_q_and_k_become_pairs_of_neighbours(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    source = random_tensors(config_of(checkpoint))
+    ours = tensors_of(convert(str(checkpoint), "f32").path)
+    for name, hf, n_head in (("attn_q", "q_proj", 4), ("attn_k", "k_proj", 2)):
+        theirs = source[f"model.layers.0.self_attn.{hf}.weight"].reshape(n_head, 16, 64)
+        mine = ours[f"blk.0.{name}.weight"].reshape(n_head, 16, 64)
+        for i in range(8):
+            np.testing.assert_array_equal(mine[:, 2 * i], theirs[:, i])
+            np.testing.assert_array_equal(mine[:, 2 * i + 1], theirs[:, i + 8])
+
+
+def test_permuted_rope_is_the_same_attention() -> None:
+    # Score of two positions: rotate-half on the original rows equals pairwise rotation on the permuted ones.
+    rng = np.random.default_rng(0)
+    head, n = 8, 5
+    q, k, x = (rng.standard_normal((head, n)).astype(np.float32) for _ in range(3))
+    angles = 3.0 / 10000.0 ** (np.arange(0, head, 2) / head)
+
+    def rotate_half(v: NDArray[Any]) -> NDArray[Any]:
+        a, b = v[: head // 2], v[head // 2 :]
+        return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)])
+
+    def rotate_pairs(v: NDArray[Any]) -> NDArray[Any]:
+        a, b = v[0::2], v[1::2]
+        return np.stack([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)], 1).ravel()
+
+    u, w = x[0], x[1]
+    theirs = rotate_half(q @ u) @ (k @ w)
+    mine = rotate_pairs(permute(q, 1) @ u) @ (permute(k, 1) @ w)
+    assert mine == pytest.approx(theirs, rel=1e-5)
+
+
+def test_rope_base_of_transformers_5(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(
+        tmp_path / "tiny", rope_theta=None, rope_parameters={"rope_theta": 123.0, "rope_type": "default"}
+    )
+    hparams = read_hparams(checkpoint)
+    assert (hparams.rope_freq_base, hparams.rope_scaling) == (123.0, None)
+
+
+def test_llama_3s_rope_scaling() -> None:
+    # Llama 3.1 8B: the values that transformers' llama3 RoPE gives for the ends, and in between for one frequency.
+    scaling = RopeScaling("llama3", 8.0, 1.0, 4.0, 8192)
+    factors = rope_factors(scaling, 128, 500000.0)
+    assert factors.shape == (64,)
+    assert factors.dtype == np.float32
+    assert factors[:29].tolist() == [1.0] * 29
+    assert factors[-29:].tolist() == [8.0] * 29
+    assert np.all(np.diff(factors) >= 0)
+    frequency = 500000.0 ** (-2 * 31 / 128)
+    smooth = (8192 * frequency / (2 * np.pi) - 1) / 3
+    assert factors[31] == pytest.approx(1 / ((1 - smooth) / 8 + smooth), rel=1e-6)
+
+
+def test_rope_scaling_in_the_file(tmp_path: Path) -> None:
+    scaling = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    scaling["original_max_position_embeddings"] = 64
+    path = convert(str(write_checkpoint(tmp_path / "a", rope_scaling=scaling)), "q8_0").path
+    assert types_of(path)["rope_freqs.weight"] == "F32"
+    assert tensors_of(path)["rope_freqs.weight"].shape == (8,)
+    linear = convert(str(write_checkpoint(tmp_path / "b", rope_scaling={"type": "linear", "factor": 2.0})), "f32").path
+    values = read_header(linear).values
+    assert (values["llama.rope.scaling.type"], values["llama.rope.scaling.factor"]) == ("linear", 2.0)
