@@ -7,6 +7,7 @@ import click
 from localft.cli.lazy import LazyGroup
 
 COMMANDS: dict[str, str] = {
+    "build": "Turn code, docs and git history into rows.",
     "check": "Look through data before a run: problems, tokens, time, leakage.",
     "github": "Turn a repository's pull requests and issues into rows.",
     "show": "Show rows as the model will see them.",
