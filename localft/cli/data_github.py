@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -12,13 +13,14 @@ import click
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
-    from localft.data.github.export import Options, Summary
+    from localft.data.github.export import Options, Secrets, Summary
+    from localft.data.github.repository import Kind
 
 HELP = """Turn a repository's pull requests and issues into rows.
 
 One row for each: title, state, labels, description, what was said in order of time, and the changed files with their
-patches; people are named by their roles. A long one becomes several rows. What was fetched is kept, so that a second
-run asks only for what changed, and an interrupted one goes on.
+patches; people are named by their roles. One that is longer than --chunk-tokens becomes several rows; a patch that is
+longer is cut. What was fetched is kept: a second run asks only for what changed, and an interrupted one goes on.
 
 A token is taken from GH_TOKEN or GITHUB_TOKEN (GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN for a host of your own).
 Without one GitHub allows 60 requests an hour; a pull request takes up to four.
@@ -28,10 +30,14 @@ Examples:
   localft data github owner/name -o prs.jsonl
   localft data github owner/name -o merged.jsonl --kind pr --state merged --limit 200
   localft data github owner/name -o issues.jsonl --kind issue --since 2025-01-01
+  localft data github owner/name -o prs.jsonl --model tinymistral --chunk-tokens 1024
   localft data github owner/name -o again.jsonl --offline
   localft data github owner/name -o prs.jsonl --from saved/
+
+Keys, tokens and passwords are replaced by what they are: `[redacted: aws access key]`. Patches of lock files and of
+vendored, generated and minified files are left out, and so are bots.
 """
-KINDS = {"pr": "pull_request", "issue": "issue"}
+KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 _EVERY = 30.0
 
 
@@ -44,16 +50,22 @@ _EVERY = 30.0
 @click.option("--state", type=click.Choice(["open", "closed", "merged"]), help="Only those. [default: all]")
 @click.option("--since", metavar="DATE", help="Only those that changed on this day or later.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many, the newest.")
+@click.option("--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]")
 @click.option(
-    "--max-chars",
+    "--chunk-tokens",
     type=int,
-    default=8000,
-    show_default=True,
     metavar="N",
-    help="Characters per row; 0 never splits.",
+    help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
+)
+@click.option(
+    "--secrets",
+    type=click.Choice(["redact", "drop", "keep"]),
+    default="redact",
+    show_default=True,
+    help="Take secrets out, leave out what has some, or keep them.",
 )
 @click.option("--logins", is_flag=True, help="Name people by their logins, not by their roles.")
-@click.option("--bots", is_flag=True, help="Keep what bots said.")
+@click.option("--bots", is_flag=True, help="Keep what bots said and opened.")
 @click.option(
     "--from", "saved", type=click.Path(path_type=Path), metavar="PATH", help="JSON that `gh` saved: a folder or a file."
 )
@@ -82,8 +94,7 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
         raise
     finally:
         shown.close()
-    for label, words in lines(summary):
-        click.echo(f"{click.style(label.ljust(12), dim=True)}{words}", err=True)
+    show(summary, options.secrets)
     if as_json:
         import json
 
@@ -91,52 +102,41 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
 
 
 def _options(
-    repository: str, kind: str | None, state: str | None, since: str | None, limit: int | None, **others: Any
+    repository: str, kind: str | None, state: Any, since: str | None, limit: int | None, bots: bool, **others: Any
 ) -> Options:
     from localft.data.github.export import API_URL, Options
     from localft.data.github.repository import Selection, parse_repository, parse_since
 
-    saved, offline, api_url, max_chars = (others.pop(n) for n in ("saved", "offline", "api_url", "max_chars"))
+    saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
     if saved is not None and (offline or api_url):
         raise ConfigError("`--from` reads files; `--offline` and `--api-url` have no meaning beside it", "leave it out")
-    if max_chars != 0 and max_chars < 1000:
-        raise ConfigError(f"`--max-chars {max_chars}` is too short for a row", "give 1000 or more, or 0 for no limit")
     if kind == "issue" and state == "merged":
         raise ConfigError("issues are open or closed, never merged", "leave out --kind, or choose another --state")
     return Options(
         repository=parse_repository(repository),
-        selection=Selection(KINDS.get(kind or ""), state, parse_since(since) if since else "", limit),  # type: ignore[arg-type]
+        selection=Selection(KINDS.get(kind or ""), state, parse_since(since) if since else "", limit, bots),
         saved=saved,
         offline=offline,
         api_url=api_url or API_URL,
         max_wait=60 * others.pop("max_wait"),
-        max_chars=max_chars,
         **others,
     )
 
 
-def lines(summary: Summary) -> list[tuple[str, str]]:
-    """Label and text of what came of it."""
-    from localft.data.summary import count
-    from localft.report import about
+def show(summary: Summary, secrets: Secrets) -> None:
+    """The table on stderr."""
+    from localft.data.github.report import lines
 
-    numbers = ((summary.n_pull_requests, "pull request"), (summary.n_issues, "issue"))
-    found = " and ".join(count(n, noun) for n, noun in numbers if n)
-    table = [("written", f"{count(summary.n_rows, 'row')} of {found} to {summary.output}")]
-    mean = summary.n_chars // max(1, summary.n_rows)
-    table.append(("length", f"{summary.n_chars:,} characters, {mean:,} a row; {count(summary.n_split, 'item')} split"))
-    if summary.n_cut_lines:
-        table.append(("cut", f"{count(summary.n_cut_lines, 'line')} of patches that are longer than a row"))
-    table += [("left out", f"{n:,} {reason}") for reason, n in summary.left_out.items()]
-    table += [("secrets", f"{n:,} {kind}") for kind, n in summary.secrets.items()]
-    if summary.n_requests:
-        left = "" if summary.remaining is None else f"; {summary.remaining:,} left this hour"
-        free = f", {summary.n_not_modified:,} of them answered “not modified”" if summary.n_not_modified else ""
-        table.append(("requests", f"{summary.n_requests:,}{free}{left}"))
-        if summary.n_unchanged:
-            table.append(("cache", f"{count(summary.n_unchanged, 'item')} needed no request"))
-    table.append(("time", about(summary.seconds)))
-    return table + [("note", note) for note in summary.notes]
+    if summary.left_out:
+        click.echo(click.style(f"left out ({summary.left_out.total():,})", bold=True), err=True)
+        width = max(map(len, summary.left_out))
+        for reason, n in summary.left_out.most_common():
+            click.echo(f"  {reason.ljust(width)}  {n:7,}", err=True)
+        click.echo(err=True)
+    for label, text in lines(summary, secrets):
+        loud = label == "note" or (label == "secrets" and summary.secrets and secrets == "keep")
+        shown = click.style(text, fg="yellow") if loud else text
+        click.echo(f"{click.style(label.ljust(9), dim=True)} {shown}", err=True)
 
 
 class Shown:
@@ -146,24 +146,30 @@ class Shown:
         self.stream = sys.stderr
         self.on = self.stream.isatty()
         self.told = time.monotonic()
+        self.words = ""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        words = f"{done:,} of {total:,}  {what}" if total else what
+        self.words = f"{done:,} of {total:,}  {what}" if total else what
         if self.on:
-            self.stream.write(f"\r\x1b[K{words}")
-            self.stream.flush()
+            self._draw()
         elif time.monotonic() - self.told >= _EVERY:
             self.told = time.monotonic()
-            self.stream.write(f"{words}\n")
-            self.stream.flush()
+            self._write(f"{self.words}\n")
 
     def say(self, words: str) -> None:
-        """A line that stays."""
+        """A line that stays, above the one that says how far the work is."""
         self.close()
-        self.stream.write(f"{words}\n")
-        self.stream.flush()
+        self._write(f"{words}\n")
+        if self.on:
+            self._draw()
 
     def close(self) -> None:
         if self.on:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+            self._write("\r\x1b[K")
+
+    def _draw(self) -> None:
+        self._write(f"\r\x1b[K{self.words[: shutil.get_terminal_size().columns - 1]}")
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()

@@ -45,7 +45,7 @@ def call(github: GitHub, *flags: str) -> Result:
 
 
 def test_the_screen_says_what_came_of_it(github: GitHub) -> None:
-    done = call(github, "--max-chars", "1000")
+    done = call(github, "--chunk-tokens", "400")
     assert done.stdout == ""
     assert re.sub(r"[\d.]+ s", "1 s", done.stderr).splitlines() == [
         "written     3 rows of 1 pull request and 1 issue to out.jsonl",
@@ -102,7 +102,7 @@ def test_nothing_in_the_cache_holds_the_token(github: GitHub, home: Path) -> Non
     [
         (["--from", "x", "--offline"], "`--from` reads files"),
         (["--from", "x", "--api-url", "https://x"], "`--from` reads files"),
-        (["--max-chars", "999"], "`--max-chars 999` is too short for a row"),
+        (["--chunk-tokens", "99"], "--chunk-tokens `99` is too small"),
         (["--kind", "issue", "--state", "merged"], "issues are open or closed, never merged"),
         (["--since", "monday"], "`--since monday` is no date"),
         (["--api-url", "here"], "`--api-url here` is no address of an API"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from github_server import Clock, Fault, GitHub, user
 
+from localft.data.build.tokens import Measure, estimate
 from localft.data.github import client
 from localft.data.github.export import Options, Summary, export
 from localft.data.github.repository import Repository, Selection, parse_repository, parse_since
@@ -22,6 +22,7 @@ from localft.data.rows import read_file
 from localft.errors import ConfigError, DatasetError
 
 MERGED = "2024-03-05T09:00:00Z"
+SECRET = "glpat-" + "aB3dE6gH9jK2mN5pQ8sT"
 
 
 @pytest.fixture
@@ -144,39 +145,66 @@ def test_one_row_each_the_newest_first(sample: GitHub, run: Runner) -> None:
     assert rows[3]["source"]["kind"] == "issue"
     assert (summary.n_pull_requests, summary.n_issues, summary.n_rows, summary.n_split) == (2, 2, 4, 0)
     assert summary.left_out == {"bots' comments and reviews": 1}
-    assert summary.n_chars == sum(len(row["text"]) for row in rows)
+    assert summary.n_tokens == sum(estimate(row["text"]) + 1 for row in rows)
+    assert summary.n_bytes == run.output.stat().st_size
     assert read_file(run.output).rows[0].text == PULL
 
 
 def test_logins_and_bots_are_kept_on_demand(sample: GitHub, run: Runner) -> None:
-    run(logins=True, bots=True)
+    run(logins=True, selection=Selection(bots=True))
     text = run.rows()[0]["text"]
     assert "opened on 2024-03-04 by @kim\n" in text
     assert "Comment by @max on 2024-03-04:\nNice, @lee:" in text
     assert "Comment by @codecov[bot] on 2024-03-04:\nCoverage: 93 %" in text
 
 
-def test_secrets_are_redacted_in_every_text_and_counted(sample: GitHub, run: Runner) -> None:
-    seen = set()
+def test_secrets_are_redacted_dropped_or_kept(sample: GitHub, run: Runner) -> None:
+    sample.file(4, "c.py", f"@@ -0,0 +1 @@\n+{SECRET}", additions=1)
+    sample.comment(1, "lee", "2024-03-01T12:00:00Z", f"Mine is {SECRET}!")
+    summary = run()
+    assert summary.secrets == {"gitlab token": 2}
+    assert summary.n_secret_items == 2
+    assert SECRET not in run.output.read_text("utf-8")
+    assert run.rows()[0]["text"].endswith("\n+[redacted: gitlab token]")
+    summary = run(secrets="drop")
+    assert [row["source"]["number"] for row in run.rows()] == [3, 2]
+    assert (summary.left_out["pull requests with secrets"], summary.left_out["issues with secrets"]) == (1, 1)
+    summary = run(secrets="keep")
+    assert run.output.read_text("utf-8").count(SECRET) == 2
+    assert summary.secrets == {"gitlab token": 2}
 
-    def redact(text: str, path: str) -> tuple[str, Counter[str]]:
-        seen.add(path)
-        return text.replace("three", "[…]"), Counter({"number": text.count("three")})
 
-    summary = run(redact=redact)
-    assert "three" not in run.rows()[0]["text"]
-    assert summary.secrets == {"number": 3}
-    assert seen == {"", "a.py", "b.py"}
-    summary = run(redact=lambda text, path: (text, Counter({"tab": 1} if "tabs" in text else {})), drop_secrets=True)
-    assert [row["source"]["number"] for row in run.rows()] == [3, 2, 1]
-    assert summary.left_out["pull requests with secrets"] == 1
+def test_rows_have_at_most_chunk_tokens(sample: GitHub, run: Runner) -> None:
+    sample.comment(1, "lee", "2024-03-01T12:00:00Z", "\n\n".join("word " * 20 for _ in range(9)))
+    summary = run(chunk_tokens=128)
+    rows = [row["text"] for row in run.rows() if row["doc"] == "owner/name#1"]
+    assert rows[1].startswith("Issue #1 in owner/name: Tabs are wrong (part 2)\n\nComment by commenter 1")
+    assert summary.longest <= summary.chunk_tokens == 128
+    assert summary.n_split == 2
+    assert summary.chunk_reason.startswith("--chunk-tokens; estimated at 2.5 bytes a token")
+    with pytest.raises(ConfigError, match="--chunk-tokens `127` is too small"):
+        run(chunk_tokens=127)
 
 
-def test_patches_that_teach_nothing_are_left_out(sample: GitHub, run: Runner) -> None:
-    sample.file(4, "poetry.lock", "@@ -1 +1 @@\n-a\n+b", additions=1)
-    summary = run(skip_patch=lambda path: "lock file" if path.endswith(".lock") else "")
-    assert run.rows()[0]["text"].endswith("File: poetry.lock (modified, +1 -0)\n(the patch is left out: lock file)")
-    assert summary.left_out["patches (lock file)"] == 1
+def test_tokens_of_a_model(sample: GitHub, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    words = Measure(lambda text: len(text.split()), 0, 150, "words", True, lambda: closed.append(1))
+    monkeypatch.setattr("localft.data.github.export.measure", lambda *_: words)
+    summary = run(model="some")
+    assert summary.n_tokens == sum(len(row["text"].split()) for row in run.rows())
+    assert (summary.tokens_exact, closed) == (True, [1])
+
+
+def test_what_bots_opened_is_left_out_and_not_fetched(sample: GitHub, run: Runner) -> None:
+    sample.pull(5, "Bump a from 1 to 2", user=user("dependabot[bot]", bot=True))
+    summary = run(selection=Selection(limit=2))
+    assert [row["source"]["number"] for row in run.rows()] == [4, 3]
+    assert summary.left_out["pull requests that bots opened"] == 1
+    assert summary.notes == []
+    assert not any("/5" in path for path in sample.paths)
+    assert run.numbers(limit=1, bots=True) == [5]
+    assert run(offline=True, selection=Selection()).left_out["pull requests that bots opened"] == 1
+    assert [row["source"]["number"] for row in run.rows()] == [4, 3]
 
 
 def test_what_no_text_can_hold_is_taken_out(github: GitHub, run: Runner) -> None:
@@ -244,9 +272,9 @@ def test_a_full_last_page_may_get_a_next_one(github: GitHub, run: Runner) -> Non
     github.issue(1, "Long")
     for n in range(100):
         github.comment(1, "lee", "2024-03-02T10:00:00Z", f"c{n}")
-    run(max_chars=0)
+    run(chunk_tokens=9999)
     github.comment(1, "lee", "2024-03-03T10:00:00Z", "c100")
-    run(max_chars=0)
+    run(chunk_tokens=9999)
     assert github.paths[1:] == ["/repos/owner/name/issues/1/comments"] * 2
     assert run.rows()[0]["text"].endswith("c100")
 
@@ -345,7 +373,7 @@ def test_one_that_cannot_be_had_is_left_out_and_asked_for_again(sample: GitHub, 
     sample.faults.append(Fault("pulls/4/files", status, times=99))
     summary = run()
     assert [row["source"]["number"] for row in run.rows()] == [3, 2, 1]
-    assert summary.left_out[f"GitHub answered {status}"] == 1
+    assert summary.left_out[f"pull requests, for which GitHub answered {status}"] == 1
     assert summary.notes == ["what GitHub did not give is asked for again by the next run"]
     sample.faults.clear()
     run()

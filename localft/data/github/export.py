@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
+from localft.data.build.tokens import Measure, measure
 from localft.data.github.access import find_token, without_token
 from localft.data.github.cache import open_cache
 from localft.data.github.fetch import Fetcher, Progress, RawItem, cached_items
@@ -18,13 +19,15 @@ from localft.data.github.parts import split
 from localft.data.github.records import Item, read_item
 from localft.data.github.repository import Repository, Selection
 from localft.data.github.saved import read_saved
-from localft.data.github.wording import Redact, SkipPatch, Treated, Wording
+from localft.data.github.wording import Treated, Wording
 from localft.data.summary import count
-from localft.errors import DatasetError
+from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
 from localft.hub import localft_home
 
 API_URL = "https://api.github.com"
+Secrets = Literal["redact", "drop", "keep"]
+_SMALLEST = 128
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,9 @@ class Options:
         offline: take what is in the cache, make no request.
         api_url: the API's address.
         max_wait: the longest wait for a rate limit, seconds.
-        max_chars: characters per row; 0 never splits.
+        model, chunk_tokens: whose tokens are counted, and the most that a row may have; None as `measure` has it.
+        secrets: "redact" them, "drop" what has some, or "keep" them.
         logins: people by login, not by role.
-        bots: keep what bots said.
-        redact: removes secrets from a text and counts them; None keeps texts as they are.
-        drop_secrets: leave out an item in which `redact` found something, all its rows.
-        skip_patch: says which files are named without their patch; None leaves none out.
     """
 
     repository: Repository
@@ -51,12 +51,10 @@ class Options:
     offline: bool = False
     api_url: str = API_URL
     max_wait: float = 900.0
-    max_chars: int = 8000
+    model: str | None = None
+    chunk_tokens: int | None = None
+    secrets: Secrets = "redact"
     logins: bool = False
-    bots: bool = False
-    redact: Redact | None = None
-    drop_secrets: bool = False
-    skip_patch: SkipPatch | None = None
 
 
 @dataclass
@@ -65,14 +63,18 @@ class Summary:
 
     Attributes:
         repository, output: of which, and into which file.
-        n_pull_requests, n_issues, n_rows, n_chars: what the file holds.
+        n_pull_requests, n_issues, n_rows, n_tokens, n_bytes: what the file holds.
+        tokens_exact, chunk_tokens, chunk_reason: a tokenizer counted them; how many a row may have, and why.
+        longest: tokens of the longest row.
         n_split: items that became several rows.
         n_cut_lines: lines of patches that were too long for a row and are left out.
+        n_torn: lines of prose that were longer than a row and were torn.
         left_out: what else is not in the rows, by reason.
-        secrets: found and treated, by kind.
+        secrets: found, by kind.
+        n_secret_items: pull requests and issues that had some.
         n_listed: in the pages of the list; 0 without the API.
         n_unchanged: items that needed no request.
-        n_requests, n_not_modified: answers of the API, and those of them that do not count (304).
+        n_requests, n_not_modified: answers of the API, and those of them that said "not modified" (304).
         remaining: requests left this hour, or None.
         seconds: wall time.
         notes: whatever else the user should know, a sentence each.
@@ -83,11 +85,18 @@ class Summary:
     n_pull_requests: int = 0
     n_issues: int = 0
     n_rows: int = 0
-    n_chars: int = 0
+    n_tokens: int = 0
+    n_bytes: int = 0
+    tokens_exact: bool = False
+    chunk_tokens: int = 0
+    chunk_reason: str = ""
+    longest: int = 0
     n_split: int = 0
     n_cut_lines: int = 0
+    n_torn: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     secrets: Counter[str] = field(default_factory=Counter)
+    n_secret_items: int = 0
     n_listed: int = 0
     n_unchanged: int = 0
     n_requests: int = 0
@@ -112,16 +121,23 @@ def export(options: Options, output: Path, say: Callable[[str], None], progress:
     Raises:
         GitHubError: the API refuses, fails, or wants a longer wait than allowed.
         DatasetError: JSON that is not GitHub's, or nothing that is wanted.
-        ConfigError: an unusable token or API address.
+        ConfigError: an unusable token or API address, no such model, or rows that could hold nothing.
+        ModelError: the model's tokenizer cannot be loaded.
     """
     began = time.monotonic()
+    if options.chunk_tokens is not None and options.chunk_tokens < _SMALLEST:
+        message = f"--chunk-tokens `{options.chunk_tokens}` is too small for a title and what was said"
+        raise ConfigError(message, f"give {_SMALLEST} or more")
+    measured = measure(options.model, options.chunk_tokens, progress)
     summary = Summary(str(options.repository), str(output))
-    with atomic_path(output) as temporary:
+    summary.tokens_exact, summary.chunk_tokens = measured.exact, measured.limit
+    summary.chunk_reason = measured.reason
+    with closing(measured), atomic_path(output) as temporary:
         with (
             temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
             closing(_items(options, summary, say, progress)) as items,
         ):
-            _write(items, options, file, summary)
+            _write(items, options, measured, file, summary)
         if not summary.n_rows:
             raise _nothing(options, summary)
     summary.seconds = round(time.monotonic() - began, 3)
@@ -140,7 +156,7 @@ def _items(options: Options, summary: Summary, say: Callable[[str], None], progr
         if not cache.numbers():
             message = f"nothing of `{options.repository}` is in the cache"
             raise DatasetError(message, "run once without --offline; `--from` reads JSON that `gh` saved")
-        yield from cached_items(cache, options.selection)
+        yield from cached_items(cache, options.selection, summary.left_out)
         return
     token = find_token(parse_api_url(options.api_url).host)
     if token is None:
@@ -152,7 +168,7 @@ def _items(options: Options, summary: Summary, say: Callable[[str], None], progr
         summary.n_requests, summary.n_not_modified = client.n_requests, client.n_not_modified
         summary.remaining = client.remaining
         summary.left_out.update(fetcher.left_out)
-        if fetcher.left_out:
+        if fetcher.n_failed:
             summary.notes.append("what GitHub did not give is asked for again by the next run")
         if fetcher.renamed:
             summary.notes.append(f"`{options.repository}` is called `{fetcher.renamed}` now")
@@ -164,28 +180,35 @@ def _saved(options: Options, path: Path, summary: Summary) -> Iterator[RawItem]:
         summary.left_out["comments, reviews and files of what was not saved itself"] += saved.n_stray
     for what, n in saved.missing().items():
         summary.notes.append(f"{count(n, 'item')} came without {what}: docs/data.md says how to save them too")
-    yield from saved.items(options.selection)
+    yield from saved.items(options.selection, summary.left_out)
 
 
-def _write(items: Iterable[RawItem], options: Options, file: TextIO, summary: Summary) -> None:
-    wording = Wording(options.repository, options.logins, options.redact, options.skip_patch)
+def _write(items: Iterable[RawItem], options: Options, measured: Measure, file: TextIO, summary: Summary) -> None:
+    wording = Wording(options.repository, options.logins, options.secrets == "keep")
     for raw in items:
         item = read_item(raw, options.repository)
-        if not options.bots:
+        if not options.selection.bots:
             item = _without_bots(item, summary)
         treated = Treated()
-        parts = split(wording.sections(item, treated), options.max_chars)
+        sections = wording.sections(item, treated)
         summary.secrets.update(treated.secrets)
-        if treated.secrets and options.drop_secrets:
+        summary.n_secret_items += bool(treated.secrets)
+        if treated.secrets and options.secrets == "drop":
             summary.left_out[f"{item.noun}s with secrets"] += 1
             continue
         summary.left_out.update({f"patches ({reason})": n for reason, n in treated.patches.items()})
+        parts = split(sections, measured)
         for text in parts.texts:
-            file.write(json.dumps(_row(text, item, options.repository), ensure_ascii=False) + "\n")
-            summary.n_chars += len(text)
+            line = json.dumps(_row(text, item, options.repository), ensure_ascii=False) + "\n"
+            file.write(line)
+            n_tokens = measured.row(text)
+            summary.n_tokens += n_tokens
+            summary.n_bytes += len(line.encode("utf-8", "replace"))
+            summary.longest = max(summary.longest, n_tokens)
         summary.n_rows += len(parts.texts)
         summary.n_split += len(parts.texts) > 1
         summary.n_cut_lines += parts.n_cut_lines
+        summary.n_torn += parts.n_torn
         summary.n_pull_requests += item.kind == "pull_request"
         summary.n_issues += item.kind == "issue"
 

@@ -43,7 +43,8 @@ class Fetcher:
     Attributes:
         n_listed: pull requests and issues in the pages of the list that were read.
         n_unchanged: those of the wanted that needed no request.
-        left_out: those that GitHub would not give, by reason.
+        left_out: of those that are wanted, which were not had, by reason.
+        n_failed: those of them that GitHub would not give.
         renamed: the repository's present name, where it is not the one asked for.
     """
 
@@ -55,6 +56,7 @@ class Fetcher:
     n_listed: int = field(default=0, init=False)
     n_unchanged: int = field(default=0, init=False)
     left_out: Counter[str] = field(default_factory=Counter, init=False)
+    n_failed: int = field(default=0, init=False)
     renamed: str = field(default="", init=False)
 
     def items(self) -> Iterator[RawItem]:
@@ -78,7 +80,8 @@ class Fetcher:
                     outages = outages + 1 if error.status >= 500 else 0
                     if outages >= _OUTAGE or not (error.status >= 500 or error.status in _GONE):
                         raise
-                    self.left_out[f"GitHub answered {error.status}"] += 1
+                    self.n_failed += 1
+                    self.left_out[f"{NOUNS[kind_and_state(record)[0]]}s, for which GitHub answered {error.status}"] += 1
                     continue
                 outages = 0
                 yield item
@@ -98,12 +101,18 @@ class Fetcher:
                 if number in seen or len(seen) == self.selection.limit:
                     continue
                 self.n_listed += 1
-                if self.selection.takes(*kind_and_state(record), updated):
+                kind, state = kind_and_state(record)
+                if self.selection.takes(kind, state, updated) and not self._left_out(kind, record):
                     wanted.add(number)
                     seen.add(number)
             pages.append((address, wanted))
             address = "" if len(seen) == self.selection.limit else page.next
         return pages
+
+    def _left_out(self, kind: Kind, record: dict[str, Any]) -> bool:
+        reason = self.selection.leaves_out(kind, record)
+        self.left_out.update([reason] if reason else [])
+        return bool(reason)
 
     def _list_address(self) -> str:
         state = "open" if self.selection.state == "open" else "closed" if self.selection.state else "all"
@@ -170,15 +179,20 @@ class Fetcher:
         return Page(address, answer.etag, answer.next, answer.value)
 
 
-def cached_items(cache: Cache, selection: Selection) -> Iterator[RawItem]:
-    """Those of the cache that are wanted, the newest first; no request is made."""
+def cached_items(cache: Cache, selection: Selection, left_out: Counter[str]) -> Iterator[RawItem]:
+    """Those of the cache that are wanted, the newest first; no request is made. Counts in `left_out`, by reason."""
     n = 0
     for stored in cache.items():
         if n == selection.limit:
             return
-        if selection.takes(*kind_and_state(stored.record), str(stored.record.get("updated_at") or "")):
-            n += 1
-            yield raw_item(stored)
+        kind, state = kind_and_state(stored.record)
+        if not selection.takes(kind, state, str(stored.record.get("updated_at") or "")):
+            continue
+        if reason := selection.leaves_out(kind, stored.record):
+            left_out[reason] += 1
+            continue
+        n += 1
+        yield raw_item(stored)
 
 
 def raw_item(stored: StoredItem) -> RawItem:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from localft.data.github.accounts import is_bot
 from localft.data.github.fetch import RawItem
 from localft.data.github.fields import Fields
 from localft.data.github.repository import NOUNS, Kind, Repository, State
 
-# accounts of machines that are no GitHub Apps, and Apps as `gh` names them, without "[bot]"
-_BOTS = (
-    *("dependabot", "renovate", "github-actions", "codecov", "codecov-io", "codecov-commenter", "coveralls"),
-    *("netlify", "vercel", "mergify", "pre-commit-ci", "sonarcloud", "bors", "googlebot"),
-    "copilot-pull-request-reviewer",
-)
-_BOT = re.compile(r".*\[bot\]|app/.*|.*[-_](?:bot|robot)", re.IGNORECASE | re.DOTALL)
 _VERDICTS = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes requested", "DISMISSED": "dismissed"}
 
 RemarkKind = Literal["comment", "review", "review_comment"]
@@ -134,9 +127,7 @@ def _person(value: Any, where: str) -> Person:
     if value is None:
         return Person("")
     fields = Fields(value, f"the author in {where}")
-    login = fields.text("login")
-    bot = fields.value.get("type") == "Bot" or fields.value.get("is_bot") is True
-    return Person(login, bot or login.lower() in _BOTS or _BOT.fullmatch(login) is not None)
+    return Person(fields.text("login"), is_bot(value))
 
 
 def _label(value: Any, where: str) -> str:

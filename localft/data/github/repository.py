@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
+from localft.data.github.accounts import is_bot
 from localft.errors import ConfigError
 
 Kind = Literal["pull_request", "issue"]
@@ -64,18 +65,25 @@ class Selection:
         state: only those in this state; None takes all. Issues are open or closed, never merged.
         since: only those that changed at this time or later (as `parse_since` gives it), "" takes all.
         limit: at most so many, the newest; None takes all.
+        bots: those too that bots opened.
     """
 
     kind: Kind | None = None
     state: State | None = None
     since: str = ""
     limit: int | None = None
+    bots: bool = False
 
     def takes(self, kind: Kind, state: State, updated: str) -> bool:
         """Whether one is wanted; `updated` may be "" where nothing says when it changed."""
         if self.kind not in (None, kind) or self.state not in (None, state):
             return False
         return not (self.since and updated) or updated >= self.since
+
+    def leaves_out(self, kind: Kind, record: Mapping[str, Any]) -> str:
+        """Why one that `takes` would take is left out all the same, in words to be counted by; "" where it is not."""
+        account = record.get("user") or record.get("author")
+        return f"{NOUNS[kind]}s that bots opened" if not self.bots and is_bot(account) else ""
 
     def words(self) -> str:
         """ "merged pull requests changed since 2024-03-01", for messages."""

@@ -56,8 +56,8 @@ class Saved:
     wheres: dict[int, str] = field(default_factory=dict)
     parts: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
-    def items(self, selection: Selection) -> Iterator[RawItem]:
-        """Those that are wanted, the newest first.
+    def items(self, selection: Selection, left_out: Counter[str]) -> Iterator[RawItem]:
+        """Those that are wanted, the newest first. Counts in `left_out`, by reason.
 
         Raises:
             DatasetError: nothing says whether a record is a pull request or an issue, and the selection neither.
@@ -72,6 +72,9 @@ class Saved:
             updated = record.get("updated_at") or record.get("updatedAt")
             updated = updated if isinstance(updated, str) else ""
             if n != selection.limit and selection.takes(kind, _state(record), updated):
+                if reason := selection.leaves_out(kind, record):
+                    left_out[reason] += 1
+                    continue
                 n += 1
                 parts = {name: list(values.values()) for name, values in self.parts.get(number, {}).items()}
                 yield RawItem(kind, record, parts, f"{NOUNS[kind]} #{number} in {where}")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from localft.data.build.rules import reason_by_name
 from localft.data.github.people import prose, roles, word_for
 from localft.data.github.records import Change, Item, Remark
+from localft.data.github.redaction import redact
 from localft.data.github.repository import Repository
-
-Redact = Callable[[str, str], tuple[str, "Counter[str]"]]
-"""Takes a text and the path of the file that it is from ("" for prose); returns it without its secrets, and how many of
-each kind were in it."""
-SkipPatch = Callable[[str], str]
-"""Takes a file's path; returns why its patch is not worth a model's time ("lock file"), "" where it is."""
 
 _HUNK_LINES = 4
 _HIDDEN = dict.fromkeys([*range(9), *range(11, 32), 127], None)
@@ -39,7 +34,7 @@ class Section:
 
 @dataclass
 class Treated:
-    """What was done to an item's texts: secrets taken out by kind, patches left out by reason."""
+    """What was in an item's texts: secrets by kind, and patches that were left out by reason."""
 
     secrets: Counter[str] = field(default_factory=Counter)
     patches: Counter[str] = field(default_factory=Counter)
@@ -52,14 +47,12 @@ class Wording:
     Attributes:
         repository: named in the first line.
         logins: people by their logins in place of their roles.
-        redact: applied to every text that somebody wrote, before anything is cut; None leaves it as it is.
-        skip_patch: says which files are named without their patch; None leaves none out.
+        keep_secrets: count them and leave them in every text that somebody wrote.
     """
 
     repository: Repository
     logins: bool = False
-    redact: Redact | None = None
-    skip_patch: SkipPatch | None = None
+    keep_secrets: bool = False
 
     def sections(self, item: Item, treated: Treated) -> list[Section]:
         """The head with the description, then what was said in order of time, then the files.
@@ -77,7 +70,7 @@ class Wording:
         about = "\n".join(_about(item, word_for(item.by, words) if self.logins else ""))
         sections = [Section(heading, f"{about}\n\n{body(item.body) or '(no description)'}", "Description")]
         for remark in item.remarks:
-            hunk = "" if remark.reply else self._tidy(_hunk(remark), treated, remark.path)
+            hunk = "" if remark.reply else self._tidy(_hunk(remark), treated, remark.path, diff=True)
             name = _said(remark, word_for(remark.by, words))
             sections.append(Section(f"{name}:", hunk + body(remark.body), name))
         for change in item.changes:
@@ -86,18 +79,16 @@ class Wording:
         return sections
 
     def _patch(self, change: Change, treated: Treated) -> str:
-        reason = self.skip_patch(change.path) if self.skip_patch and change.patch else ""
+        reason = reason_by_name(change.path, -1, ()) if change.patch else ""
         if reason:
             treated.patches[reason] += 1
             return f"(the patch is left out: {reason})"
-        return self._tidy(_plain(change.patch), treated, change.path)
+        return self._tidy(_plain(change.patch), treated, change.path, diff=True)
 
-    def _tidy(self, text: str, treated: Treated, path: str = "") -> str:
-        if self.redact is None:
-            return text
-        clean, found = self.redact(text, path)
+    def _tidy(self, text: str, treated: Treated, path: str = "", diff: bool = False) -> str:
+        clean, found = redact(text, path, diff)
         treated.secrets.update(found)
-        return clean
+        return text if self.keep_secrets else clean
 
 
 def _plain(text: str) -> str:
