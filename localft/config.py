@@ -102,6 +102,11 @@ class TrainConfig:
         False, VALID, "train on everything, validation files too, once the settings are chosen; no validation"
     )
 
+    on_leak: str = setting(
+        "warn", VALID, "where training rows give validation rows away (copies, near-duplicates, answers): "
+        "say so, leave them out of training, or stop", choices=("warn", "drop", "refuse"),
+    )  # fmt: skip
+
     epochs: int = setting(3, TRAIN, "passes over the data", minimum=1)
     max_steps: int | None = setting(
         None, TRAIN, "stop after this many steps; without --epochs, run exactly so many", minimum=1
@@ -287,7 +292,9 @@ def check_together(config: TrainConfig) -> None:
     unvalidated = [name for name in ("no_val", "all_data") if getattr(config, name)]
     for flag in unvalidated:
         # a validation file is data too
-        without = ("val_samples", "val_every", "val_batch_size", "val_split") + (("val_data",) * (flag == "no_val"))
+        without = ("val_samples", "val_every", "val_batch_size", "val_split", "on_leak") + (
+            ("val_data",) * (flag == "no_val")
+        )
         for name in (*without, *unvalidated):
             if name in config.sources and name != flag:
                 raise ConfigError(

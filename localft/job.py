@@ -188,6 +188,7 @@ class Job:
         config = self.config
         found = ["outtype"] if config.model.endswith(".gguf") else []
         found += ["epochs"] if config.max_steps is not None and not self.epochs_asked else []
+        found += ["on_leak"] if not self.validation else []
         return found + (["val_split"] if config.val_samples or not self.splits or not self.validation else [])
 
     def summary(self) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from localft import hardware
 from localft.adapter import file_sha256
 from localft.adapter.identity import file_type
-from localft.config import TrainConfig
+from localft.config import SETTINGS, TrainConfig
 from localft.conversion.header import read_header
 from localft.data.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
@@ -39,7 +39,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
     """
     notices: list[Notice] = []
     # The data first: a wrong path should not have to wait for a download.
-    sources = _sources(config, previous, report)
+    sources = data_sources(config, Path(previous.cwd) if previous else Path(), report)
     files = _data_files(sources, previous)
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
@@ -114,8 +114,15 @@ def _same_base(base: BaseModel, previous: RunRecord | None) -> None:
         )
 
 
-def _sources(config: TrainConfig, previous: RunRecord | None, report: Report | None) -> Sources:
-    root = Path(previous.cwd) if previous else Path()
+def data_sources(config: TrainConfig, root: Path = Path(), report: Report | None = None) -> Sources:
+    """The files of a run; what is not on this machine yet is fetched.
+
+    Args:
+        root: where relative paths start.
+
+    Raises:
+        LocalftError: see `find_sources`; or a setting that they leave without a part.
+    """
     found = find_sources(config.data, None if config.no_val else config.val_data, config.replay, root, report)
     if found.val and "val_split" in config.sources:
         raise ConfigError(
@@ -155,24 +162,9 @@ def _prepare_data(
     if report:
         report("reading the data", 0, 0)
     tokenizer = Tokenizer(Path(base.path))
-    settings = DataSettings(
-        ctx=previous.resolved.n_ctx if previous else config.ctx,
-        overlength=config.overlength,  # type: ignore[arg-type]
-        train_on_prompt=config.train_on_prompt,
-        val_split=config.val_split,
-        val_samples=config.val_samples,
-        no_val=config.no_val,
-        all_data=config.all_data,
-        prompt_column=config.prompt_column,
-        answer_column=config.answer_column,
-        sample_start=config.sample_start,
-        packing=config.packing,
-        seed=config.seed,
-        template=config.template,
-        raw=config.raw,
-        n_ctx_train=tokenizer.n_ctx_train,
-        date=previous.template.get("date") if previous else None,
-    )
+    n_ctx = previous.resolved.n_ctx if previous else config.ctx
+    date = previous.template.get("date") if previous else None
+    settings = data_settings(config, tokenizer.n_ctx_train, n_ctx, date)
     try:
         dataset = prepare(sources, tokenizer, settings)
     finally:
@@ -181,6 +173,18 @@ def _prepare_data(
         return dataset
     reason = previous.resolved.n_ctx_reason
     return replace(dataset, n_ctx_reason=reason, summary=replace(dataset.summary, n_ctx_reason=reason))
+
+
+def data_settings(config: TrainConfig, n_ctx_train: int, ctx: int | None, date: str | None = None) -> DataSettings:
+    """What the settings of a run say about its data.
+
+    Args:
+        n_ctx_train: context that the model was trained on; 0 where it is not known.
+        ctx: positions per sequence; None: from the data.
+        date: of a run that is resumed.
+    """
+    shared = {field.name: getattr(config, field.name) for field in fields(DataSettings) if field.name in SETTINGS}
+    return DataSettings(**{**shared, "ctx": ctx}, n_ctx_train=n_ctx_train, date=date)
 
 
 def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:

@@ -46,7 +46,7 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     "build",
     help=HELP,
     short_help="Turn code, docs and git history into rows.",
-    context_settings={"max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))

@@ -62,13 +62,8 @@ class Collector:
         Raises:
             ConfigError: names them.
         """
-        if self.columns.given and not self.formats["/".join(self.columns.fields)] and self.n_rows:
-            names = " and ".join(f"`{name}`" for name in self.columns.given)
-            flags = zip(("--prompt-column", "--answer-column"), self.columns, strict=True)
-            given = " and ".join(flag for flag, name in flags if name)
-            raise ConfigError(
-                f"no row has {names} ({given})", "the rows were recognised by other keys; check the spelling"
-            )
+        if error := missing_columns(self.columns, self.formats, self.n_rows):
+            raise error
 
     def _read(self, path: Path, doc: str = "") -> list[Unit]:
         found = read_file(path, self.sample_start, self.columns, doc)
@@ -84,6 +79,16 @@ class Collector:
                 "stands between prompt and completion"
             )
         return [self.wording.unit(row) for row in found.rows]
+
+
+def missing_columns(columns: Columns, formats: Counter[str], n_rows: int) -> ConfigError | None:
+    """What there is to say where no row has the columns that the user named."""
+    if not columns.given or formats["/".join(columns.fields)] or not n_rows:
+        return None
+    names = " and ".join(f"`{name}`" for name in columns.given)
+    flags = zip(("--prompt-column", "--answer-column"), columns, strict=True)
+    given = " and ".join(flag for flag, name in flags if name)
+    return ConfigError(f"no row has {names} ({given})", "the rows were recognised by other keys; check the spelling")
 
 
 def _row_notes(path: Path, found: Rows) -> Iterator[str]:

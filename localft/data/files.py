@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ _FOREIGN = (
 )
 _TABLES = (".csv", ".tsv", ".parquet")
 MAX_LINE = 1 << 28  # characters; a line of JSON that is longer is no row but a broken file
+_ENDLESS, _CHUNK = 1 << 29, 1 << 20  # bytes; a file with a line of so many is not read at all
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*")
 OnProblem = Callable[[int, DatasetError], None]
 
@@ -47,6 +49,9 @@ def place(path: str | Path, line: int) -> str:
 
 
 def no_such_file(path: Path | str) -> DatasetError:
+    path = Path(path)
+    if path.is_symlink():
+        return DatasetError(f"`{path}` is a link that leads to no file", f"it leads to `{path.readlink()}`")
     hint = "check the path; relative paths start in the current folder"
     if _HUB_ID.fullmatch(str(path)):
         hint += f"; a data set of the Hugging Face hub is named `hf:{path}`"
@@ -64,13 +69,45 @@ def read_bytes(path: Path) -> bytes:
         raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise no_such_file(path) from None
     except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            raise no_such_file(path) from None
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None
     return decompress(path, data) if path.suffix.lower() in COMPRESSED else data
+
+
+def require_lines(path: Path) -> None:
+    """Refuse a file of JSON lines before it is read whole, if one of them is too long to be a row.
+
+    Raises:
+        DatasetError: names the line and its length.
+    """
+    try:
+        if path.suffix.lower() in COMPRESSED or path.stat().st_size <= _ENDLESS:
+            return
+        with path.open("rb") as file:
+            number, length = 1, 0
+            while chunk := file.read(_CHUNK):
+                if number == 1 and not length and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"[":
+                    return  # an array may stand on one line
+                end = chunk.find(b"\n")
+                length += len(chunk) if end < 0 else end
+                if length > _ENDLESS:
+                    break
+                if end >= 0:
+                    number, length = number + chunk.count(b"\n"), len(chunk) - chunk.rfind(b"\n") - 1
+            else:
+                return
+    except OSError:
+        return  # reading it will say why
+    raise _too_long(path, number, f"more than {_ENDLESS:,} bytes")
+
+
+def _too_long(path: Path, number: int, length: str) -> DatasetError:
+    message = f"line {number} of `{path}` is {length} long, at most {MAX_LINE:,} are read"
+    return DatasetError(message, "each row stands on a line of its own: split the file into lines")
 
 
 def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
@@ -125,8 +162,7 @@ def json_values(path: Path, text: str, on_problem: OnProblem = refuse) -> Iterat
         return
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_LINE:
-            message = f"line {number} of `{path}` is {len(line):,} characters long, at most {MAX_LINE:,} are read"
-            on_problem(number, DatasetError(message, "each row stands on a line of its own: split the file into lines"))
+            on_problem(number, _too_long(path, number, f"{len(line):,} characters"))
         elif line.strip():
             try:
                 value = json.loads(line)

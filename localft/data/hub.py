@@ -62,7 +62,7 @@ def _load(name: str, report: Report | None) -> Mapping[str, Any]:
     if report:
         report(f"downloading {name}", 0, 0)
     parts = name.split("/")
-    repo, configuration = "/".join(parts[:2]), (parts[2:] or [None])[0]
+    repo, configuration = "/".join(parts[:2]), (parts[2] if parts[2:] else None)
     if Path(repo).exists():  # which the library would take in place of the hub's
         raise DatasetError(f"`hf:{name}` is on the hub, but `{repo}` is here too", f"write `./{repo}` for what is here")
     try:

@@ -24,7 +24,7 @@ _DOUBT = 0.15  # four standard deviations of an estimate from 128 slots
 _EXACTLY = 8  # pairs of one text and batch that are compared piece by piece, the likeliest first
 _COMMON, _FEW = 0.1, 20
 _MOST_PIECES = 256
-_BITS = 22
+_LEAST_BITS, _MOST_BITS = 16, 26
 
 
 class Pair(NamedTuple):
@@ -145,12 +145,14 @@ class _Known:
 
     def __init__(self, hashes: Hashes) -> None:
         self.hashes = hashes
-        self._maybe = np.zeros(1 << _BITS, np.bool_)
-        self._maybe[hashes >> np.uint64(64 - _BITS)] = True
+        bits = min(max(_LEAST_BITS, (16 * hashes.size).bit_length()), _MOST_BITS)
+        self._shift = np.uint64(64 - bits)
+        self._maybe = np.zeros(1 << bits, np.bool_)
+        self._maybe[hashes >> self._shift] = True
 
     def has(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Which of `hashes` [n] are known."""
-        found: NDArray[np.bool_] = self._maybe[hashes >> np.uint64(64 - _BITS)]
+        found: NDArray[np.bool_] = self._maybe[hashes >> self._shift]
         if found.any():
             some = hashes[found]
             at = np.minimum(np.searchsorted(self.hashes, some), self.hashes.size - 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
+from localft.data.data_settings import OnLeak
+from localft.data.files import place
 from localft.data.leak_search import ContainedSearch, NearSearch
 from localft.data.pieces import digest, letters, normal
 from localft.data.rows import Row
@@ -14,7 +16,6 @@ from localft.data.summary import count
 from localft.errors import DatasetError
 
 LeakKind = Literal["exact", "near", "contained", "same prompt"]
-OnLeak = Literal["warn", "drop", "refuse"]
 Item = TypeVar("Item")
 
 LEAKS: tuple[LeakKind, ...] = ("exact", "near", "contained")
@@ -70,21 +71,23 @@ class Leakage:
     n_stock: int = 0
 
     @property
-    def counts(self) -> dict[LeakKind, int]:
+    def counts(self) -> Mapping[LeakKind, int]:
         """Validation rows by the kind of their gravest leak, for all three kinds."""
         found = Counter(leak.kind for leak in self.leaks)
         return {kind: found[kind] for kind in LEAKS}
 
-    def notes(self) -> list[str]:
-        """A sentence that says how many validation rows leak and how; empty where none does."""
+    def notes(self, on_leak: OnLeak) -> list[str]:
+        """A sentence that says how many validation rows leak, how, and what came of it; empty where none does."""
         if not self.leaks:
             return []
         words = {"exact": "{} copied", "near": "{} nearly", "contained": "of {} the answer"}
         parts = ", ".join(words[kind].format(f"{n:,}") for kind, n in self.counts.items() if n)
         leaks = "leaks" if len(self.leaks) == 1 else "leak"
+        what = "the loss on them tells nothing of new rows; `localft data check` lists them, --on-leak drop avoids it"
+        if on_leak == "drop":
+            what = f"{count(len(self.leaking), 'training row')} left out (--on-leak drop)"
         return [
-            f"{len(self.leaks):,} of {count(self.n_val, 'validation row')} {leaks} into training rows ({parts}): "
-            "their loss tells nothing of new rows; `localft data check` lists them, --on-leak says what to do"
+            f"{len(self.leaks):,} of {count(self.n_val, 'validation row')} {leaks} into training rows ({parts}): {what}"
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def settle(train: Sequence[Item], leakage: Leakage, on_leak: OnLeak) -> list[Ite
     """
     if on_leak == "refuse" and leakage.leaks:
         first = leakage.leaks[0]
-        where = f"line {first.val.line} of `{first.val.source}` and line {first.train.line} of `{first.train.source}`"
+        where = " and ".join(place(row.source, row.line) for row in (first.val, first.train))
         leak = "leaks" if len(leakage.leaks) == 1 else "leak"
         raise DatasetError(
             f"{len(leakage.leaks):,} of {count(leakage.n_val, 'validation row')} {leak} into the training rows, "

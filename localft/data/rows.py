@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.files import EXPECTED, OnProblem, data_suffix, json_values, read_text, refuse
+from localft.data.files import EXPECTED, OnProblem, data_suffix, json_values, read_text, refuse, require_lines
 from localft.data.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
 from localft.data.shapes import read_row
 from localft.data.tables import csv_values, parquet_values
@@ -73,6 +73,7 @@ def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | No
     """Each object of a file with the line that it starts on; None for a file of plain text."""
     suffix = data_suffix(path)
     if suffix in (".jsonl", ".json", ".ndjson"):
+        require_lines(path)
         return json_values(path, read_text(path, on_problem), on_problem)
     if suffix in (".csv", ".tsv"):
         return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -32,6 +32,7 @@ class DataSummary:
         notes: whatever else the user should know, a sentence each.
         n_replay, n_replay_tokens, n_replay_supervised: of general text that is mixed in, each row counted once.
         epoch: what one epoch holds, in words; "" where it is every row once.
+        leaks: validation rows that training rows give away, by manner ("exact", "near", "contained").
     """
 
     files: tuple[str, ...]
@@ -60,6 +61,7 @@ class DataSummary:
     n_replay_tokens: int = 0
     n_replay_supervised: int = 0
     epoch: str = ""
+    leaks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""

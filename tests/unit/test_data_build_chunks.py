@@ -41,8 +41,24 @@ def bodies(found: list[Chunk]) -> list[str]:
 
 LINES = st.lists(
     st.sampled_from(
-        ["", "", "x = 1", "def f(a):", "    return a", "class C:", "    def g(self):", "        pass", "}", "# note"]
-        + ["@decorated", "  ", "\ttab", "word " * 9, "é" * 7, "y" * 30]
+        [
+            "",
+            "",
+            "x = 1",
+            "def f(a):",
+            "    return a",
+            "class C:",
+            "    def g(self):",
+            "        pass",
+            "}",
+            "# note",
+            "@decorated",
+            "  ",
+            "\ttab",
+            "word " * 9,
+            "é" * 7,
+            "y" * 30,
+        ]
     ),
     max_size=60,
 )
@@ -79,7 +95,7 @@ def test_any_text_at_all_stays_within_the_limit_and_loses_nothing(text: str, lim
     assert bool(splitter.n_split_lines) <= (longest > limit // 4)
 
 
-SOURCE = '''import os
+SOURCE = """import os
 
 
 def first(a):
@@ -100,7 +116,7 @@ class Third:
 
     def other(self):
         return 2
-'''
+"""
 
 
 def test_cuts_are_before_definitions_with_what_belongs_to_them() -> None:

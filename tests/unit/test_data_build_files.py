@@ -1,4 +1,4 @@
-"""`data build` on repositories and folders: which files become rows, what each row says, and why others are left out."""
+"""`data build` on repositories and folders: which files become rows, what each row says, why others are left out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def out(tmp_path: Path) -> Path:
 def test_a_row_is_a_path_and_its_content_with_where_it_came_from(repo: Repo, out: Path) -> None:
     head = repo.commit("second", {"src/b.py": "x = 1\n"})
     rows, result = built(out, repo.folder)
-    assert [row["doc"] for row in rows] == [f"project:{path}" for path in (".gitignore", "README.md", "src/app.py", "src/b.py")]
+    assert [row["doc"] for row in rows] == [
+        f"project:{path}" for path in (".gitignore", "README.md", "src/app.py", "src/b.py")
+    ]
     assert rows[2] == {
         "text": f"File: src/app.py\n\n{APP}",
         "doc": "project:src/app.py",
@@ -224,15 +226,16 @@ def test_gitignore_outside_git_says_what_git_says(tmp_path: Path, out: Path) -> 
     """The listing of a plain folder equals that of the same folder in git, with nested files and negations."""
     repo = Repo(tmp_path / "p")
     ignores = {
-        ".gitignore": "*.log.py\n/build/\n!keep.log.py\nsub/*.py\n!sub/yes.py\n**/deep/x.py\n# no\n\\#odd.py\ntrail.py \n",
+        ".gitignore": "*.log.py\n/build/\n!keep.log.py\nsub/*.py\n!sub/yes.py\n"
+        "**/deep/x.py\n# no\n\\#odd.py\ntrail.py \n",
         "sub/.gitignore": "!also.py\nlocal/\n",
         "other/.gitignore": "*\n!.gitignore\n!one.py\n",
     }
     names = (
         "a.py a.log.py keep.log.py build/a.py x/build/b.py sub/no.py sub/yes.py sub/also.py sub/local/c.py sub/in/d.py "
         "a/deep/x.py a/deep/y.py #odd.py trail.py other/one.py other/two.py x/keep.log.py x/z.log.py"
-    ).split(" ")
-    repo.write_all({**ignores, **{name: f"x = {i}\n" for i, name in enumerate(names)}})
+    )
+    repo.write_all({**ignores, **{name: f"x = {i}\n" for i, name in enumerate(names.split(" "))}})
     known, _ = built(out, repo.folder)
     (repo.folder / ".git").rename(tmp_path / "gone")
     plain, _ = built(out, repo.folder)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import vocabs
 
-from localft.data.check.checking import CheckReport, CheckSettings, check
+from localft.config import resolve
+from localft.data.check.checking import CheckReport, check
 from localft.data.check.problem import Problem
 from localft.data.check.style import look_at_style
 from localft.data.check.tokens import Bar, histogram, tokenize, too_long
@@ -30,6 +31,10 @@ def jsonl(path: Path, *values: Any) -> Path:
     lines = [value if isinstance(value, str) else json.dumps(value) for value in values]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
+
+
+def check_files(*data: Path, **settings: Any) -> CheckReport:
+    return check(resolve({"data": [str(path) for path in data], **settings}))
 
 
 def kinds(problems: list[Problem]) -> list[tuple[str, str, int]]:
@@ -56,7 +61,7 @@ def wording(tokenizer: Tokenizer, template: str | None = None) -> Wording:
 
 def test_every_bad_line_is_listed_and_the_good_ones_are_counted(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", PAIR, "{", {"prompt": 1, "completion": "b"}, {"text": "t"}, {"prompt": "q"}, [])
-    found = check([path], CheckSettings())
+    found = check_files(path)
     assert kinds(found.errors) == [("error", "cannot be used", line) for line in (2, 3, 5, 6)]
     assert [problem.file for problem in found.errors] == [str(path)] * 4
     assert (len(found.files[0].rows), dict(found.files[0].formats)) == (2, {"prompt/completion": 1, "text": 1})
@@ -66,16 +71,16 @@ def test_every_bad_line_is_listed_and_the_good_ones_are_counted(tmp_path: Path) 
 def test_files_that_cannot_be_read_are_errors_beside_the_others(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", PAIR)
     (tmp_path / "bad.csv").write_text("a,b")
-    found = check([tmp_path / "none.jsonl", path, tmp_path / "bad.csv"], CheckSettings())
-    assert [(problem.kind, problem.line) for problem in found.errors] == [("cannot be read", 0)] * 2
-    assert len(found.files[1].rows) == 1
+    found = check_files(tmp_path / "none.jsonl", path, tmp_path / "bad.csv")
+    assert [(problem.kind, problem.line) for problem in found.errors] == [("cannot be read", 0), ("cannot be used", 1)]
+    assert [len(read.rows) for read in found.files] == [0, 1, 0]
 
 
 def test_rows_that_are_left_out_repeated_or_mixed(tmp_path: Path) -> None:
     other = jsonl(tmp_path / "y.jsonl", {"text": "a"})
     values = [{"text": "a", "note": 1}, {"text": "b"}, {"text": "a "}, {"text": "b"}, {"text": " "}, PAIR]
     path = jsonl(tmp_path / "x.jsonl", *values, {"prompt": "q", "completion": "\n"})
-    found = check([path, other], CheckSettings())
+    found = check_files(path, other)
     assert kinds(found.problems) == [
         ("warning", "unused key", 0),
         ("warning", "duplicate row", 4),
@@ -103,20 +108,20 @@ def test_rows_that_are_left_out_repeated_or_mixed(tmp_path: Path) -> None:
     ],
 )
 def test_turns_out_of_order(tmp_path: Path, turns: list[str], words: str) -> None:
-    found = check([jsonl(tmp_path / "x.jsonl", talk(*turns))], CheckSettings())
+    found = check_files(jsonl(tmp_path / "x.jsonl", talk(*turns)))
     assert [words in problem.message for problem in found.problems] == ([True] if words else [])
     assert found.errors == []
 
 
 def test_markup_and_questions_in_texts(tmp_path: Path) -> None:
     typed = [{"text": "<|im_start|>user"}, {"prompt": "[INST] a [/INST]", "completion": "b"}, {"text": "a < b |> c"}]
-    found = check([jsonl(tmp_path / "x.jsonl", *typed)], CheckSettings())
+    found = check_files(jsonl(tmp_path / "x.jsonl", *typed))
     assert [problem.line for problem in found.problems if problem.kind == "template markup"] == [1, 2]
     asked = [{"text": f"table {i}\nQ: how many?\nA: {i}"} for i in range(3)]
-    found = check([jsonl(tmp_path / "x.jsonl", *asked)], CheckSettings())
+    found = check_files(jsonl(tmp_path / "x.jsonl", *asked))
     assert kinds(found.problems) == [("warning", "questions as text", 1)]
     assert "3 texts look like questions with answers" in found.problems[0].message
-    found = check([jsonl(tmp_path / "x.jsonl", *asked, *({"text": f"plain {i}"} for i in range(4)))], CheckSettings())
+    found = check_files(jsonl(tmp_path / "x.jsonl", *asked, *({"text": f"plain {i}"} for i in range(4))))
     assert found.problems == []
 
 
@@ -186,7 +191,7 @@ def test_bars_hold_every_row() -> None:
 
 def test_ten_are_shown_of_each_kind_at_least_one(tmp_path: Path) -> None:
     values = ["{"] * 12 + [{"text": "same"}] * 20 + [{"text": "<|im_start|>", "key": 1}]
-    found = check([jsonl(tmp_path / "x.jsonl", *values)], CheckSettings())
+    found = check_files(jsonl(tmp_path / "x.jsonl", *values))
     short, long = said(found), said(found, everything=True)
     assert short.count("is not JSON") == 10
     assert "… and 2 more (--all)" in short
@@ -200,7 +205,7 @@ def test_ten_are_shown_of_each_kind_at_least_one(tmp_path: Path) -> None:
 def test_leaks_are_listed_with_both_places(tmp_path: Path) -> None:
     train = jsonl(tmp_path / "train.jsonl", {"text": "other"}, PAIR, PAIR | {"completion": "It is Paris, of course"})
     jsonl(tmp_path / "valid.jsonl", PAIR, PAIR | {"completion": "Lyon"}, {"prompt": "New?", "completion": "Yes"})
-    found = check([tmp_path], CheckSettings())
+    found = check_files(tmp_path)
     text = said(found, everything=True)
     assert f"{tmp_path / 'valid.jsonl'}:1  copied           1.00  {train}:2" in text
     assert f"{tmp_path / 'valid.jsonl'}:2  same prompt      1.00  {train}:2 and 1 more" in text
@@ -219,7 +224,7 @@ def test_leaks_are_listed_with_both_places(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path) -> None:
-    found = check([jsonl(tmp_path / "x.jsonl", PAIR)], CheckSettings(model="tinymistral"))
+    found = check_files(jsonl(tmp_path / "x.jsonl", PAIR), model="tinymistral")
     assert found.tokens is None
     assert "`tinymistral` is not on this machine (`localft convert tinymistral` downloads it, once)" in found.missing[0]
     assert found.errors == []

@@ -81,7 +81,9 @@ def test_copies_edits_and_contained_answers_are_all_found() -> None:
     assert leakage.counts == {"exact": 1, "near": 1, "contained": 1}
     assert [leak.similarity == 1 for leak in leakage.leaks] == [True, False, True]
     assert leakage.leaking == {10, 20, 200}
-    assert leakage.notes()[0].startswith("3 of 4 validation rows leak into training rows (1 copied, 1 nearly, of 1 the")
+    assert leakage.notes("warn")[0].startswith(
+        "3 of 4 validation rows leak into training rows (1 copied, 1 nearly, of 1 the"
+    )
 
 
 def test_every_copy_is_counted_and_dropped() -> None:

@@ -13,6 +13,7 @@ from localft.data.rows import read_file
 from localft.data.show.page import page
 from localft.data.show.pieces import read_shown, show_row
 from localft.data.show.terminal import Ink, lines
+from localft.data.sources import Part, find_sources
 from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import DatasetError
@@ -26,6 +27,10 @@ TALK = {
         {"role": "assistant", "content": "é\U0001f600"},
     ]
 }
+
+
+def part(path: Path) -> Part:
+    return find_sources([path]).parts[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: Wording)
 
 
 def test_plain_lines_mark_what_is_learned(path: Path, wording: Wording) -> None:
-    shown = read_shown(path, wording, None, (1, 2), 3, None)
+    shown = read_shown(part(path), wording, (1, 2), 3, None)
     first, second = (lines(row, Ink(None)) for row in shown.rows)
     assert first == (
         f"{path}:1 · row 1 · the model's chat template · {shown.rows[0].n_tokens} tokens, "
@@ -80,7 +85,7 @@ def test_plain_lines_mark_what_is_learned(path: Path, wording: Wording) -> None:
 def test_colours_only_where_there_are_some(path: Path, wording: Wording) -> None:
     import click
 
-    (row,) = read_shown(path, wording, None, (2,), 3, None).rows
+    (row,) = read_shown(part(path), wording, (2,), 3, None).rows
     coloured = lines(row, Ink(click.style))
     assert click.unstyle(coloured).splitlines()[1] == "<s>the thing</s>■"
     assert "\x1b[32m" in coloured
@@ -88,13 +93,13 @@ def test_colours_only_where_there_are_some(path: Path, wording: Wording) -> None
 
 def test_which_rows(path: Path, wording: Wording) -> None:
     def chosen(numbers: tuple[int, ...], n: int, seed: int | None) -> list[int]:
-        return [row.number for row in read_shown(path, wording, None, numbers, n, seed).rows]
+        return [row.number for row in read_shown(part(path), wording, numbers, n, seed).rows]
 
     assert chosen((), 3, None) == [1, 2, 3]
     assert chosen((7, 2), 3, 5) == [7, 2]
     assert chosen((), 99, None) == list(range(1, 23))
     assert chosen((), 5, 1) == chosen((), 5, 1) != chosen((), 5, 2)
-    shown = read_shown(path, wording, None, (3,), 1, None)
+    shown = read_shown(part(path), wording, (3,), 1, None)
     assert (shown.n_rows, shown.n_problems, shown.rows[0].line) == (22, 1, 4)
     for wrong in (0, 23, -1):
         with pytest.raises(DatasetError, match=rf"there is no row {wrong} in"):
@@ -103,7 +108,7 @@ def test_which_rows(path: Path, wording: Wording) -> None:
 
 def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) -> None:
     refusing = Wording(vocabs.bpe(tmp_path, template=vocabs.SHOUTING), None, False, None, False)
-    first, second = read_shown(path, refusing, None, (1, 2), 2, None).rows
+    first, second = read_shown(part(path), refusing, (1, 2), 2, None).rows
     assert "refused: line 1" in lines(first, Ink(None))
     assert second.pieces
     assert 'class="refused"' in page("x", (), [first])
@@ -111,7 +116,7 @@ def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) 
 
 def test_a_conversation_that_becomes_several_rows(path: Path, tmp_path: Path) -> None:
     thinking = Wording(vocabs.bpe(tmp_path, template=vocabs.THINKING), None, False, None, False)
-    rows = read_shown(path, thinking, None, (1,), 1, None).rows
+    rows = read_shown(part(path), thinking, (1,), 1, None).rows
     assert [row.part for row in rows] == ["part 1 of 2", "part 2 of 2"]
 
 
@@ -133,7 +138,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_stands_alone_and_escapes_everything(path: Path, wording: Wording) -> None:
-    text = page('<i>"x"', ("a & b",), read_shown(path, wording, None, (), 99, None).rows)
+    text = page('<i>"x"', ("a & b",), read_shown(part(path), wording, (), 99, None).rows)
     reader = Reader()
     reader.feed(text)
     assert not {"script", "link", "img", "iframe", "b", "i"} & set(reader.tags)

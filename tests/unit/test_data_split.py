@@ -221,4 +221,4 @@ def test_copies_in_wwdc25_stay_together(shared: Path, tmp_path: Path) -> None:
     """437 of its 1800 training rows are copies; a choice of rows put some on both sides."""
     data = prepare(shared / "data/wwdc25/train.jsonl", vocabs.spm(tmp_path), DataSettings())
     assert data.summary.val_reason == "180 of 1800 rows, chosen with seed 42; equal rows stay together"
-    assert not any("word for word" in note for note in data.summary.notes)
+    assert data.summary.leaks["exact"] == 0

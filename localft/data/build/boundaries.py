@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from localft.data.build.document import Heading, Layout, Line, is_blank
 
@@ -12,8 +12,8 @@ WORST, PLAIN, BLANK, NESTED, OUTER, TOP = -1, 0, 1, 2, 3, 4
 _HEADING = 20
 
 _DEFINITION = re.compile(
-    r"[ \t]*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|pub(?:\([\w ]+\))?|unsafe"
-    r"|extern|inline|virtual|override|open|sealed|data|declare|partial|constexpr|template\s*<[^>]*>)\s+)*"
+    r"[ \t]*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|pub(?:\([\w ]+\))?"
+    r"|unsafe|extern|inline|virtual|override|open|sealed|data|declare|partial|constexpr|template\s*<[^>]*>)\s+)*"
     r"(?:def|class|func|fun|fn|function\*?|struct|enum|interface|trait|impl|module|namespace|record|object|protocol"
     r"|extension|macro_rules!|sub|procedure|defmodule|defp?|CREATE|resource|message|service)\s+[\w(\"'`:.<*&]"
 )
@@ -26,9 +26,20 @@ _MAX_INDENT = 4
 def strengths(lines: Sequence[Line], layout: Layout, marks: Sequence[Heading]) -> list[int]:
     """How good a cut before each line is: headings beat definitions, these blank lines, these any line."""
     found = _of_code(lines) if layout == "code" and not marks else _of_text(lines)
+    places = {mark.at for mark in marks}
     for mark in marks:
         found[mark.at] = max(found[mark.at], _HEADING - mark.level)
+        _bind(found, lines, mark.at, places)
     return found
+
+
+def _bind(found: list[int], lines: Sequence[Line], at: int, others: Collection[int]) -> None:
+    """Keep a heading with the first words below it."""
+    i, words = at + 1, False
+    while i < len(lines) and i not in others and not words:
+        found[i] = WORST
+        words = any(map(str.isalnum, lines[i].text))
+        i += 1
 
 
 def _indent(text: str) -> int:

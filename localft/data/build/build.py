@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
 
 Report = Callable[[str, int, int], None]
-SECRETS = ("redact", "drop", "keep")
+_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Result:
         longest: tokens of the longest row.
         measure: how tokens are counted and how many a row may have.
         secrets, secret_documents: found, by kind; documents that had some.
+        repeated_rows: rows whose content an earlier row has, under another head; `repeated` names the first few.
         dropped_rows: left out because of a secret (--secrets drop).
         split_lines: lines that were longer than a chunk and had to be cut.
         cut_commits: commits whose row lacks a part of the diff.
@@ -73,6 +75,8 @@ class Result:
     whole: int = 0
     secrets: Counter[str] = field(default_factory=Counter)
     secret_documents: int = 0
+    repeated_rows: int = 0
+    repeated: list[str] = field(default_factory=list)
     dropped_rows: int = 0
     split_lines: int = 0
     cut_commits: int = 0
@@ -91,7 +95,7 @@ def build(request: Request, out: Path, report: Report) -> Result:
         DatasetError: a source cannot be read, or there was nothing to write.
         ModelError: the model's tokenizer cannot be loaded.
     """
-    _check(request)
+    _check(request, out)
     globs = Globs(request.include, request.exclude)
     opened = [open_source(given, request.name, request.rev, "history" in request.kinds) for given in request.sources]
     _check_names(opened)
@@ -152,6 +156,9 @@ def _write(document: Document, request: Request, result: Result, file: IO[str]) 
         row = {"text": chunk.text, "doc": document.doc, "source": {**document.source, **chunk.extra}}
         line = json.dumps(row, ensure_ascii=False) + "\n"
         file.write(line)
+        if not result.ledger.is_new(sha256(chunk.text[chunk.n_head :].strip().encode()).digest()):
+            result.repeated_rows += 1
+            result.repeated += [document.path] if len(result.repeated) < _NAMES else []
         tokens = result.measure.row(chunk.text)
         kind = document.source["kind"]
         result.rows[kind] += 1
@@ -172,7 +179,9 @@ def _has_secret(document: Document, first: int, last: int, hit: set[int]) -> boo
     return bool(hit) if document.layout == "diff" else any(first <= number <= last for number in hit)
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, out: Path) -> None:
+    if out.exists() and not out.is_file():
+        raise ConfigError(f"--out `{out}` is no file that can be written whole", "give the path of a .jsonl file")
     if request.name and len(request.sources) > 1:
         raise ConfigError("--name names one source, and there are several", "build them one at a time")
     if request.rev and len(request.sources) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from localft.data.build.boundaries import PLAIN, strengths
+from localft.data.build.boundaries import OUTER, PLAIN, strengths
 from localft.data.build.document import Heading, Layout, Line, joined, trimmed
 from localft.data.build.tokens import Measure
 
@@ -116,8 +116,15 @@ def _choose(start: int, until: Sequence[int], best: Sequence[int], room: int) ->
         return last
     even = left / -(-left // room)
     far = max(bisect_right(until, until[start] + room) - 1, start + 1)
-    near = min(max(bisect_left(until, until[start] + even / 2), start + 1), far)
-    return max(range(near, far + 1), key=lambda i: (best[i], -abs(until[i] - until[start] - even)))
+
+    def between(share: float) -> int:
+        near = min(max(bisect_left(until, until[start] + even * share), start + 1), far)
+        return max(range(near, far + 1), key=lambda i: (best[i], -abs(until[i] - until[start] - even)))
+
+    found = between(0.5)
+    early = found if best[found] >= OUTER else between(0.2)
+    # a chunk is short rather than cut where nothing begins
+    return early if best[early] >= OUTER else found
 
 
 def _moved(marks: Sequence[Heading], lines: Sequence[Line], pieces: Sequence[Line]) -> Sequence[Heading]:

@@ -73,7 +73,9 @@ def _fetch(folder: Path, url: str) -> str:
     head = git.run(folder, *allowed, "ls-remote", "--symref", "--", url, "HEAD")
     if head.returncode:
         return git.last_words(head.stderr)
-    done = git.run(folder, *allowed, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-tags", "--", url, *refs)
+    done = git.run(
+        folder, *allowed, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-tags", "--", url, *refs
+    )
     if done.returncode:
         return git.last_words(done.stderr)
     branch = re.search(r"^ref: (refs/heads/\S+)\tHEAD$", head.stdout.decode("utf-8", "replace"), re.MULTILINE)

@@ -76,9 +76,8 @@ def documents(source: Source, choice: Choice, ledger: Ledger) -> Iterator[Docume
 def _unwanted(path: str, file: File, choice: Choice) -> str:
     """Why a file is not even read."""
     reason = choice.globs.reason(path)
-    if not reason and "repo" not in choice.kinds:
-        reason = reason_no_page(path)
-    elif not reason and "docs" in choice.kinds and page_format(path):
+    as_page = "repo" not in choice.kinds or ("docs" in choice.kinds and page_format(path))
+    if not reason and as_page:
         reason = reason_no_page(path)
     return reason or reason_by_name(path, file.size, choice.keep)
 

@@ -146,6 +146,4 @@ def check_folder(path: Path, given: str) -> None:
             message = f"`{given}` is a symbolic link that leads in a circle"
             raise DatasetError(message, "give the folder itself") from None
         raise DatasetError(f"the folder `{given}` cannot be read: {why(error)}", "check its permissions") from None
-    raise DatasetError(
-        f"`{given}` is not a folder", "give the folder it lies in, with `--include` and the file's name"
-    )
+    raise DatasetError(f"`{given}` is not a folder", "give the folder it lies in, with `--include` and the file's name")

@@ -23,6 +23,8 @@ _SAFE = (
     *("-c", "log.showSignature=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
     *("-c", "diff.renames=true", "-c", "diff.algorithm=myers", "-c", "diff.context=3", "-c", "gc.auto=0"),
     *("-c", "log.follow=false", "-c", "log.diffMerges=off", "-c", "diff.suppressBlankEmpty=false"),
+    *("-c", "diff.srcPrefix=a/", "-c", "diff.dstPrefix=b/", "-c", "i18n.logOutputEncoding=UTF-8"),
+    *("-c", "diff.interHunkContext=0", "-c", "diff.orderFile=/dev/null", "-c", "log.showRoot=true"),
 )
 _BLOCK = 1 << 16
 
@@ -48,9 +50,12 @@ def environment() -> dict[str, str]:
 
 
 _KEPT = frozenset(
-    "GIT_SSH GIT_SSH_COMMAND GIT_ASKPASS GIT_SSL_CAINFO GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM "
-    "GIT_EXEC_PATH GIT_CONFIG_COUNT GIT_TERMINAL_PROMPT".split()
-) | {f"GIT_CONFIG_{part}_{n}" for part in ("KEY", "VALUE") for n in range(8)}
+    [
+        *("GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GIT_SSL_CAINFO", "GIT_TERMINAL_PROMPT", "GIT_EXEC_PATH"),
+        *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT"),
+        *(f"GIT_CONFIG_{part}_{n}" for part in ("KEY", "VALUE") for n in range(8)),
+    ]
+)
 
 
 def command(folder: Path | None, arguments: Sequence[str]) -> list[str]:

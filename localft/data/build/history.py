@@ -170,5 +170,8 @@ def _header(stream: IO[bytes], nonce: bytes) -> _Commit:
 def _path(header: bytes) -> str:
     """The path in "diff --git a/PATH b/PATH"; of a renamed file "rename to" says it later."""
     both = header[len(b"diff --git ") :].decode("utf-8", "surrogateescape").rstrip("\n")
+    if both.endswith('"'):
+        # git quotes odd names, with backslashes for what is odd
+        return both.rsplit('"b/', 1)[-1].removesuffix('"')
     half = (len(both) - 1) // 2
-    return both[half + 3 :] if both[2:half] == both[half + 3 :] else both.rsplit(" b/", 1)[-1].strip('"')
+    return both[half + 3 :] if both[2:half] == both[half + 3 :] else both.rsplit(" b/", 1)[-1]

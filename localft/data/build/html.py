@@ -11,12 +11,12 @@ from markdownify import MarkdownConverter
 # The first that a page has holds its content; without one, the body without what frames it.
 _MAIN = ("main", "[role=main]", "article", "div.body", "div.document", "#content", "#main-content")
 _NOISE = (
-    "script style noscript template nav aside form button input select svg iframe object embed canvas dialog menu "
-    "[role=navigation] [role=search] [role=banner] [role=contentinfo] [hidden] [aria-hidden=true] a.headerlink "
-    "a.anchor a.doc-anchor .sphinxsidebar .toctree-wrapper .toc .table-of-contents .breadcrumb .breadcrumbs .edit-link .skip-link "
-    ".linenos .related .prev-next-area"
-).split()
-_FRAME = ("header", "footer")
+    "script, style, noscript, template, nav, aside, form, button, input, select, svg, iframe, object, embed, canvas, "
+    "dialog, menu, [role=navigation], [role=search], [role=banner], [role=contentinfo], [hidden], [aria-hidden=true], "
+    "a.headerlink, a.anchor, a.doc-anchor, .sphinxsidebar, .toctree-wrapper, .toc, .table-of-contents, .breadcrumb, "
+    ".breadcrumbs, .edit-link, .skip-link, .linenos, .related, .prev-next-area"
+)
+_FRAME = "header, footer"
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -57,9 +57,9 @@ def to_markdown(text: str) -> tuple[str, str]:
         content = next((part for part in found if part and part.get_text(strip=True)), None)
         if content is None:
             content = page.body or page
-            for part in content.select(", ".join(_FRAME)):
+            for part in content.select(_FRAME):
                 part.decompose()
-        for part in content.select(", ".join(_NOISE)):
+        for part in content.select(_NOISE):
             if not part.decomposed:
                 part.decompose()
         converter = _Converter(

@@ -15,12 +15,20 @@ _NAMES, _SLACK = 5, 8
 
 
 class Chunk(NamedTuple):
-    """The text of one row, what its "source" has beyond the document's, and its first and last line number."""
+    """One row.
+
+    Attributes:
+        text: its head and its content.
+        extra: what its "source" has beyond the document's.
+        first, last: line numbers of its content.
+        n_head: characters before the content.
+    """
 
     text: str
     extra: dict[str, Any]
     first: int
     last: int
+    n_head: int = 0
 
 
 def lay_out(document: Document, lines: Sequence[Line], splitter: Splitter) -> Iterator[Chunk]:
@@ -73,7 +81,7 @@ def _chunks(
 
 def _chunk(document: Document, head: str, lines: Sequence[Line], extra: dict[str, Any]) -> Chunk:
     first, last = lines[0].number, lines[-1].number
-    return Chunk(f"{head}\n\n{joined(lines)}\n", {**extra, **_numbers(document, first, last)}, first, last)
+    return Chunk(f"{head}\n\n{joined(lines)}\n", {**extra, **_numbers(document, first, last)}, first, last, len(head))
 
 
 class _Page:
@@ -113,7 +121,11 @@ class _Page:
         """What stands before the first heading inside; a heading alone is said by the headings' path already."""
         start, stop = trimmed(self.lines, start, stop)
         titled = bool(path) and any(mark.at == start for mark in self.marks)
-        words = [line for line in self.lines[start + titled : stop] if not is_blank(line) and any(map(str.isalnum, line.text))]
+        words = [
+            line
+            for line in self.lines[start + titled : stop]
+            if not is_blank(line) and any(map(str.isalnum, line.text))
+        ]
         if words:
             yield from _chunks(self.document, self.lines[start:stop], self.splitter, [], head, {"heading": path})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
@@ -49,7 +50,7 @@ def _markdown(lines: Sequence[Line]) -> list[Heading]:
     parser.core.ruler.enableOnly(["normalize", "block"])
     found = []
     tokens = parser.parse("".join(line.text for line in lines))
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.map and token.level == 0:
             index = min(token.map[0], len(lines) - 1)
             found.append(Heading(index, int(token.tag[1:]), _plain(inline.content)))

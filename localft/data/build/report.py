@@ -32,6 +32,9 @@ def lines(result: Result, request: Request, out: Path) -> Iterator[tuple[str, st
         yield "", f"{count(result.split_lines, 'line')} longer than a chunk, cut"
     if result.cut_commits:
         yield "", f"{count(result.cut_commits, 'commit')} without a part of the diff, which the row names"
+    if result.repeated_rows:
+        names = ", ".join(map(_short, result.repeated)) + (", …" if result.repeated_rows > len(result.repeated) else "")
+        yield "repeated", f"{count(result.repeated_rows, 'row')} with the content of an earlier one, in {names}"
     yield "secrets", _secrets(result, request)
     for note in result.notes:
         yield "note", note
@@ -74,6 +77,7 @@ def as_json(result: Result, request: Request, out: Path) -> Iterator[str]:
         "bytes": result.n_bytes,
         "split_lines": result.split_lines,
         "cut_commits": result.cut_commits,
+        "repeated_rows": result.repeated_rows,
         "secrets": {
             "what": request.secrets,
             "found": dict(result.secrets),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from detect_secrets.filters import heuristic
@@ -256,4 +256,3 @@ def _config_name(path: str) -> str:
     """A name by which the library knows the file's kind; `.env` and its like are read as .ini."""
     name = path.rsplit("/", 1)[-1].lower()
     return "settings.ini" if re.search(r"^\.env|\.(?:env|cfg|conf|properties)$", name) else name
-

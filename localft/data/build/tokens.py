@@ -72,7 +72,11 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Callable[[str
     trained = tokenizer.n_ctx_train
     limit, reason = chunk_tokens or min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT), "--chunk-tokens"
     if chunk_tokens is None:
-        reason = f"the context of `{model}`" if limit == trained else f"the most without --chunk-tokens; `{model}` has {trained:,}"
+        reason = (
+            f"the context of `{model}`"
+            if limit == trained
+            else f"the most without --chunk-tokens; `{model}` has {trained:,}"
+        )
     around = int(tokenizer.add_bos) + int(tokenizer.eos_id is not None) - 1
 
     @lru_cache(maxsize=2)

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from localft.config import TrainConfig
 from localft.data.check.content import look_at_rows
 from localft.data.check.cost import Cost, epoch_cost
 from localft.data.check.model import local_base
 from localft.data.check.problem import Problem
-from localft.data.check.reading import FileRead, read_files
+from localft.data.check.reading import FileRead, Reader
 from localft.data.check.style import look_at_style
 from localft.data.check.tokens import TokenReport, report, tokenize, too_long
-from localft.data.dataset import Overlength
-from localft.data.fit import choose_n_ctx, fit_units
-from localft.data.leakage import Leakage, find_leaks
-from localft.data.rows import Row
-from localft.data.sources import find_sources
-from localft.data.split import Split, split_rows
+from localft.data.collect import missing_columns
+from localft.data.divide import divide
+from localft.data.fit import fit_units
+from localft.data.leakage import Leakage, find_leaks, settle
+from localft.data.mix import describe_epoch, mix
+from localft.data.row import Columns, Row
+from localft.data.sources import Sources
 from localft.data.tokenize import Unit
 from localft.data.wording import Wording
-from localft.errors import LocalftError, ModelError
+from localft.errors import DatasetError, LocalftError, ModelError
+from localft.prepare import data_settings, data_sources
 from localft.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]
-SPLIT, SEED = 0.1, 42
-
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """What a run would say about its data; names and meanings are those of `localft finetune`."""
-
-    model: str | None = None
-    val_data: Path | None = None
-    ctx: int | None = None
-    overlength: Overlength = "drop"
-    train_on_prompt: bool = False
-    sample_start: str | None = None
-    template: str | None = None
-    raw: bool = False
 
 
 @dataclass
@@ -48,7 +36,7 @@ class CheckReport:
     """What was found.
 
     Attributes:
-        files: each file that was read, with its rows.
+        files: each file that was read, with its rows; a folder of texts as one.
         problems: errors and warnings, file by file, by line.
         split: how the validation rows were chosen.
         tokens: None where there is no model to count with; `missing` then says why.
@@ -76,7 +64,7 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""
         files = [
-            {"file": str(read.path), "use": read.use, "formats": dict(read.formats), "n_empty": read.n_empty}
+            {"file": read.name, "use": read.use, "formats": dict(read.formats), "n_empty": read.n_empty}
             for read in self.files
         ]
         return {
@@ -93,103 +81,140 @@ class CheckReport:
         }
 
 
-def check(data: Sequence[Path], settings: CheckSettings, progress: Progress | None = None) -> CheckReport:
+def check(config: TrainConfig, progress: Progress | None = None) -> CheckReport:
     """Look through the data of a run: every problem with its place, tokens, lengths, cost, and leakage.
 
     Args:
-        data: files or folders, as for `localft finetune --data`.
+        config: the run's settings; without a model nothing is counted in tokens. Replayed text is not looked at.
         progress: called with what is being done.
 
     Raises:
-        LocalftError: a folder holds no train file, or the model or a template cannot be used.
+        LocalftError: a folder holds no train file, something cannot be fetched, or the model, a template or a setting
+            cannot be used.
     """
     say = progress or (lambda stage, done, total: None)
-    sources = find_sources(data, settings.val_data)
-    say("reading", 0, 0)
-    files = read_files(sources.train, "train", settings.sample_start)
-    files += read_files(sources.val, "validation", settings.sample_start)
-    found = CheckReport(files, notes=sources.notes + [note for read in files for note in read.notes])
-    rows = {use: [row for read in files if read.use == use for row in read.rows] for use in ("train", "validation")}
-    for read in files:
-        found.problems += read.problems
-    for use, each in rows.items():
-        found.problems += look_at_rows(each, use)
-    wording = _wording(settings, found, say)
-    if wording is not None:
+    data_settings(config, 0, config.ctx).require_sound()
+    work = _Check(config, data_sources(replace(config, replay=None), report=say), say)
+    if config.replay:
+        work.found.missing.append(f"`{config.replay}` (--replay) is not looked at")
+    wording = work.wording()
+    if wording is None:
+        work.without_model()
+    else:
         try:
-            _with_model(found, rows, wording, settings, say)
+            work.with_model(wording)
         finally:
             wording.tokenizer.close()
-    else:
-        if not rows["validation"]:
-            found.missing.append("leakage: no validation file; with --model the run's own split is looked at")
-        _leaks(found, rows["train"], rows["validation"], say)
-    found.problems = _in_order(found.problems, files)
-    return found
+    return work.finished()
 
 
-def _wording(settings: CheckSettings, found: CheckReport, say: Progress) -> Wording | None:
-    """How the model would have its rows; None where there is no model, which `found.missing` then explains."""
-    if settings.model is None:
-        found.missing.append("tokens, lengths, n_ctx and time need a model: name one with --model")
-        return None
-    try:
-        base = local_base(settings.model, say)
-    except ModelError as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        found.missing.append(f"no tokens, lengths, n_ctx and time: {error.message}{hint}")
-        return None
-    return Wording(Tokenizer(base), settings.template, settings.raw, None, settings.train_on_prompt)
+class _Check:
+    """The files of a run, read to their end, and what was found in them so far."""
 
+    def __init__(self, config: TrainConfig, sources: Sources, say: Progress) -> None:
+        self.config, self.sources, self.say = config, sources, say
+        say("reading", 0, 0)
+        reader = Reader(config.sample_start, Columns(config.prompt_column, config.answer_column))
+        self.parts = [reader.part(part) for part in sources.parts]
+        self.given = [] if config.no_val else reader.files(sources.val, "validation")
+        files = [read for part in [*self.parts, self.given] for read in part]
+        notes = [*sources.notes, *(note for read in files for note in read.notes)]
+        self.found = CheckReport(files, [problem for read in files for problem in read.problems], notes)
+        self._look_at_columns(reader.columns)
+        self.found.problems += [*look_at_rows(self._rows, "train"), *look_at_rows(_rows_of(self.given), "validation")]
 
-def _with_model(
-    found: CheckReport, rows: dict[str, list[Row]], wording: Wording, settings: CheckSettings, say: Progress
-) -> None:
-    """Tokens, lengths, what does not fit, the split, leakage and cost."""
-    say("counting tokens", 0, 0)
-    units: dict[str, list[Unit]] = {}
-    for use in rows:
-        units[use], problems = tokenize(rows[use], wording)
-        found.problems += problems
-    found.problems += look_at_style(rows["train"], wording)
-    chosen = choose_n_ctx(units["train"], settings.ctx, wording.tokenizer.n_ctx_train)
-    n_ctx = chosen[0]
-    for use in rows:
-        found.problems += too_long(units[use], n_ctx, settings.overlength)
-    split = _split(units["train"], units["validation"], n_ctx)
-    found.split = split.reason
-    how = "drop" if settings.overlength == "refuse" else settings.overlength
-    train, val = (fit_units(part, n_ctx, how) for part in (split.train, split.val))
-    found.tokens = report(units["train"], train, val, wording, chosen)
-    if not train.rows and not found.errors:
-        message = "nothing in the data is supervised: no row is left to train on"
-        found.problems.append(Problem("error", "nothing to learn", str(found.files[0].path), 0, message))
-    _leaks(found, [unit.row for unit in split.train], [unit.row for unit in split.val], say)
-    if train.rows:
-        say("timing a few batches", 0, 0)
+    @property
+    def _rows(self) -> list[Row]:
+        """Those of the training files."""
+        return [row for part in self.parts for row in _rows_of(part)]
+
+    def _look_at_columns(self, columns: Columns) -> None:
+        formats = sum((read.formats for read in self.found.files), Counter[str]())
+        n_rows = sum(len(read.rows) + read.n_empty for read in self.found.files)
+        if error := missing_columns(columns, formats, n_rows):
+            self._error("no such column", error)
+
+    def _error(self, kind: str, error: LocalftError) -> None:
+        """A problem of the whole data."""
+        first = str(self.sources.files[0])
+        self.found.problems.append(Problem("error", kind, first, 0, error.message, error.hint or ""))
+
+    def wording(self) -> Wording | None:
+        """How the model would have its rows; None where there is no model, which `missing` then explains."""
+        config = self.config
+        if not config.model:
+            self.found.missing.append("tokens, lengths, n_ctx and time need a model: name one with --model")
+            return None
         try:
-            found.cost = epoch_cost(settings.model or "", wording.tokenizer.path, train.rows, val.rows, n_ctx)
-        except LocalftError as error:
-            found.missing.append(f"no time per epoch: {error.message}")
+            base = local_base(config.model, self.say)
+        except ModelError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            self.found.missing.append(f"no tokens, lengths, n_ctx and time: {error.message}{hint}")
+            return None
+        return Wording(Tokenizer(base), config.template, config.raw, None, config.train_on_prompt)
+
+    def without_model(self) -> None:
+        """Leakage alone; where validation rows stand in training files only a model's tokens say which they are."""
+        if self.config.no_val or self.config.all_data:
+            return
+        if not self.sources.val:
+            self.found.missing.append("leakage: no validation file; with --model the run's own split is looked at")
+        self.say("looking for leaks", 0, 0)
+        self._judge(find_leaks(self._rows, _rows_of(self.given)))
+
+    def with_model(self, wording: Wording) -> None:
+        """Tokens, lengths, what does not fit, the split, leakage and cost, by the code that a run uses."""
+        config = self.config
+        parts, given = [self._units(part, wording) for part in self.parts], self._units(self.given, wording)
+        self.found.problems += look_at_style(self._rows, wording)
+        if config.all_data:
+            parts, given = [*parts, given], []
+        units = [unit for part in parts for unit in part]
+        self.say("looking for leaks", 0, 0)
+        settings = data_settings(config, wording.tokenizer.n_ctx_train, config.ctx)
+        division = divide(units, given, self.sources.val, settings)
+        self._judge(division.leakage)
+        division = division.settled("drop" if settings.on_leak == "drop" else "warn")
+        n_ctx, split = division.n_ctx, division.split
+        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength)
+        how = "drop" if settings.overlength == "refuse" else settings.overlength
+        train, shares = mix(self.sources, parts, [], split, n_ctx, how)
+        val = fit_units(split.val, n_ctx, how)
+        self.found.split = split.reason
+        self.found.tokens = report(units, train, val, wording, division, describe_epoch(shares, train.rows))
+        if not train.rows and not self.found.errors:
+            self._error(
+                "nothing to learn", DatasetError("nothing in the data is supervised: no row is left to train on")
+            )
+        if train.rows:
+            self.say("timing a few batches", 0, 0)
+            try:
+                self.found.cost = epoch_cost(config, wording.tokenizer.path, train.rows, val.rows, n_ctx, shares)
+            except LocalftError as error:
+                self.found.missing.append(f"no time per epoch: {error.message}")
+
+    def _units(self, reads: Sequence[FileRead], wording: Wording) -> list[Unit]:
+        self.say("counting tokens", 0, 0)
+        units, problems = tokenize(_rows_of(reads), wording)
+        self.found.problems += problems
+        return units
+
+    def _judge(self, leakage: Leakage) -> None:
+        self.found.leakage = leakage
+        try:
+            settle((), leakage, data_settings(self.config, 0, None).on_leak)
+        except DatasetError as error:
+            self._error("leak", error)
+
+    def finished(self) -> CheckReport:
+        """Problems by file and line; a row that the template refuses is not reproached with its roles too."""
+        order = {str(path): i for i, path in enumerate(self.sources.files)}
+        problems = self.found.problems
+        refused = {(each.file, each.line) for each in problems if each.kind == "refused by the template"}
+        kept = (each for each in problems if each.kind != "roles out of order" or (each.file, each.line) not in refused)
+        self.found.problems = sorted(kept, key=lambda each: (order.get(each.file, 0), each.line))
+        return self.found
 
 
-def _split(units: list[Unit], given: list[Unit], n_ctx: int) -> Split:
-    if given:
-        return Split(tuple(units), tuple(given), f"all {len(given):,} rows of the validation file")
-    if not units:
-        return Split((), (), "no rows")
-    split = split_rows(units, n_ctx, val_split=SPLIT, val_samples=None, seed=SEED)
-    return Split(split.train, split.val, f"{split.reason}, as `localft finetune` would")
-
-
-def _leaks(found: CheckReport, train: Sequence[Row], val: Sequence[Row], say: Progress) -> None:
-    say("looking for leaks", 0, 0)
-    found.leakage = find_leaks(train, val)
-
-
-def _in_order(problems: Sequence[Problem], files: Sequence[FileRead]) -> list[Problem]:
-    """By file and line; a row that the template refuses is not reproached with its roles too."""
-    order = {str(read.path): i for i, read in enumerate(files)}
-    refused = {(each.file, each.line) for each in problems if each.kind == "refused by the template"}
-    kept = (each for each in problems if each.kind != "roles out of order" or (each.file, each.line) not in refused)
-    return sorted(kept, key=lambda each: (order.get(each.file, 0), each.line))
+def _rows_of(reads: Sequence[FileRead]) -> list[Row]:
+    return [row for read in reads for row in read.rows]

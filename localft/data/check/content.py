@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from localft.data.check.problem import Problem
+from localft.data.files import place
 from localft.data.rows import Row
 from localft.data.summary import count
 
@@ -39,8 +40,9 @@ def repeated(rows: Sequence[Row], kind: str) -> Iterator[Problem]:
     for row in rows:
         before = first.setdefault((row.text, row.messages), row)
         if before is not row:
-            where = f"line {before.line}" + (f" of `{before.source}`" if before.source != row.source else "")
-            message = f"line {row.line} of `{row.source}` repeats {where}"
+            first_place = place(before.source, before.line)
+            where = first_place if before.source != row.source else first_place.partition(" of ")[0]
+            message = f"{place(row.source, row.line)} repeats {where}"
             hint = "a row that stands there twice counts twice; remove it unless that is meant"
             yield Problem("warning", kind, row.source, row.line, message, hint)
 
@@ -59,11 +61,11 @@ def out_of_order(row: Row) -> Iterator[Problem]:
         if doubled is not None:
             wrong = f"message {doubled + 1 + roles.count('system')} is the {talk[doubled]}'s second in a row"
     if wrong:
-        message = f"line {row.line} of `{row.source}`: {wrong}"
+        message = f"{place(row.source, row.line)}: {wrong}"
         hint = "user and assistant take turns, behind at most one system message; many chat templates insist on it"
         yield Problem("warning", "roles out of order", row.source, row.line, message, hint)
     if talk and talk[-1] != "assistant":
-        message = f"line {row.line} of `{row.source}` ends unanswered: what follows its last answer is left out"
+        message = f"{place(row.source, row.line)} ends unanswered: what follows its last answer is left out"
         yield Problem("warning", "unanswered", row.source, row.line, message, "add the answer, or remove the turn")
 
 
@@ -74,7 +76,7 @@ def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
             (m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None
         )
         if found:
-            message = f"line {row.line} of `{row.source}` has `{found[0]}` written out, which stays plain characters"
+            message = f"{place(row.source, row.line)} has `{found[0]}` written out, which stays plain characters"
             hint = "localft applies the chat template itself: give messages without markup"
             yield Problem("warning", "template markup", row.source, row.line, message, hint)
 
@@ -85,9 +87,10 @@ def asked_in_texts(rows: Sequence[Row]) -> Iterator[Problem]:
     alike = [row for row in texts if _ASKED.search(row.text) and _ANSWERED.search(row.text)]
     if alike and len(alike) > _MOST * len(texts):
         first = alike[0]
-        message = f"{count(len(alike), 'text')} look like questions with answers, the first in line {first.line}"
+        where = place(first.source, first.line)
+        message = f"{count(len(alike), 'text')} look like questions with answers, the first in {where}"
         hint = (
             "a text is learned as a whole, question and all, and chat asks otherwise: "
             'give {"prompt": "…", "completion": "…"} to learn the answers'
         )
-        yield Problem("warning", "questions as text", first.source, first.line, f"{message} of `{first.source}`", hint)
+        yield Problem("warning", "questions as text", first.source, first.line, message, hint)

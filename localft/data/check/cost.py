@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.card import card_defaults
 from localft.checkpoint import Cursor
-from localft.config import TrainConfig, resolve
+from localft.config import TrainConfig
 from localft.data.batches import BatchPlan, evaluation_batches, plan
+from localft.data.mix import Share
 from localft.data.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.estimate import estimate
@@ -46,22 +46,36 @@ class Cost:
         return asdict(self)
 
 
-def epoch_cost(model: str, base: Path, train: Sequence[TokenizedRow], val: Sequence[TokenizedRow], n_ctx: int) -> Cost:
+def epoch_cost(
+    config: TrainConfig,
+    base: Path,
+    train: Sequence[TokenizedRow],
+    val: Sequence[TokenizedRow],
+    n_ctx: int,
+    shares: Sequence[Share],
+) -> Cost:
     """Load the base model, time a few micro-batches of the data's own, and say what an epoch of them takes.
 
     Args:
-        model: as the user names it, for the settings in its card.
+        config: the run's settings; those of the hardware are filled in.
         base: its GGUF.
         train, val: rows of at most `n_ctx` positions.
+        shares: of `train`, see `mix`.
 
     Raises:
         LocalftError: the model cannot be trained on here.
     """
-    config = with_hardware(resolve({"model": model}, None, card_defaults), base)
+    config = with_hardware(config, base)
     batches = plan(
-        train, batch_size=config.batch_size, micro_batch_size=None, seed=config.seed, packing=False, n_ctx=n_ctx
+        train,
+        batch_size=config.batch_size,
+        micro_batch_size=config.micro_batch_size,
+        seed=config.seed,
+        packing=config.packing,
+        n_ctx=n_ctx,
+        passes=[(share.n_row, share.weight) for share in shares],
     )
-    validation = tuple(evaluation_batches(val, None, MICRO_TOKENS))
+    validation = tuple(evaluation_batches(val, config.val_batch_size, MICRO_TOKENS))
     n_steps = batches.steps_per_epoch
     engine = _open(config, base, batches, validation)
     try:

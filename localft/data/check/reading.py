@@ -8,23 +8,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localft.data.check.problem import Problem
-from localft.data.rows import Row, Rows, read_file
+from localft.data.files import place
+from localft.data.row import Columns, Row
+from localft.data.rows import Rows, read_file
+from localft.data.sources import Part
 from localft.data.summary import count
 from localft.errors import DatasetError
 
 
 @dataclass
 class FileRead:
-    """What one file holds.
+    """What one file holds, or a folder of texts.
 
     Attributes:
+        name: of the file, or of the folder with how many texts it holds.
         use: "train" or "validation".
         rows: those that can be used.
         n_empty: rows without a text or an answer, which are left out.
         notes: what else there is to say about the file.
     """
 
-    path: Path
+    name: str
     use: str
     rows: list[Row] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
@@ -33,34 +37,50 @@ class FileRead:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_files(paths: Sequence[Path], use: str, sample_start: str | None) -> list[FileRead]:
-    """Read files as `localft finetune` does, but past every line that it would stop at."""
-    return [_read(path, use, sample_start) for path in paths]
+@dataclass(frozen=True)
+class Reader:
+    """Reads files as `localft finetune` does, but past every line that it would stop at."""
 
+    sample_start: str | None
+    columns: Columns
 
-def _read(path: Path, use: str, sample_start: str | None) -> FileRead:
-    read = FileRead(path, use)
+    def part(self, part: Part) -> list[FileRead]:
+        """The files of one --data value; texts of a folder together."""
+        if not part.docs:
+            return self.files(part.files, "train")
+        whole = FileRead(f"{part.name} ({count(len(part.files), 'text')})", "train")
+        for path, doc in zip(part.files, part.docs, strict=True):
+            self._read(whole, path, doc)
+        return [whole]
 
-    def keep(line: int, error: DatasetError) -> None:
-        if not (read.problems and error.message.endswith("has no rows")):
-            read.problems.append(Problem("error", "cannot be used", str(path), line, error.message, error.hint or ""))
+    def files(self, paths: Sequence[Path], use: str) -> list[FileRead]:
+        reads = [FileRead(str(path), use) for path in paths]
+        for path, read in zip(paths, reads, strict=True):
+            self._read(read, path)
+        return reads
 
-    try:
-        found = read_file(path, sample_start, keep)
-    except DatasetError as error:
-        kind = "cannot be read"
-        read.problems.append(Problem("error", kind, str(path), 0, error.message, error.hint or ""))
-        return read
-    read.rows, read.formats, read.notes = found.rows, found.formats, found.notes
-    read.n_empty = sum(found.empty.values())
-    read.problems += _left_out(path, found)
-    read.problems += _mixed(path, found)
-    return read
+    def _read(self, read: FileRead, path: Path, doc: str = "") -> None:
+        said: list[Problem] = []
+
+        def keep(line: int, error: DatasetError) -> None:
+            if not (said and error.message.endswith("has no rows")):
+                said.append(Problem("error", "cannot be used", str(path), line, error.message, error.hint or ""))
+
+        try:
+            found = read_file(path, self.sample_start, self.columns, doc, keep)
+        except DatasetError as error:
+            said.append(Problem("error", "cannot be read", str(path), 0, error.message, error.hint or ""))
+            found = Rows()
+        read.rows += found.rows
+        read.formats += found.formats
+        read.notes += found.notes
+        read.n_empty += sum(found.empty.values())
+        read.problems += [*said, *_left_out(path, found), *_mixed(path, found)]
 
 
 def _left_out(path: Path, found: Rows) -> Iterator[Problem]:
     for line, reason in found.left_out:
-        message = f"line {line} of `{path}` has an {reason} and is left out"
+        message = f"{place(path, line)} has an {reason} and is left out"
         yield Problem("warning", reason, str(path), line, message, "give it one, or remove the line")
     if found.unknown_keys:
         names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))

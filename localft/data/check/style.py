@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from localft.data.check.problem import Problem
+from localft.data.files import place
 from localft.data.rows import Row
 from localft.data.summary import count
 from localft.data.wording import Wording
@@ -70,5 +71,5 @@ def _joined(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
 
 
 def _first(rows: Sequence[Row], message: str, hint: str) -> Problem:
-    where = f"the first in line {rows[0].line} of `{rows[0].source}`"
+    where = f"the first in {place(rows[0].source, rows[0].line)}"
     return Problem("warning", "does not suit the model", rows[0].source, rows[0].line, f"{message}, {where}", hint)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from localft.data.check.problem import Problem
-from localft.data.dataset import Overlength
+from localft.data.data_settings import Overlength
+from localft.data.divide import Division
+from localft.data.files import place
 from localft.data.fit import Fit, percentile99
 from localft.data.rows import Row
 from localft.data.template import describe
@@ -53,6 +55,7 @@ class TokenReport:
         n_over, n_over_tokens: answer rows longer than n_ctx, and the tokens beyond it.
         n_cut: long texts, which are cut into windows and lose nothing.
         dropped: training rows that are left out, by reason.
+        epoch: what one epoch holds, in words; "" where it is every row once.
         notes: sentences.
     """
 
@@ -71,6 +74,7 @@ class TokenReport:
     n_cut: int
     dropped: dict[str, int]
     notes: tuple[str, ...]
+    epoch: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable values."""
@@ -99,7 +103,7 @@ def _endless(unit: Unit, wording: Wording) -> Iterator[Problem]:
         last = part.loss_mask.astype(bool) & ~np.append(part.loss_mask[1:], 0).astype(bool)
         endless = int((~np.isin(part.tokens[last], ends)).sum())
         if endless:
-            message = f"line {unit.row.line} of `{unit.row.source}`: an answer without an end token"
+            message = f"{place(unit.row.source, unit.row.line)}: an answer without an end token"
             hint = "the model would not learn to stop: choose another template, or a model with an EOS token"
             yield Problem("warning", "no end token", unit.row.source, unit.row.line, message, hint)
             return
@@ -117,26 +121,28 @@ def _too_long(part: TokenizedRow, n_ctx: int, overlength: Overlength) -> Problem
     beyond = part.length - n_ctx
     kept = int(part.loss_mask[: n_ctx + 1].sum())
     done = "loses its end" if overlength == "truncate" and kept else "is left out"
-    message = (
-        f"line {part.line} of `{part.source}` takes {part.length:,} positions, {beyond:,} more than n_ctx, and {done}"
-    )
+    message = f"{place(part.source, part.line)} takes {part.length:,} positions, {beyond:,} more than n_ctx, and {done}"
     lost = f"truncated it would keep {kept:,} of {part.n_supervised:,} supervised tokens"
     hint = f"--ctx {part.length} keeps it whole; {lost if kept else 'no part of its answer lies within n_ctx'}"
     level: Any = "error" if overlength == "refuse" else "warning"
     return Problem(level, "too long", part.source, part.line, message, hint)
 
 
-def report(read: Sequence[Unit], train: Fit, val: Fit, wording: Wording, chosen: tuple[int, str]) -> TokenReport:
+def report(
+    read: Sequence[Unit], train: Fit, val: Fit, wording: Wording, found: Division, epoch: str = ""
+) -> TokenReport:
     """Counts of what was read and of what is left after fitting.
 
     Args:
         read: units of the training files, before any is set apart for validation.
-        chosen: n_ctx and why.
+        found: how they were divided.
+        epoch: see `TokenReport`.
     """
+    n_ctx = found.n_ctx
     lengths = sorted(unit.length for unit in read)
     kinds = Counter(unit.row.kind for unit in read)
     parts = [part for unit in read for part in unit.parts]
-    over = [part.length - chosen[0] for part in parts if not part.is_text and part.length > chosen[0]]
+    over = [part.length - n_ctx for part in parts if not part.is_text and part.length > n_ctx]
     return TokenReport(
         template=describe(wording.main(kinds)),
         train=_counts(train.rows),
@@ -145,14 +151,15 @@ def report(read: Sequence[Unit], train: Fit, val: Fit, wording: Wording, chosen:
         median=lengths[len(lengths) // 2] if lengths else 0,
         p99=percentile99(lengths),
         longest=lengths[-1] if lengths else 0,
-        n_ctx=chosen[0],
-        n_ctx_reason=chosen[1],
+        n_ctx=n_ctx,
+        n_ctx_reason=found.n_ctx_reason,
         histogram=tuple(histogram(lengths)),
         n_over=len(over),
         n_over_tokens=sum(over),
         n_cut=len({id(row) for row in (*train.cut_texts, *val.cut_texts)}),
-        dropped=dict(train.dropped),
+        dropped=dict(found.dropped + train.dropped + val.dropped),
         notes=tuple(wording.notes(kinds)),
+        epoch=epoch,
     )
 
 

@@ -12,7 +12,7 @@ from localft.data.check.tokens import TokenReport
 from localft.data.leakage import Leak, Leakage, LeakKind
 from localft.data.rows import Row
 from localft.data.summary import count
-from localft.report import about, size
+from localft.units import about, size
 
 SHOWN = 10
 _BAR = 40  # columns of the longest bar
@@ -76,7 +76,7 @@ def _files(found: CheckReport) -> list[str]:
     for read in found.files:
         formats = ", ".join(f"{count(n, 'row')} of {name}" for name, n in read.formats.most_common()) or "no rows"
         empty = f", {read.n_empty:,} left out" if read.n_empty else ""
-        lines.append(_line(read.use, f"{read.path}: {formats}{empty}"))
+        lines.append(_line(read.use, f"{read.name}: {formats}{empty}"))
     return lines
 
 
@@ -86,6 +86,7 @@ def _tokens(found: CheckReport, tokens: TokenReport) -> list[str]:
         numbers = (counts.n_rows, counts.n_tokens, counts.n_supervised)
         lines.append(_line(use, "".join(f"{n:,}".rjust(12) for n in numbers)))
     lines += [_line("worded as", tokens.template), _line("split", found.split)]
+    lines += [_line("epoch", tokens.epoch)] if tokens.epoch else []
     lines += [_line("left out", f"{count(n, 'row')}: {reason}") for reason, n in tokens.dropped.items()]
     return lines + [_line("note", note) for note in tokens.notes]
 
@@ -101,7 +102,7 @@ def _lengths(tokens: TokenReport) -> list[str]:
         lines.append(_line(f"{bar.first:>{width},} – {bar.last:>{width},}", f"{drawn} {bar.n:,}".strip()))
     lines.append(_line("n_ctx", f"{tokens.n_ctx:,}: {tokens.n_ctx_reason}"))
     if tokens.n_over:
-        over = f"{count(tokens.n_over, 'row')} longer, by {count(tokens.n_over_tokens, 'token')} in all"
+        over = f"{count(tokens.n_over, 'training row')} longer, by {count(tokens.n_over_tokens, 'token')} in all"
         lines.append(_line("too long", over))
     if tokens.n_cut:
         lines.append(_line("cut", f"{count(tokens.n_cut, 'long text')} into windows, nothing lost"))

@@ -68,14 +68,16 @@ def page(title: str, facts: Sequence[str], rows: Sequence[ShownRow]) -> str:
     )
     told = "".join(f"<p>{_text(fact)}</p>\n" for fact in facts)
     switch = '<input type="checkbox" id="tokens"> <label for="tokens">show where tokens begin</label>\n'
-    cards = "".join(_card(row) for row in rows)
+    several = len({row.source for row in rows}) > 1
+    cards = "".join(_card(row, several) for row in rows)
     return f"{head}<h1>{_text(title)}</h1>\n{told}{legend}{switch}<main>\n{cards}</main>\n</body>\n</html>\n"
 
 
-def _card(row: ShownRow) -> str:
+def _card(row: ShownRow, with_source: bool) -> str:
     counts = f"{count(row.n_tokens, 'token')}, {row.n_supervised:,} supervised"
     facts = (row.part, row.wording, "" if row.error else counts)
-    heading = f"<h2>row {row.number:,} · line {row.line:,}</h2><p>{_text(' · '.join(filter(None, facts)))}</p>"
+    source = f" of {_text(row.source)}" if with_source else ""
+    heading = f"<h2>row {row.number:,} · line {row.line:,}{source}</h2><p>{_text(' · '.join(filter(None, facts)))}</p>"
     body = f'<p class="refused">{_text(row.error)}</p>' if row.error else ""
     spans = "".join(_spans(row.pieces))
     return f'<section class="card">{heading}{body}<div class="row">{spans}</div></section>\n'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from localft.data.rows import Row, read_file
+from localft.data.row import USUAL_COLUMNS, Columns, Row
+from localft.data.rows import read_file
+from localft.data.sources import Part
 from localft.data.split import shuffled
 from localft.data.template import describe
 from localft.data.tokenize import TokenizedRow
@@ -65,19 +66,27 @@ class Shown:
 
 
 def read_shown(
-    path: Path, wording: Wording, sample_start: str | None, numbers: Sequence[int], n: int, seed: int | None
+    part: Part,
+    wording: Wording,
+    numbers: Sequence[int],
+    n: int,
+    seed: int | None,
+    sample_start: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
 ) -> Shown:
-    """Choose rows of a file and word them.
+    """Choose rows of one --data value and word them.
 
     Args:
         numbers: rows to show, from 1; empty: `n` of them.
         n: so many rows; the first ones, or with a `seed` any.
+        sample_start, columns: see `read_file`.
 
     Raises:
-        DatasetError: the file cannot be read or holds no row, or there is no such row.
+        DatasetError: a file cannot be read or no row is found, or there is no such row.
     """
-    problems: list[DatasetError] = []
-    rows = read_file(path, sample_start, lambda line, error: problems.append(error)).rows
+    path, problems, rows = part.name, list[DatasetError](), list[Row]()
+    for file, doc in zip(part.files, part.docs or [""] * len(part.files), strict=True):
+        rows += read_file(file, sample_start, columns, doc, lambda line, error: problems.append(error)).rows
     if not rows and problems:
         raise problems[0]
     if not rows:
