@@ -285,13 +285,19 @@ def test_a_repository_runs_nothing_of_its_own(repo: Repo, out: Path, tmp_path: P
 def test_the_kind_follows_what_is_there(repo: Repo, tmp_path: Path, out: Path) -> None:
     pages = tmp_path / "handbook"
     pages.mkdir()
-    (pages / "a.md").write_text("# A\n\ntext\n")
+    for number in range(9):
+        (pages / f"{number}.md").write_text(f"# Page {number}\n\ntext\n")
     (pages / "b.rst").write_text("B\n===\n\ntext\n")
     (pages / "conf.py").write_text("x = 1\n")
     rows, result = built(out, pages)
-    assert [row["source"]["kind"] for row in rows] == ["page", "page"]
-    assert result.sources[0]["why"] == "2 of 3 texts are pages"
+    assert {row["source"]["kind"] for row in rows} == {"page"}
+    assert result.sources[0]["why"] == "10 of 11 texts are pages"
     assert left_out(result) == {"not a page": ["conf.py"]}
+    (pages / "index.html").write_text("<h1>Front</h1> <p>door</p>\n")
+    (pages / "more.py").write_text("y = 1\n")
+    rows, _ = built(out, pages)
+    kinds = {row["source"]["path"]: row["source"]["kind"] for row in rows}
+    assert (kinds["b.rst"], kinds["conf.py"], kinds["index.html"]) == ("page", "file", "file")
     wiki = Repo(tmp_path / "project.wiki")
     wiki.commit("home", {"Home.md": "Welcome\n", "_Sidebar.md": "links\n", "a.py": "x\n", "b.py": "y\n"})
     rows, result = built(out, wiki.folder)
