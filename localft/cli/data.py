@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     "build": "Turn code, docs and git history into rows.",
     "synth": "Turn rows into questions and answers.",
     "check": "Look through data before a run: problems, tokens, time, leakage.",
+    "github": "Turn a repository's pull requests and issues into rows.",
     "show": "Show rows as the model will see them.",
 }
 
