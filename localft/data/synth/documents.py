@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.files import json_values, read_text
+from localft.data.lines import json_values
 from localft.data.row import USUAL_COLUMNS
 from localft.data.shapes import read_row
 from localft.errors import DatasetError
@@ -128,7 +128,7 @@ def read_documents(paths: Sequence[Path], kinds: Iterable[str] = KINDS) -> Mater
 
 def _pieces(path: Path, found: Material) -> Iterator[Piece]:
     before = found.n_rows
-    for line, value in json_values(path, read_text(path)):
+    for line, value in json_values(path):
         row = read_row(path, line, value, USUAL_COLUMNS).row
         found.n_rows += 1
         if row.kind != "text":
