@@ -80,7 +80,7 @@ class Leakage:
         """A sentence that says how many validation rows leak, how, and what came of it; empty where none does."""
         if not self.leaks:
             return []
-        words = {"exact": "{} copied", "near": "{} nearly", "contained": "of {} the answer"}
+        words = {"exact": "{} copied", "near": "{} nearly the same", "contained": "{} by an answer"}
         parts = ", ".join(words[kind].format(f"{n:,}") for kind, n in self.counts.items() if n)
         leaks = "leaks" if len(self.leaks) == 1 else "leak"
         what = "the loss on them tells nothing of new rows; `localft data check` lists them, --on-leak drop avoids it"

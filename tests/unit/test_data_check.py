@@ -208,7 +208,7 @@ def test_leaks_are_listed_with_both_places(tmp_path: Path) -> None:
     found = check_files(tmp_path)
     text = said(found, everything=True)
     assert f"{tmp_path / 'valid.jsonl'}:1  copied           1.00  {train}:2" in text
-    assert f"{tmp_path / 'valid.jsonl'}:2  same prompt      1.00  {train}:2 and 1 more" in text
+    assert f"{tmp_path / 'valid.jsonl'}:2  same prompt      1.00  {train}:2 +1" in text
     assert "2 have a training row's prompt, 1 with another answer (no leak)" in text
     assert verdict(found).endswith(", 1 leak")
     leaks = found.to_dict()["leakage"]

@@ -85,7 +85,7 @@ def test_copies_edits_and_contained_answers_are_all_found() -> None:
     assert [leak.similarity == 1 for leak in leakage.leaks] == [True, False, True]
     assert leakage.leaking == {10, 20, 200}
     assert leakage.notes("warn")[0].startswith(
-        "3 of 4 validation rows leak into training rows (1 copied, 1 nearly, of 1 the"
+        "3 of 4 validation rows leak into training rows (1 copied, 1 nearly the same, 1"
     )
 
 

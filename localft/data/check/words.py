@@ -73,9 +73,8 @@ def wrapped(line: str, width: int) -> str:
     indent = len(line) - len(line.lstrip())
     labelled = indent == 2 and line[_LABEL + 1 : _LABEL + 2] == " " and line[_LABEL + 2 : _LABEL + 3] != " "
     below = " " * (_LABEL + 2 if labelled else indent + 2)
-    indents = {"initial_indent": line[:indent], "subsequent_indent": below}
-    lines = textwrap.wrap(line[indent:], width, break_long_words=False, break_on_hyphens=False, **indents)
-    return "\n".join(lines)
+    broken = textwrap.TextWrapper(width, line[:indent], below, break_long_words=False, break_on_hyphens=False)
+    return broken.fill(line[indent:])
 
 
 def _line(label: str, words: str) -> str:
@@ -153,7 +152,7 @@ def _leakage(leakage: Leakage, everything: bool) -> list[str]:
 
 def _said(leak: Leak) -> str:
     of = "1.00" if leak.kind in ("exact", "same prompt") else f"{leak.similarity:.2f}"
-    more = f" and {leak.n_train - 1:,} more" if leak.n_train > 1 else ""
+    more = f" +{leak.n_train - 1:,}" if leak.n_train > 1 else ""
     return f"{_KINDS[leak.kind]:<15}  {of}  {_place(leak.train)}{more}"
 
 
