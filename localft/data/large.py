@@ -45,8 +45,8 @@ def read_large(path: Path, wording: Wording, columns: Columns, report: Report | 
     Raises:
         DatasetError: a line cannot be used, or the cache cannot be written.
     """
-    first = next((block for block in blocks(path) if not block.data.isspace()), None)
-    if first is None or is_array(first):
+    first = None if is_array(path) else next(blocks(path), None)
+    if first is None:
         return None
     if error := spread_object(path, first):
         raise error
@@ -62,7 +62,8 @@ def read_large(path: Path, wording: Wording, columns: Columns, report: Report | 
     for _ in range(2):
         folder = cache.kept(name, write)
         try:
-            return TokenFile(folder, path, columns)
+            found = TokenFile(folder, path, columns)
+            return found if found.tally.n_rows else None
         except (OSError, ValueError, KeyError, TypeError):
             # somebody has been at it: once more
             shutil.rmtree(folder, ignore_errors=True)

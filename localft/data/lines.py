@@ -82,24 +82,27 @@ def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[in
 
     Of an array what follows a mistake cannot be read; of lines the next one can.
     """
-    found = blocks(path, on_problem)
-    for block in found:
-        if not block.data.isspace():
-            if is_array(block):
-                yield from _array_values(path, read_text(path, on_problem), on_problem)
-                return
-            if error := spread_object(path, block):
-                on_problem(1, error)
-                return
-            yield from block_values(path, block, on_problem)
-            break
-    for block in found:
+    if is_array(path):
+        yield from _array_values(path, read_text(path, on_problem), on_problem)
+        return
+    for number, block in enumerate(blocks(path, on_problem)):
+        if number == 0 and (error := spread_object(path, block)):
+            on_problem(1, error)
+            return
         yield from block_values(path, block, on_problem)
 
 
-def is_array(first: Block) -> bool:
-    """Whether a file whose first block with anything in it is `first` holds one JSON array, and no lines."""
-    return first.data.lstrip()[:1] == b"["
+def is_array(path: Path) -> bool:
+    """Whether a file holds one JSON array, which may stand on one line, and no lines.
+
+    Raises:
+        DatasetError: see `read_chunks`.
+    """
+    for number, chunk in enumerate(read_chunks(path, BLOCK)):
+        text = (chunk.removeprefix(BOM) if number == 0 else chunk).lstrip()
+        if text:
+            return text[:1] == b"["
+    return False
 
 
 def spread_object(path: Path, first: Block) -> DatasetError | None:

@@ -23,7 +23,7 @@ from localft.errors import DatasetError
 _SUPERVISED = np.uint32(1 << 31)
 _ID = np.uint32((1 << 31) - 1)
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
-_ARRAYS = {
+_ARRAYS: dict[str, Any] = {
     "starts": np.int64, "n_supervised": np.int32, "parts": np.int32, "lines": np.int64, "offsets": np.int64,
     "kinds": np.uint8, "keys": "V16", "docs": np.int32, "source_kinds": np.int32,
 }  # fmt: skip
@@ -48,7 +48,7 @@ class Piece:
         empty = np.empty(0, np.uint32)
         ids = np.concatenate([empty, *(part.tokens.astype(np.uint32) for part in parts)])
         mask = np.concatenate([empty, *(part.loss_mask.astype(np.uint32) for part in parts)])
-        self.tokens: NDArray[np.uint32] = ids | mask << np.uint32(31)
+        self.tokens = (ids | mask << np.uint32(31)).astype(np.uint32)
         self.sizes = np.array([part.tokens.size for part in parts], np.int32)
         self.n_supervised = np.array([part.n_supervised for part in parts], np.int32)
         self.parts = np.array([len(unit.parts) for unit in units], np.int32)
@@ -147,10 +147,10 @@ class TokenFile:
         return np.frombuffer(buffer, "<u4")
 
     def doc(self, number: int) -> str:
-        return self._names["docs"][self._docs[number]]
+        return self._names["docs"][int(self._docs[number])]
 
     def source_kind(self, number: int) -> str:
-        return self._names["source_kinds"][self._source_kinds[number]]
+        return self._names["source_kinds"][int(self._source_kinds[number])]
 
     def words(self, number: int) -> Row:
         """A row with its text or messages, read anew from the data file."""

@@ -83,4 +83,7 @@ class Tally:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Tally:
-        return cls(**{name: Counter(value) if isinstance(value, dict) else value for name, value in values.items()})
+        counts: dict[str, Any] = {
+            n: Counter(value) if isinstance(value, dict) else value for n, value in values.items()
+        }
+        return cls(**counts)

@@ -189,6 +189,29 @@ def test_the_first_line_that_cannot_be_used_is_named(
     assert list(cache.folder().iterdir()) == [], "nothing is kept of it"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no rows"),
+        (b"\n \n" * 200, "has no rows"),
+        (b'{\n"text": "a"}', "is not JSON"),
+        (b"[3]", "is a number"),
+    ],
+)
+def test_files_without_rows_have_the_usual_sentence(
+    tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None, content: bytes, message: str
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError) as usual:
+        read_file(path)
+    with pytest.raises(DatasetError, match=message) as error:
+        prepare([path], tokenizers["plain"], DataSettings())
+    assert (error.value.message, error.value.hint) == (usual.value.message, usual.value.hint)
+    path.write_bytes(b"[" + b",\n".join([b'{"text": "a b c"}'] * 90) + b"]")
+    assert prepare([path], tokenizers["plain"], DataSettings(no_val=True)).summary.n_rows == 90
+
+
 def test_tokens_that_are_damaged_or_gone_are_made_anew(
     tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None
 ) -> None:
