@@ -47,16 +47,38 @@ def call(github: GitHub, *flags: str) -> Result:
 def test_the_screen_says_what_came_of_it(github: GitHub) -> None:
     done = call(github, "--chunk-tokens", "400")
     assert done.stdout == ""
-    assert re.sub(r"[\d.]+ s", "1 s", done.stderr).splitlines() == [
-        "written     3 rows of 1 pull request and 1 issue to out.jsonl",
-        "length      2,512 characters, 837 a row; 1 item split",
-        "cut         12 lines of patches that are longer than a row",
-        "requests    4; 4,996 left this hour",
-        "time        1 s",
+    assert re.sub(r"[\d.]+ s$", "1 s", done.stderr).splitlines() == [
+        "rows      3 rows from 1 pull request and 1 issue; 1 item in several",
+        "tokens    about 1,009; 336 a row, at most 395",
+        "chunks    of at most 400 tokens: --chunk-tokens; estimated at 2.5 bytes a token",
+        "          12 lines of patches that are longer than a row, cut",
+        "secrets   none found",
+        "requests  4; 4,996 left this hour",
+        "written   out.jsonl, 0.0 MiB, in 1 s",
     ]
     done = call(github)
-    assert "requests    1, 1 of them answered “not modified”; 4,996 left this hour" in done.stderr
-    assert "cache       2 items needed no request" in done.stderr
+    assert "requests  1, 1 of them answered “not modified”; 4,996 left this hour" in done.stderr
+    assert "cache     2 items needed no request" in done.stderr
+
+
+def test_what_was_left_out_stands_above_with_its_reason(github: GitHub) -> None:
+    secret = "glpat-" + "aB3dE6gH9jK2mN5pQ8sT"
+    github.comment(1, "lee", "2024-03-02T10:00:00Z", f"Mine is {secret}")
+    github.comment(1, "codecov[bot]", "2024-03-02T10:00:00Z", "93 %")
+    github.pull(3, "Bump", user={"login": "dependabot[bot]", "type": "Bot"})
+    lines = call(github).stderr.splitlines()
+    assert lines[0] == "left out (2)"
+    assert sorted(lines[1:4]) == [
+        "",
+        "  bots' comments and reviews            1",
+        "  pull requests that bots opened        1",
+    ]
+    assert "secrets   1 in 1 item redacted: 1 × gitlab token" in lines
+    assert "secrets   1 in 1 item found and KEPT: 1 × gitlab token" in call(github, "--secrets", "keep").stderr
+    assert secret in Path("out.jsonl").read_text("utf-8")
+    done = call(github, "--secrets", "drop")
+    assert "  issues with secrets " in done.stderr
+    assert secret not in done.output + Path("out.jsonl").read_text("utf-8")
 
 
 def test_json_is_on_stdout_alone(github: GitHub) -> None:

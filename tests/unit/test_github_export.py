@@ -208,7 +208,8 @@ def test_what_bots_opened_is_left_out_and_not_fetched(sample: GitHub, run: Runne
 
 
 def test_what_no_text_can_hold_is_taken_out(github: GitHub, run: Runner) -> None:
-    github.issue(1, "A\x00b\ud83d\n\x1b[31mc", body="d\r\ne\rf\tg\u2028h")
+    label = {"name": "\udcff"}
+    github.issue(1, "A\x00b\ud83d\n\x1b[31mc", body="d\r\ne\rf\tg\u2028h", labels=[label])
     run()
     assert run.rows()[0]["text"].split("\n", 1)[0] == "Issue #1 in owner/name: Ab? [31mc"
     assert run.rows()[0]["text"].endswith("\n\nd\nef\tg\u2028h")

@@ -8,6 +8,7 @@ from typing import Any
 from localft.errors import DatasetError
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*", re.ASCII | re.DOTALL)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Fields:
@@ -27,10 +28,10 @@ class Fields:
         return next((self.value[name] for name in names if self.value.get(name) is not None), None)
 
     def text(self, *names: str, default: str | None = "") -> str:
-        """Text; `default` where there is none, an error where that is None."""
+        """Text, "?" in it for what UTF-8 cannot hold; `default` where there is none, an error where that is None."""
         value = self.find(*names)
         if isinstance(value, str):
-            return value
+            return _SURROGATE.sub("?", value)
         if value is None and default is not None:
             return default
         raise self.wrong(names[0], value, "text")

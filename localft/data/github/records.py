@@ -131,7 +131,8 @@ def _person(value: Any, where: str) -> Person:
 
 
 def _label(value: Any, where: str) -> str:
-    return value if isinstance(value, str) else Fields(value, f"a label of {where}").text("name")
+    value = {"name": value} if isinstance(value, str) else value
+    return Fields(value, f"a label of {where}").text("name")
 
 
 def _remarks(raw: RawItem) -> tuple[Remark, ...]:
