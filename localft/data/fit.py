@@ -58,13 +58,13 @@ def choose_n_ctx(units: Sequence[Unit], ctx: int | None, n_ctx_train: int, wrap:
     lengths = [(unit.is_text, part.length) for unit in units for part in unit.parts]
     real = percentile99([length for _, length in lengths])
     wanted = percentile99([min(length, _TEXT_N_CTX) if is_text else length for is_text, length in lengths])
-    if wrap:
-        together = min(_TEXT_N_CTX, sum(length for is_text, length in lengths if is_text))
-        wanted, real = max(wanted, together), max(real, together)
-    rounded = max(_ROUND, -(-wanted // _ROUND) * _ROUND)
+    together = min(_TEXT_N_CTX, sum(length for is_text, length in lengths if is_text)) if wrap else 0
+    fills = wrap and together >= wanted
+    rounded = max(_ROUND, -(-max(wanted, together) // _ROUND) * _ROUND)
     if 0 < n_ctx_train < rounded:
-        return n_ctx_train, f"all that the model was trained on; the 99th percentile of the rows is {real:,}"
-    if wrap and wanted == together:
+        why = "texts are joined to fill it" if fills else f"the 99th percentile of the rows is {real:,}"
+        return n_ctx_train, f"all that the model was trained on; {why}"
+    if fills:
         return rounded, "texts are joined and cut into windows of this size; --ctx sets another"
     if wanted < real:
         return rounded, f"long texts are cut into windows of at most {_TEXT_N_CTX:,}; --ctx sets another size"

@@ -13,12 +13,12 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from localft.data.lines import Block
 from localft.data.row import Columns
@@ -137,13 +137,12 @@ def _ended() -> DatasetError:
 
 def serve(jobs: IO[bytes], results: IO[bytes]) -> None:
     """What a process does: a task first, then block after block until there is none."""
-    load: Callable[[], Any] = pickle.Unpickler(jobs).load
-    task: Task = load()
+    task: Task = pickle.load(jobs)
     tokenizer = Tokenizer(task.gguf)
     wording = Wording(tokenizer, task.template, task.raw, task.today, task.train_on_prompt)
     with suppress(EOFError):
         while True:
-            block: Block = load()
+            block: Block = pickle.load(jobs)
             try:
                 answer: object = tokenize_block(task.path, block, task.columns, wording)
             except LocalftError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import shutil
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,12 @@ from localft.data import large, lines
 from localft.data.batches import plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.documents import content_key
-from localft.data.lines import blocks, json_values
+from localft.data.lines import Block, blocks, json_values
 from localft.data.row import USUAL_COLUMNS
 from localft.data.rows import read_file
 from localft.data.stored import StoredRow, StoredTokens
 from localft.data.wording import Wording
+from localft.data.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
 from localft.tokenizer import Tokenizer
 
@@ -210,6 +214,22 @@ def test_files_without_rows_have_the_usual_sentence(
     assert (error.value.message, error.value.hint) == (usual.value.message, usual.value.hint)
     path.write_bytes(b"[" + b",\n".join([b'{"text": "a b c"}'] * 90) + b"]")
     assert prepare([path], tokenizers["plain"], DataSettings(no_val=True)).summary.n_rows == 90
+
+
+def test_a_process_forgets_what_is_done(tmp_path: Path, tokenizers: dict[str, Tokenizer]) -> None:
+    """An unpickler that was used again and again kept every block that it had read."""
+    task = Task(tmp_path / "x.jsonl", tokenizers["plain"].path, None, False, "2026-01-01", False, USUAL_COLUMNS)
+    data = [Block(i + 1, i << 18, b" " * ((1 << 18) - 1) + b"\n") for i in range(60)]
+    jobs, results = BytesIO(b"".join(map(pickle.dumps, [task, *data]))), BytesIO()
+    tracemalloc.start()
+    try:
+        serve(jobs, results)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 18
+    results.seek(0)
+    assert [pickle.load(results).lines.size for _ in data] == [0] * 60
 
 
 def test_tokens_that_are_damaged_or_gone_are_made_anew(

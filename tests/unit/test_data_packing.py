@@ -124,6 +124,8 @@ def test_short_texts_fill_long_windows_together(tmp_path: Path, bpe: Tokenizer) 
     assert data(path, bpe).n_ctx < 200
     made = data(path, bpe, wrap_packed=True)
     assert (made.n_ctx, made.n_ctx_reason[:16]) == (1024, "texts are joined")
+    made = data(path, bpe, wrap_packed=True, n_ctx_train=256)
+    assert (made.n_ctx, made.n_ctx_reason) == (256, "all that the model was trained on; texts are joined to fill it")
 
 
 def test_conversations_are_not_wrapped(tmp_path: Path, bpe: Tokenizer) -> None:
