@@ -37,7 +37,7 @@ demo: install
 	$(BIN)/python -m localft.demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 parity: $(VENV)/.test $(VENV)/.parity
 	$(BIN)/python -m pytest -m parity

@@ -14,20 +14,27 @@ from pathlib import Path
 import click
 
 from localft.card import load_cards
-from localft.cli import COMMANDS, cli
+from localft.cli import cli
 from localft.config import TrainConfig
 from localft.settings import flag_name
 
 DOCS = Path(__file__).resolve().parent
 
 
+def all_commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command and, where it is a group, the commands in it, each with the words that call it."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for part in command.list_commands(click.Context(command)):
+            inner = command.get_command(click.Context(command), part)
+            assert inner is not None
+            yield from all_commands(f"{name} {part}", inner)
+
+
 def commands_page() -> str:
     """Every command's help, as the terminal shows it at 100 columns."""
     parts = ["# Commands\n\nMade from `--help` by `make docs`.\n"]
-    for name in ("", *COMMANDS):
-        command = cli.get_command(click.Context(cli), name) if name else cli
-        assert command is not None
-        info = f"localft {name}".strip()
+    for info, command in all_commands("localft", cli):
         context = command.make_context(info, [], resilient_parsing=True, terminal_width=100, max_content_width=100)
         parts.append(f"## {info}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)

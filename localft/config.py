@@ -15,6 +15,7 @@ from localft.settings import (
     nearest,
     parse_layers,
     parse_names,
+    parse_replay,
     parse_size,
     parse_warmup,
     setting,
@@ -43,7 +44,16 @@ class TrainConfig:
     """
 
     model: str = setting("", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL")
-    data: tuple[str, ...] = setting((), MODEL, "data file or folder; may be given more than once", metavar="PATH")
+    data: tuple[str, ...] = setting(
+        (), MODEL, "data file, folder, http(s) address or hf:owner/name; may be given more than once; `:2` behind it = "
+        "twice per epoch", metavar="DATA",
+    )  # fmt: skip
+    replay: str | None = setting(
+        None, MODEL, "general text to mix in against forgetting, `wiki.txt:0.2` for a fifth of the supervised tokens",
+        parse=parse_replay, metavar="DATA:SHARE",
+    )  # fmt: skip
+    prompt_column: str | None = setting(None, MODEL, "key or column of the questions", metavar="NAME")
+    answer_column: str | None = setting(None, MODEL, "key or column of the answers", metavar="NAME")
     outtype: str = setting(
         "q8_0", MODEL, "type of the base model's weights: f32, f16, bf16, q8_0, q6_k, q4_k_m, …", metavar="TYPE"
     )
@@ -58,6 +68,7 @@ class TrainConfig:
         None, MODEL, "split a .txt file into rows where this text begins", metavar="TEXT"
     )
     packing: bool = setting(False, MODEL, "fill each sequence with as many rows as fit")
+    wrap_packed: bool = setting(False, MODEL, "join texts with the end token and cut them into sequences of one length")
     template: str | None = setting(
         None, MODEL, "format of the rows, in place of the model's own", metavar="NAME", shown_default="the model's"
     )
@@ -88,6 +99,14 @@ class TrainConfig:
         shown_default="a tenth of the run, more rarely where that would take long",
     )
     no_val: bool = setting(False, VALID, "train on every row, without validation")
+    all_data: bool = setting(
+        False, VALID, "train on everything, validation files too, once the settings are chosen; no validation"
+    )
+
+    on_leak: str = setting(
+        "warn", VALID, "where training rows give validation rows away (copies, near-duplicates, answers): "
+        "say so, leave them out of training, or stop", choices=("warn", "drop", "refuse"),
+    )  # fmt: skip
 
     epochs: int = setting(3, TRAIN, "passes over the data", minimum=1)
     max_steps: int | None = setting(
@@ -271,10 +290,17 @@ def check_together(config: TrainConfig) -> None:
     Raises:
         ConfigError: names both.
     """
-    if config.no_val:
-        for name in ("val_data", "val_samples", "val_every", "val_batch_size", "val_split"):
-            if name in config.sources:
-                raise ConfigError(f"`--no-val` and `{flag_name(name)}` contradict each other", "leave one of them out")
+    unvalidated = [name for name in ("no_val", "all_data") if getattr(config, name)]
+    for flag in unvalidated:
+        # a validation file is data too
+        without = ("val_samples", "val_every", "val_batch_size", "val_split", "on_leak") + (
+            ("val_data",) * (flag == "no_val")
+        )
+        for name in (*without, *unvalidated):
+            if name in config.sources and name != flag:
+                raise ConfigError(
+                    f"`{flag_name(flag)}` and `{flag_name(name)}` contradict each other", "leave one of them out"
+                )
     if config.val_data and "val_split" in config.sources:
         raise ConfigError("`--val-data` and `--val-split` contradict each other", "leave one of them out")
     if config.raw and config.template:

@@ -39,3 +39,7 @@ class AdapterError(LocalftError):
 
 class EngineError(LocalftError):
     """The training engine refused or failed."""
+
+
+class EndpointError(LocalftError):
+    """A server that is asked for answers refused or failed."""

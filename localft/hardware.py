@@ -37,6 +37,11 @@ def choose_threads() -> tuple[int, str]:
     return allowed, f"{_count(allowed, 'processor')} of {_physical_cores()} are open to this process"
 
 
+def processors() -> int:
+    """Processors that this process may use, those that share a core counted each."""
+    return min(_allowed_cpus(), _cgroup_cpus() or _allowed_cpus())
+
+
 def choose_memory(device: DeviceLike | None = None) -> tuple[int, str]:
     """Bytes that training may use: a share of what is free now on `device` (None or a CPU: in the machine), and why."""
     on_gpu = device is not None and device.kind.lower() in GPU_KINDS

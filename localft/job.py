@@ -89,7 +89,7 @@ class Job:
 
         A validation token costs about a third of a training token: it goes forward only.
         """
-        per_step = sum(row.length for row in self.dataset.train) / self.plan.steps_per_epoch
+        per_step = self.plan.epoch_tokens / self.plan.steps_per_epoch
         cost = sum(batch.n_tok for batch in self.validation) / 3
         steps = max(self.total_steps / 10, cost / (per_step * VAL_SHARE))
         return min(self.total_steps, math.ceil(steps))
@@ -188,6 +188,7 @@ class Job:
         config = self.config
         found = ["outtype"] if config.model.endswith(".gguf") else []
         found += ["epochs"] if config.max_steps is not None and not self.epochs_asked else []
+        found += ["on_leak"] if not self.validation else []
         return found + (["val_split"] if config.val_samples or not self.splits or not self.validation else [])
 
     def summary(self) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from localft import hardware
 from localft.adapter import file_sha256
 from localft.adapter.identity import file_type
-from localft.config import TrainConfig
+from localft.config import SETTINGS, TrainConfig
 from localft.conversion.header import read_header
 from localft.data.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.files import no_such_file
 from localft.data.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
@@ -38,11 +39,11 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
     """
     notices: list[Notice] = []
     # The data first: a wrong path should not have to wait for a download.
-    sources = _sources(config, previous)
+    sources = data_sources(config, Path(previous.cwd) if previous else Path(), report)
     files = _data_files(sources, previous)
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
-    dataset = _prepare_data(config, previous, base, report)
+    dataset = _prepare_data(config, previous, base, sources, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
             "the data gives other tokens than when this run was started, though its files are the same",
@@ -58,7 +59,11 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         packing=config.packing,
         n_ctx=dataset.n_ctx,
         micro_tokens=previous.resolved.micro_tokens if previous else MICRO_TOKENS,
+        passes=[(share.n_row, share.weight) for share in dataset.shares],
     )
+    if config.packing:
+        packing = batches.describe_packing(dataset.n_ctx)
+        dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
 
@@ -112,14 +117,16 @@ def _same_base(base: BaseModel, previous: RunRecord | None) -> None:
         )
 
 
-def _paths(config: TrainConfig, previous: RunRecord | None) -> tuple[list[Path], Path | None]:
-    root = Path(previous.cwd) if previous else Path()
-    return [root / path for path in config.data], root / config.val_data if config.val_data else None
+def data_sources(config: TrainConfig, root: Path = Path(), report: Report | None = None) -> Sources:
+    """The files of a run; what is not on this machine yet is fetched.
 
+    Args:
+        root: where relative paths start.
 
-def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
-    data, val_data = _paths(config, previous)
-    found = find_sources(data, None if config.no_val else val_data)
+    Raises:
+        LocalftError: see `find_sources`; or a setting that they leave without a part.
+    """
+    found = find_sources(config.data, None if config.no_val else config.val_data, config.replay, root, report)
     if found.val and "val_split" in config.sources:
         raise ConfigError(
             f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",
@@ -129,7 +136,7 @@ def _sources(config: TrainConfig, previous: RunRecord | None) -> Sources:
 
 
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
-    files = {str(path.resolve()): _sha256(path) for path in (*found.train, *found.val) if path.is_file()}
+    files = {str(path.resolve()): _sha256(path) for path in found.files if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
         if files.get(name) != sha256:
             what = "changed" if name in files else "is no longer there"
@@ -137,9 +144,9 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
                 f"data file `{name}` {what} since this run was started",
                 "put the old file back, or start a new run on the new one",
             )
-    for path in (*found.train, *found.val):
+    for path in found.files:
         if not path.exists():
-            raise DatasetError(f"no data file `{path}`", "check the path; relative paths start in the current folder")
+            raise no_such_file(path)
     return files
 
 
@@ -152,35 +159,35 @@ def _sha256(path: Path) -> str:
         ) from None
 
 
-def _prepare_data(config: TrainConfig, previous: RunRecord | None, base: BaseModel, report: Report | None) -> Dataset:
+def _prepare_data(
+    config: TrainConfig, previous: RunRecord | None, base: BaseModel, sources: Sources, report: Report | None
+) -> Dataset:
     if report:
         report("reading the data", 0, 0)
-    data, val_data = _paths(config, previous)
     tokenizer = Tokenizer(Path(base.path))
-    settings = DataSettings(
-        ctx=previous.resolved.n_ctx if previous else config.ctx,
-        overlength=config.overlength,  # type: ignore[arg-type]
-        train_on_prompt=config.train_on_prompt,
-        val_data=val_data,
-        val_split=config.val_split,
-        val_samples=config.val_samples,
-        no_val=config.no_val,
-        sample_start=config.sample_start,
-        packing=config.packing,
-        seed=config.seed,
-        template=config.template,
-        raw=config.raw,
-        n_ctx_train=tokenizer.n_ctx_train,
-        date=previous.template.get("date") if previous else None,
-    )
+    n_ctx = previous.resolved.n_ctx if previous else config.ctx
+    date = previous.template.get("date") if previous else None
+    settings = data_settings(config, tokenizer.n_ctx_train, n_ctx, date)
     try:
-        dataset = prepare(data, tokenizer, settings)
+        dataset = prepare(sources, tokenizer, settings, report)
     finally:
         tokenizer.close()
     if previous is None:
         return dataset
     reason = previous.resolved.n_ctx_reason
     return replace(dataset, n_ctx_reason=reason, summary=replace(dataset.summary, n_ctx_reason=reason))
+
+
+def data_settings(config: TrainConfig, n_ctx_train: int, ctx: int | None, date: str | None = None) -> DataSettings:
+    """What the settings of a run say about its data.
+
+    Args:
+        n_ctx_train: context that the model was trained on; 0 where it is not known.
+        ctx: positions per sequence; None: from the data.
+        date: of a run that is resumed.
+    """
+    shared = {field.name: getattr(config, field.name) for field in fields(DataSettings) if field.name in SETTINGS}
+    return DataSettings(**{**shared, "ctx": ctx}, n_ctx_train=n_ctx_train, date=date)
 
 
 def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:

@@ -69,6 +69,7 @@ class RunRecord:
         data_files: SHA-256 of every data file, by absolute path.
         fingerprint: SHA-256 over all tokenized rows.
         versions: of localft and of what it stands on.
+        leaks: validation rows that training rows give away, by manner.
     """
 
     folder: str
@@ -81,6 +82,7 @@ class RunRecord:
     data_files: dict[str, str]
     fingerprint: str
     versions: dict[str, str] = field(default_factory=dict)
+    leaks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

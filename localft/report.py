@@ -91,9 +91,18 @@ def data_lines(n_ctx: int, n_ctx_reason: str, summary: Mapping[str, Any]) -> lis
     ]
     if summary["val_reason"]:
         lines.append(("split", summary["val_reason"]))
+    if summary["epoch"]:
+        lines.append(("epoch", summary["epoch"]))
     if summary["n_cut"]:
         text = f"{count(summary['n_cut'], 'long text')} into {summary['n_windows']:,} windows, nothing lost"
         lines.append(("cut", text))
+    if summary["n_wrapped"]:
+        text = (
+            f"{count(summary['n_wrapped'], 'text')} joined, into {summary['n_wrapped_windows']:,} windows, nothing lost"
+        )
+        lines.append(("wrapped", text))
+    if summary["packing"]:
+        lines.append(("packing", summary["packing"]))
     if summary["n_truncated"]:
         lines.append(
             ("truncated", f"{count(summary['n_truncated'], 'row')}, by {summary['n_truncated_tokens']:,} tokens in all")
@@ -106,6 +115,8 @@ def data_counts(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """The table of counts: header, training rows, and validation rows where there are any."""
     table = [("", "rows", "tokens", "supervised")]
     parts = [("train", "n_train", "n_tokens", "n_supervised")]
+    if summary["n_replay"]:
+        parts.append(("replay", "n_replay", "n_replay_tokens", "n_replay_supervised"))
     if summary["n_val"]:
         parts.append(("validation", "n_val", "n_val_tokens", "n_val_supervised"))
     return table + [(label, *(f"{summary[key]:,}" for key in keys)) for label, *keys in parts]  # type: ignore[misc]

@@ -28,7 +28,7 @@ APPLIED: dict[str, str] = {
     "checkpoint_out": "",
     "lora_out": "",
 }
-PATHS = ("data", "val_data", "out")
+PATHS = ("data", "val_data", "replay", "out")
 QUIET = frozenset({"checkpoint_in", "checkpoint_out", "lora_out"})
 
 

@@ -114,6 +114,7 @@ class Session:
             data_files=job.data_files,
             fingerprint=job.fingerprint,
             versions=job.versions(),
+            leaks=job.dataset.summary.leaks,
         )
 
     def start_event(

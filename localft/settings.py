@@ -90,6 +90,26 @@ def parse_names(value: Any) -> str:
     return ",".join(names)
 
 
+def parse_replay(value: Any) -> str:
+    """A source and its share behind a colon, as written."""
+    split_share(str(value))
+    return str(value)
+
+
+def split_share(text: str) -> tuple[str, float]:
+    """`wiki.txt:0.2` or `wiki.txt:20%` as name and share.
+
+    Raises:
+        ValueError: it ends in no share between 0 and 1.
+    """
+    name, _, end = text.rpartition(":")
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", end.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not name or not 0 < share < 1:
+        raise ValueError("expected a share between 0 and 1 behind a colon, such as `wiki.txt:0.2` or `wiki.txt:20%`")
+    return name, share
+
+
 def coerce(spec: Field[Any], value: Any, source: str) -> Any:
     """Turn `value` into the type of the setting `spec`, or refuse it.
 

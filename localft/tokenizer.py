@@ -26,6 +26,7 @@ _SPM_CHUNK_BYTES = 1 << 16
 _ITERATIVE = ("gpt-2", "llama-bpe", "smollm", "qwen2")
 _RECURSION_BYTES = 1 << 13
 _DEEP_STACK_BYTES = 1 << 30
+_SHORT, _MAX_KNOWN = 200, 4096  # characters of a fragment that is remembered, and how many are
 
 
 class Span(NamedTuple):
@@ -73,6 +74,7 @@ class Tokenizer:
         architecture = self.metadata("general.architecture")
         self.n_ctx_train = int(self.metadata(f"{architecture}.context_length") or 0)
         self._space_prefix = kind == _SPM and self.metadata("tokenizer.ggml.add_space_prefix") != "false"
+        self._known: dict[str, list[int]] = {}
         self._pieces: dict[tuple[int, bool], bytes] = {}
         self._recursive = kind == _BPE and self.metadata("tokenizer.ggml.pre") not in _ITERATIVE
         self._read_vocabulary(kind)
@@ -139,7 +141,7 @@ class Tokenizer:
                 ids.append(fragment)
                 after_special = True
             else:
-                ids.extend(self._raw(f" {fragment}" if after_special and self._space_prefix else fragment))
+                ids.extend(self._fragment(f" {fragment}" if after_special and self._space_prefix else fragment))
                 after_special = False
         return ids
 
@@ -150,6 +152,16 @@ class Tokenizer:
     def is_special(self, token: int) -> bool:
         """Whether the token is matched as a whole; a sentencepiece vocabulary puts a space behind it."""
         return token in self._special.ids
+
+    def _fragment(self, text: str) -> list[int]:
+        """Token ids of text without special tokens; what a template repeats in every row is looked up."""
+        if len(text) > _SHORT:
+            return self._raw(text)
+        if text not in self._known:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[text] = self._raw(text)
+        return self._known[text]
 
     def _raw(self, text: str) -> list[int]:
         """Token ids of text without special tokens, cut at newlines where that changes nothing but memory."""

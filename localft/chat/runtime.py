@@ -109,6 +109,11 @@ class LlamaRuntime:
         self._lib.llama_memory_clear(self._memory, True)
         self.ids = []
 
+    @property
+    def vocab(self) -> Any:
+        """llama.cpp's own vocabulary, for its samplers; freed with the model."""
+        return self._vocab
+
     def is_end(self, token: int) -> bool:
         """Whether the vocabulary marks the token as an end of generation."""
         return bool(self._lib.llama_vocab_is_eog(self._vocab, token))

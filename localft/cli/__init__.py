@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
 import click
 
 from localft import __version__
+from localft.cli.lazy import LazyGroup
 from localft.errors import LocalftError
 
 COMMANDS = {
@@ -16,29 +16,14 @@ COMMANDS = {
     "finetune": "Fine-tune a model with LoRA on your data.",
     "chat": "Talk to a model, with or without an adapter.",
     "bench": "Measure how fast this machine trains.",
+    "data": "Make data, look at it and check it.",
     "doctor": "Show devices, memory, versions and where files live.",
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called; help pages need only their one-line summaries."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"localft.cli.{name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, summaries=COMMANDS, package="localft.cli.", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="localft")
 def cli() -> None:
     """Fine-tune small language models on the machine in front of you.
@@ -51,10 +36,12 @@ def cli() -> None:
 
 
 def print_error(error: LocalftError) -> None:
-    """Write the message and its hint to stderr."""
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {error.message}", err=True)
+    """Write the message and its hint to stderr; what they quote from a file cannot steer the terminal."""
+    from localft.data.visible import visible
+
+    click.echo(f"{click.style('error', fg='red', bold=True)}: {visible(error.message)}", err=True)
     if error.hint:
-        click.echo(f"\n{click.style('hint', fg='cyan')}: {error.hint}", err=True)
+        click.echo(f"\n{click.style('hint', fg='cyan')}: {visible(error.hint)}", err=True)
 
 
 def main() -> None:

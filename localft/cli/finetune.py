@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +53,10 @@ class FinetuneCommand(click.Command):
                 formatter.write_dl(groups[name])
 
 
-def setting_options() -> Iterator[click.Option]:
-    """One option for each setting."""
-    for name, spec in SETTINGS.items():
+def setting_options(names: Iterable[str] = SETTINGS) -> Iterator[click.Option]:
+    """One option for each setting, or for those named."""
+    for name in names:
+        spec = SETTINGS[name]
         rules: Setting = spec.metadata["setting"]
         attributes: dict[str, Any] = {"help": _help(rules, spec.default), "hidden": rules.hidden, "group": rules.group}
         if spec.type == "bool":
@@ -102,6 +103,8 @@ The result is a run: a folder with the adapter, its settings and its metrics. Va
 Examples:
   localft finetune --model demo --data my.jsonl
   localft finetune --model tinymistral --data my.jsonl --val-data held-out.jsonl --epochs 2
+  localft finetune --model demo --data faq.csv --prompt-column question --answer-column reply
+  localft finetune --model demo --data pairs.jsonl:2 --data pages.jsonl --replay wiki.txt:20%
   localft finetune --model ./my-model.gguf --data book.txt --ctx 512 --max-steps 200
   localft finetune --config run.toml --lr 1e-4 --dry-run
   localft finetune --resume

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import numpy as np
+from numpy.typing import NDArray
 
+from localft.data.files import place
 from localft.data.split import shuffled
+from localft.data.summary import count
 from localft.data.tokenize import TokenizedRow
 from localft.engine import MicroBatch
 from localft.errors import DatasetError
@@ -27,6 +32,8 @@ class BatchPlan:
         micro_batch_size: sequences per micro-batch, None: as many as make about `micro_tokens`.
         micro_tokens: positions that a micro-batch holds at most, unless one sequence alone is longer.
         seed: of the order of each epoch; 0 is a seed.
+        passes: where an epoch is not every sequence once: of sequences that stand together, how many they are and how
+            often an epoch passes over them. It then takes turns between them, as evenly as they go.
     """
 
     rows: tuple[TokenizedRow, ...]
@@ -35,15 +42,42 @@ class BatchPlan:
     micro_batch_size: int | None
     micro_tokens: int
     seed: int
+    passes: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def n_drawn(self) -> tuple[int, ...]:
+        """Sequences that an epoch takes of each group of `passes`."""
+        return tuple(max(1, round(n * weight)) for n, weight in self.passes or ((len(self.sequences), 1.0),))
+
+    def describe_packing(self, n_ctx: int) -> str:
+        """How full sequences of `n_ctx` positions are, and how full they would be with a row each; in words."""
+        n_row, n_sequence = sum(map(len, self.sequences)), len(self.sequences)
+        filled = sum(map(self._length, self.sequences)) / n_ctx
+        packed, alone = f"{filled / n_sequence:.1%}", f"{filled / n_row:.1%}"
+        return f"{count(n_row, 'row')} in {count(n_sequence, 'sequence')}, {packed} full (with a row each {alone})"
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.sequences) // self.batch_size)
+        return -(-sum(self.n_drawn) // self.batch_size)
+
+    @property
+    def epoch_tokens(self) -> float:
+        """Positions of one epoch; on average, where epochs differ."""
+        lengths = [self._length(sequence) for sequence in self.sequences]
+        total, start = 0.0, 0
+        for (n, _), drawn in zip(self.passes or ((len(lengths), 1.0),), self.n_drawn, strict=True):
+            total += sum(lengths[start : start + n]) * drawn / n
+            start += n
+        return total
 
     @property
     def max_micro_tokens(self) -> int:
         """Positions of the largest micro-batch that any step can have."""
-        lengths = sorted((self._length(sequence) for sequence in self.sequences), reverse=True)
+        lengths = [self._length(sequence) for sequence in self.sequences]
+        most = [min(math.ceil(weight) + 1, self.batch_size) for n, weight in self.passes for _ in range(n)] or [
+            1
+        ] * len(lengths)
+        lengths = sorted((length for length, n in zip(lengths, most, strict=True) for _ in range(n)), reverse=True)
         if self.micro_batch_size is None:
             return max(min(self.micro_tokens, sum(lengths[: self.batch_size])), lengths[0])
         return sum(lengths[: min(self.micro_batch_size, self.batch_size)])
@@ -60,9 +94,21 @@ class BatchPlan:
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"step {index} of {self.steps_per_epoch}")
-        order = shuffled(len(self.sequences), self.seed, 2, epoch)
+        order = self._order(epoch)
         chosen = [self.sequences[i] for i in order[index * self.batch_size : (index + 1) * self.batch_size]]
         return [micro_batch([self.rows[row] for sequence in part for row in sequence]) for part in self._parts(chosen)]
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        if not self.passes:
+            return shuffled(len(self.sequences), self.seed, 2, epoch)
+        orders, places, start = [], [], 0
+        for group, ((n, _), n_drawn) in enumerate(zip(self.passes, self.n_drawn, strict=True)):
+            orders.append(start + draw(n, n_drawn, epoch, self.seed, 3, group))
+            jitter = np.random.Generator(np.random.PCG64([self.seed % 2**64, 4, group, epoch])).random(n_drawn)
+            places.append((np.arange(n_drawn) + jitter) / n_drawn)
+            start += n
+        order: NDArray[np.intp] = np.concatenate(orders)[np.argsort(np.concatenate(places), kind="stable")]
+        return order
 
     def _length(self, sequence: RowIndices) -> int:
         return sum(self.rows[row].length for row in sequence)
@@ -84,6 +130,7 @@ def plan(
     packing: bool,
     n_ctx: int,
     micro_tokens: int = 1024,
+    passes: Sequence[tuple[int, float]] = (),
 ) -> BatchPlan:
     """Plan the steps over `rows`.
 
@@ -95,39 +142,92 @@ def plan(
         packing: fill each sequence with as many rows as fit into `n_ctx` positions.
         n_ctx: positions per sequence.
         micro_tokens: see `micro_batch_size`.
+        passes: of rows that stand together, how many they are and how often an epoch passes over them, a fraction by
+            taking the next part of them in each epoch; they share no sequence with others. Empty: every row once.
 
     Raises:
         DatasetError: there are no rows.
     """
     if not rows:
         raise DatasetError("no rows to train on", "see the counts above for what was dropped and why")
-    sequences = pack(rows, n_ctx) if packing else [(i,) for i in range(len(rows))]
-    return BatchPlan(tuple(rows), tuple(sequences), batch_size, micro_batch_size, micro_tokens, seed)
+    sequences: list[RowIndices] = []
+    groups, start = [], 0
+    for n, weight in passes or ((len(rows), 1.0),):
+        part = pack(rows[start : start + n], n_ctx) if packing else [(i,) for i in range(n)]
+        sequences += [tuple(start + i for i in indices) for indices in part]
+        groups.append((len(part), weight))
+        start += n
+    weighted = tuple(groups) if passes else ()
+    return BatchPlan(tuple(rows), tuple(sequences), batch_size, micro_batch_size, micro_tokens, seed, weighted)
+
+
+def draw(n: int, n_drawn: int, epoch: int, *seed: int) -> NDArray[np.intp]:
+    """Which of `n` things an epoch takes: the next `n_drawn` of shuffled passes over all of them, one after another."""
+    first = epoch * n_drawn
+    of_pass = [shuffled(n, *seed, number) for number in range(first // n, (first + n_drawn - 1) // n + 1)]
+    return np.concatenate(of_pass)[first % n : first % n + n_drawn]
 
 
 def pack(rows: Sequence[TokenizedRow], n_ctx: int) -> list[RowIndices]:
     """Row indices in sequences of at most `n_ctx` positions: the longest row first, each where it fits best.
 
-    Rows keep their own positions and never attend to each other (`MicroBatch.row_starts`).
+    Rows keep their own positions and never attend to each other (`MicroBatch.row_starts`). Now and then rows as they
+    stand, each in the first sequence with room for it, need fewer sequences; then that is what they get.
 
     Raises:
         DatasetError: a row is longer than `n_ctx`.
     """
-    bins: list[list[int]] = []
-    room: list[tuple[int, int]] = []  # (positions left, bin), ascending
-    for i in sorted(range(len(rows)), key=lambda i: -rows[i].length):
-        length = rows[i].length
+    lengths = [row.length for row in rows]
+    for row, length in zip(rows, lengths, strict=True):
         if length > n_ctx:
-            raise DatasetError(f"line {rows[i].line} of `{rows[i].source}` takes {length} positions, n_ctx is {n_ctx}")
-        at = bisect_left(room, (length, -1))
-        if at == len(room):
-            bins.append([i])
-            insort(room, (n_ctx - length, len(bins) - 1))
+            raise DatasetError(f"{place(row.source, row.line)} takes {length} positions, n_ctx is {n_ctx}")
+    packed = _best_fit(sorted(range(len(rows)), key=lambda i: -lengths[i]), lengths, n_ctx)
+    if len(packed) * n_ctx - sum(lengths) < n_ctx:
+        return packed
+    plain = _first_fit(lengths, n_ctx)
+    return plain if len(plain) < len(packed) else packed
+
+
+def _best_fit(order: Sequence[int], lengths: Sequence[int], n_ctx: int) -> list[RowIndices]:
+    """Each row into the sequence that it leaves the least room in; of equal ones the first."""
+    sequences: list[list[int]] = []
+    with_room: dict[int, list[int]] = {}  # positions left → heap of sequences
+    rooms: list[int] = []  # keys of with_room, ascending
+    for i in order:
+        at = bisect_left(rooms, lengths[i])
+        if at == len(rooms):
+            left, best = n_ctx, len(sequences)
+            sequences.append([])
         else:
-            left, best = room.pop(at)
-            bins[best].append(i)
-            insort(room, (left - length, best))
-    return [tuple(indices) for indices in bins]
+            left = rooms[at]
+            best = heappop(with_room[left])
+            if not with_room[left]:
+                del with_room[left], rooms[at]
+        sequences[best].append(i)
+        left -= lengths[i]
+        if left not in with_room:
+            with_room[left] = []
+            insort(rooms, left)
+        heappush(with_room[left], best)
+    return [tuple(indices) for indices in sequences]
+
+
+def _first_fit(lengths: Sequence[int], n_ctx: int) -> list[RowIndices]:
+    """Each row into the first sequence that has room for it, found in a tree of the most room on either side."""
+    n_leaf = 1 << max(len(lengths) - 1, 0).bit_length()
+    most = [n_ctx] * (2 * n_leaf)
+    sequences: list[list[int]] = [[] for _ in lengths]
+    for i, length in enumerate(lengths):
+        node = 1
+        while node < n_leaf:
+            node *= 2
+            node += most[node] < length
+        sequences[node - n_leaf].append(i)
+        most[node] -= length
+        while node > 1:
+            node //= 2
+            most[node] = max(most[2 * node], most[2 * node + 1])
+    return [tuple(indices) for indices in sequences if indices]
 
 
 def balance(lengths: Sequence[int], limit: int) -> list[list[int]]:
@@ -160,9 +260,10 @@ def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
     """Rows end to end: each row's tokens but the last, with the next token as target."""
     starts = np.zeros(len(rows) + 1, np.int32)
     np.cumsum([row.length for row in rows], out=starts[1:])
+    tokens = [row.tokens for row in rows]
     return MicroBatch(
-        tokens=np.concatenate([row.tokens[:-1] for row in rows]),
-        targets=np.concatenate([row.tokens[1:] for row in rows]),
+        tokens=np.concatenate([each[:-1] for each in tokens]),
+        targets=np.concatenate([each[1:] for each in tokens]),
         loss_mask=np.concatenate([row.loss_mask[1:] for row in rows]),
         row_starts=starts,
     )

@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from localft.data.fit import Fit, choose_n_ctx, fit_units, percentile99
+from localft.data.collect import Collector
+from localft.data.data_settings import DataSettings, Overlength
+from localft.data.divide import Division, divide
+from localft.data.fit import Fit, fit_units, percentile99
+from localft.data.large import Report
+from localft.data.mix import Share, describe_epoch, mix
 from localft.data.prompts import ValPrompt, val_prompts
-from localft.data.rows import RowKind, Rows, read_file
-from localft.data.sources import find_sources
-from localft.data.split import Split, shuffled, split_rows
+from localft.data.row import Columns
+from localft.data.sources import Sources, find_sources
 from localft.data.summary import DataSummary, count
 from localft.data.template import TemplateInfo, describe
-from localft.data.tokenize import TokenizedRow, Unit
+from localft.data.tokenize import TokenizedRow
 from localft.data.wording import Wording
 from localft.errors import ConfigError, DatasetError
 from localft.tokenizer import Tokenizer
 
-Overlength = Literal["drop", "truncate", "refuse"]
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """What a run says about its data; field names are the flags' names with underscores.
-
-    Attributes:
-        ctx: positions per sequence; None: from the data.
-        overlength: what happens to answer rows that are longer.
-        train_on_prompt: supervise prompts too.
-        val_data, val_split, val_samples, no_val: see docs/data.md.
-        sample_start: text that stands before each document of a text file.
-        packing: several rows share a sequence.
-        seed: of the split and the order; 0 is a seed.
-        template, raw: how rows are worded, in place of what fits the model.
-        n_ctx_train: context that the model was trained on; 0 where it is not known.
-        date: ISO date that templates see as today; a resumed run passes its recorded `TemplateInfo.date`.
-    """
-
-    ctx: int | None = None
-    overlength: Overlength = "drop"
-    train_on_prompt: bool = False
-    val_data: Path | None = None
-    val_split: float = 0.1
-    val_samples: int | None = None
-    no_val: bool = False
-    sample_start: str | None = None
-    packing: bool = False
-    seed: int = 42
-    template: str | None = None
-    raw: bool = False
-    n_ctx_train: int = 0
-    date: str | None = None
+__all__ = ["DataSettings", "Dataset", "Overlength", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +37,7 @@ class Dataset:
         summary: the table before the first step.
         val_prompts: a few validation prompts and the answers that the data gives.
         fingerprint: SHA-256 of tokens and masks; the same data and settings give the same.
+        shares: of `train`, where an epoch does not simply hold every row once.
     """
 
     train: tuple[TokenizedRow, ...]
@@ -78,126 +48,69 @@ class Dataset:
     summary: DataSummary
     val_prompts: tuple[ValPrompt, ...]
     fingerprint: str
+    shares: tuple[Share, ...] = ()
 
 
-@dataclass
-class _Work:
-    """What has been read so far, and what there is to say about it."""
-
-    files: list[str] = field(default_factory=list)
-    formats: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[RowKind] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    n_rows: int = 0
-
-
-def prepare(data: Sequence[Path] | Path, tokenizer: Tokenizer, settings: DataSettings) -> Dataset:
+def prepare(
+    data: Sequence[str | Path] | Path | Sources,
+    tokenizer: Tokenizer,
+    settings: DataSettings,
+    report: Report | None = None,
+) -> Dataset:
     """Read, word, tokenize, split and fit the rows of a run.
 
     Args:
-        data: files or folders, see docs/data.md.
+        data: files or folders, see docs/data.md; or what `find_sources` found.
         tokenizer: of the base model.
         settings: see `DataSettings`.
+        report: called as report(stage, done, total) while something takes long.
 
     Raises:
-        DatasetError: a file or a row cannot be used, or nothing would be supervised.
+        DatasetError: a file or a row cannot be used, nothing would be supervised, or something leaks and is refused.
         ConfigError: settings that cannot hold together.
         ModelError: the model's chat template is no template.
     """
-    _check(settings)
-    sources = find_sources([data] if isinstance(data, Path) else [Path(path) for path in data], settings.val_data)
-    work = _Work(notes=sources.notes)
+    settings.require_sound()
+    if not isinstance(data, Sources):
+        data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
     wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
-    units = [unit for path in sources.train for unit in _read(work, path, wording, settings.sample_start)]
-    val_files = [] if settings.no_val else sources.val
-    given = [unit for path in val_files for unit in _read(work, path, wording, settings.sample_start)]
-    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train)
-    split = _split(units, given, bool(sources.val), n_ctx, settings)
-    train, val = (fit_units(part, n_ctx, settings.overlength) for part in (split.train, split.val))
+    columns = Columns(settings.prompt_column, settings.answer_column)
+    work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)
+    parts = [work.part(part) for part in data.parts]
+    given = [] if settings.no_val else work.read(data.val)
+    if settings.all_data:
+        parts, given = [*parts, given], []
+    replay = work.replay(data.replay) if data.replay else []
+    work.check_columns()
+    units = [unit for part in parts for unit in part]
+    found = divide(units, given, data.val, settings).settled(settings.on_leak)
+    n_ctx, split = found.n_ctx, found.split
+    work.dropped += found.dropped
+    train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength, settings.wrap_packed)
+    if settings.wrap_packed and not train.n_wrapped:
+        raise ConfigError("`--wrap-packed` has nothing to do: no text is trained on", "leave it out")
+    val = fit_units(split.val, n_ctx, settings.overlength)
     if not train.rows:
         raise DatasetError(
             "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx, settings)
         )
     info = wording.main(work.kinds)
-    work.notes += [*wording.notes(work.kinds), *_leaks(train.rows, val.rows)]
+    work.notes += [*wording.notes(work.kinds), *found.leakage.notes(settings.on_leak)]
+    lengths = [unit.length for unit in [*units, *given]]
     return Dataset(
         train=tuple(train.rows),
         val=tuple(val.rows),
         n_ctx=n_ctx,
-        n_ctx_reason=reason,
+        n_ctx_reason=found.n_ctx_reason,
         template=info,
-        summary=_summary(
-            work, train, val, [unit.length for unit in [*units, *given]], n_ctx, reason, info, split.reason
-        ),
+        summary=_summary(work, train, val, shares, lengths, found, info),
         val_prompts=val_prompts(split.val, tokenizer, n_ctx),
         fingerprint=_fingerprint([*train.rows, *val.rows]),
+        shares=shares,
     )
 
 
-def _check(settings: DataSettings) -> None:
-    if not 0 <= settings.val_split < 1:
-        raise ConfigError(f"--val-split `{settings.val_split}` is not a share", "give a number from 0 to below 1")
-    if settings.val_samples is not None and settings.val_samples < 0:
-        raise ConfigError(f"--val-samples `{settings.val_samples}` is below zero", "give 0 or more")
-    if settings.ctx is not None and settings.ctx < 2:
-        raise ConfigError(
-            f"--ctx `{settings.ctx}` is too short to learn from", "leave it out: it is chosen from the data"
-        )
-    if settings.overlength not in ("drop", "truncate", "refuse"):
-        raise ConfigError(f"--overlength `{settings.overlength}` is unknown", "give drop, truncate or refuse")
-
-
-def _read(work: _Work, path: Path, wording: Wording, sample_start: str | None) -> list[Unit]:
-    found = read_file(path, sample_start)
-    work.files.append(str(path))
-    work.formats += found.formats
-    work.kinds.update(row.kind for row in found.rows)
-    work.dropped += found.empty
-    work.n_rows += len(found.rows) + sum(found.empty.values())
-    work.notes += [*found.notes, *_row_notes(path, found)]
-    joined = sum(wording.joins_bluntly(row) for row in found.rows)
-    if joined:
-        work.notes.append(
-            f"`{path.name}`: in {count(joined, 'row')} nothing (no space, no line break) "
-            "stands between prompt and completion"
-        )
-    return [wording.unit(row) for row in found.rows]
-
-
-def _row_notes(path: Path, found: Rows) -> Iterator[str]:
-    if found.unknown_keys:
-        names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
-        yield f"`{path.name}`: not used: {names}"
-    unanswered = sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows)
-    if unanswered:
-        ending = f"{count(unanswered, 'conversation')} {'ends' if unanswered == 1 else 'end'} unanswered"
-        yield f"`{path.name}`: {ending}; what follows the last answer is left out"
-
-
-def _split(units: list[Unit], given: list[Unit], has_val: bool, n_ctx: int, settings: DataSettings) -> Split:
-    if settings.no_val:
-        return Split(tuple(units), (), "none (--no-val)")
-    if not has_val:
-        samples, share = settings.val_samples, settings.val_split
-        return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
-    if settings.val_samples is None or settings.val_samples >= len(given):
-        return Split(tuple(units), tuple(given), f"all {len(given):,} rows of the validation file")
-    chosen = sorted(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
-    reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
-    return Split(tuple(units), tuple(given[i] for i in chosen), reason)
-
-
-def _leaks(train: Sequence[TokenizedRow], val: Sequence[TokenizedRow]) -> Iterator[str]:
-    """Say how many validation rows are trained on too: their loss tells nothing of new ones."""
-    seen = {row.tokens.tobytes() for row in train}
-    n_seen = sum(row.tokens.tobytes() in seen for row in val)
-    if n_seen:
-        are = "is" if n_seen == 1 else "are"
-        yield f"{n_seen:,} of {count(len(val), 'validation row')} {are} in the training rows too, word for word"
-
-
-def _why_nothing(train: Fit, work: _Work, n_ctx: int, settings: DataSettings) -> str:
+def _why_nothing(train: Fit, work: Collector, n_ctx: int, settings: DataSettings) -> str:
     dropped = work.dropped + train.dropped
     if not dropped:
         return "check that the answers are not empty"
@@ -209,36 +122,52 @@ def _why_nothing(train: Fit, work: _Work, n_ctx: int, settings: DataSettings) ->
 
 
 def _summary(
-    work: _Work, train: Fit, val: Fit, lengths: list[int], n_ctx: int, reason: str, info: TemplateInfo, val_reason: str
+    work: Collector,
+    train: Fit,
+    val: Fit,
+    shares: tuple[Share, ...],
+    lengths: list[int],
+    found: Division,
+    info: TemplateInfo,
 ) -> DataSummary:
+    n_replay = sum(share.n_row for share in shares if share.is_replay)
+    own, replay = train.rows[: len(train.rows) - n_replay], train.rows[len(train.rows) - n_replay :]
     return DataSummary(
         files=tuple(work.files),
         formats=dict(work.formats),
         template=describe(info),
         n_rows=work.n_rows,
-        n_train=len(train.rows),
+        n_train=len(own),
         n_val=len(val.rows),
-        n_tokens=sum(row.length for row in train.rows),
-        n_supervised=sum(row.n_supervised for row in train.rows),
+        n_tokens=sum(row.length for row in own),
+        n_supervised=sum(row.n_supervised for row in own),
         n_val_tokens=sum(row.length for row in val.rows),
         n_val_supervised=sum(row.n_supervised for row in val.rows),
         mean_length=sum(lengths) / len(lengths),
         p99_length=percentile99(lengths),
         longest=max(lengths),
-        n_ctx=n_ctx,
-        n_ctx_reason=reason,
+        n_ctx=found.n_ctx,
+        n_ctx_reason=found.n_ctx_reason,
         n_cut=len({id(text) for text in (*train.cut_texts, *val.cut_texts)}),
         n_windows=train.n_windows + val.n_windows,
+        n_wrapped=train.n_wrapped,
+        n_wrapped_windows=train.n_wrapped_windows,
         n_truncated=train.n_truncated + val.n_truncated,
         n_truncated_tokens=train.n_truncated_tokens + val.n_truncated_tokens,
         dropped=dict(work.dropped + train.dropped + val.dropped),
-        val_reason=val_reason,
+        val_reason=found.split.reason,
         notes=tuple(work.notes),
+        n_replay=len(replay),
+        n_replay_tokens=sum(row.length for row in replay),
+        n_replay_supervised=sum(row.n_supervised for row in replay),
+        epoch=describe_epoch(shares, train.rows),
+        leaks={str(kind): n for kind, n in found.leakage.counts.items()},
     )
 
 
 def _fingerprint(rows: Sequence[TokenizedRow]) -> str:
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(row.tokens.size.to_bytes(8, "little") + row.tokens.tobytes() + row.loss_mask.tobytes())
+        tokens = row.tokens
+        digest.update(tokens.size.to_bytes(8, "little") + tokens.tobytes() + row.loss_mask.tobytes())
     return digest.hexdigest()

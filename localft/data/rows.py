@@ -1,95 +1,117 @@
-"""Files to rows: which formats are read, how each is recognised, and what is said about a line that fits none."""
+"""Files to rows, whatever their format."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from localft.data.files import EXPECTED, json_values, read_text
+from localft.data.files import EXPECTED, OnProblem, data_suffix, read_text, refuse
+from localft.data.lines import Block, block_values, json_values
+from localft.data.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
+from localft.data.shapes import read_row
+from localft.data.tables import csv_values, parquet_values
 from localft.errors import DatasetError
 
-RowKind = Literal["text", "completion", "alpaca", "messages"]
-ROLES = ("system", "user", "assistant")
-_JSON = (".jsonl", ".json", ".ndjson")
-# the order decides where a row has several: Alpaca's published file has a "text" beside its instruction
-_SHAPES: tuple[tuple[str, RowKind, tuple[str, ...]], ...] = (
-    ("messages", "messages", ()),
-    ("instruction", "alpaca", ("instruction", "output")),
-    ("prompt", "completion", ("prompt", "completion")),
-    ("completion", "completion", ("prompt", "completion")),
-    ("text", "text", ("text",)),
-    ("input", "completion", ("input", "output")),
-    ("output", "completion", ("input", "output")),
-)
-_OPTIONAL = {"alpaca": ("input",)}
-
-
-class Message(NamedTuple):
-    """One turn of a conversation; `input` is the second field of an Alpaca instruction."""
-
-    role: str
-    content: str
-    input: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row as the file has it, brought to one shape.
-
-    Attributes:
-        kind: which format it came in.
-        source, line: the file and the line (1-based) where it starts, for messages to the user.
-        text: the whole document of a text row, "" otherwise.
-        messages: the turns of every other kind; prompt and completion are a user's and an assistant's.
-    """
-
-    kind: RowKind
-    source: str
-    line: int
-    text: str = ""
-    messages: tuple[Message, ...] = ()
+__all__ = ["ROLES", "Columns", "Message", "Row", "RowKind", "Rows", "read_file"]
 
 
 @dataclass
 class Rows:
-    """What was read: the rows, how many came in which format, and keys that no format knows."""
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
 
     rows: list[Row] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     unknown_keys: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, sample_start: str | None = None) -> Rows:
+def read_file(
+    path: Path,
+    sample_start: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
+    doc: str = "",
+    on_problem: OnProblem = refuse,
+) -> Rows:
     """Read one data file.
 
-    `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; any other text file is one document.
+    `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; `.csv`, `.tsv` and `.parquet` hold named
+    columns; any other text file is one document. Each may be compressed (`.gz`, `.zst`).
 
     Args:
         path: the file.
         sample_start: text that stands before each document of a text file; it is left out of them.
+        columns: the user's names for the keys of questions and answers.
+        doc: id of a text file that is one of a folder of documents; such a file may be empty.
+        on_problem: called with the line and the error where a line cannot be used; the reader then goes on with the
+            next. By default it raises.
 
     Raises:
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
-    text = read_text(path)
     found = Rows()
-    if path.suffix.lower() in _JSON:
-        for line, value in json_values(path, text):
-            _add_row(found, path, line, value)
+    values = _values(path, on_problem)
+    if values is None:
+        text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
+        _add_documents(found, path, text, sample_start, doc)
     else:
-        _add_documents(found, path, text.replace("\r\n", "\n").replace("\r", "\n"), sample_start)
+        _add_rows(found, path, values, columns, on_problem)
     if not found.rows and not found.empty:
-        raise DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md")
+        on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
     return found
 
 
-def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None) -> None:
+def read_block(path: Path, block: Block, columns: Columns) -> Rows:
+    """Read a few lines of a file of JSON Lines, see `read_file`; there may be no row in them."""
+    found = Rows()
+    _add_rows(found, path, block_values(path, block), columns, refuse)
+    return found
+
+
+def _add_rows(
+    found: Rows, path: Path, values: Iterator[tuple[int, Any]], columns: Columns, on_problem: OnProblem
+) -> None:
+    for line, value in values:
+        try:
+            _add_row(found, path, line, value, columns)
+        except DatasetError as error:
+            on_problem(line, error)
+
+
+def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
+    """Each object of a file with the line that it starts on; None for a file of plain text."""
+    suffix = data_suffix(path)
+    if suffix in (".jsonl", ".json", ".ndjson"):
+        return json_values(path, on_problem)
+    if suffix in (".csv", ".tsv"):
+        return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
+    return parquet_values(path) if suffix == ".parquet" else None
+
+
+def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
+    row, name, unused = read_row(path, line, value, columns)
+    found.unknown_keys.update(unused)
+    if problem := _empty(row):
+        found.empty[problem] += 1
+        found.left_out.append((line, problem))
+        return
+    found.rows.append(row)
+    found.formats[name] += 1
+
+
+def _empty(row: Row) -> str:
+    if row.kind == "text":
+        return "" if row.text.strip() else "empty text"
+    answers = [message.content for message in row.messages if message.role == "assistant"]
+    return "" if all(answer.strip() for answer in answers) else "empty answer"
+
+
+def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None, doc: str) -> None:
     starts = [0]
     if sample_start:
         at = -1
@@ -100,13 +122,16 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None)
     kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
     if _looks_like_json(text):
         found.notes.append(f"`{path.name}` looks like JSON lines and is read as text: name it .jsonl to have its rows")
+    source_kind = "file" if doc else ""
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]
         if document.strip():
-            found.rows.append(Row("text", str(path), text.count("\n", 0, start) + 1, document))
+            line = text.count("\n", 0, start) + 1
+            found.rows.append(Row("text", str(path), line, document, doc=doc, source_kind=source_kind))
             found.formats[kind] += 1
-        elif number:
+        elif number or doc:
             found.empty["empty text"] += 1
+            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
 
 
 def _looks_like_json(text: str) -> bool:
@@ -115,110 +140,3 @@ def _looks_like_json(text: str) -> bool:
         return first[:1] == "{" and isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _add_row(found: Rows, path: Path, line: int, value: Any) -> None:
-    if not isinstance(value, dict):
-        raise DatasetError(f"line {line} of `{path}` is {_name(value)}, not a JSON object", EXPECTED)
-    _check_unicode(path, line, value)
-    kind, fields = _shape(path, line, value)
-    if kind == "messages":
-        row = Row(kind, str(path), line, messages=_messages(path, line, value["messages"]))
-    else:
-        texts = {key: _text(path, line, value, key) for key in fields}
-        row = _plain_row(kind, fields, texts, str(path), line, _optional(path, line, value, kind))
-    used = {*fields, *_OPTIONAL.get(kind, ()), "messages"}
-    found.unknown_keys.update(key for key in value if key not in used)
-    if problem := _empty(row):
-        found.empty[problem] += 1
-        return
-    found.rows.append(row)
-    found.formats["/".join(fields) or kind] += 1
-
-
-def _shape(path: Path, line: int, value: Mapping[str, Any]) -> tuple[RowKind, tuple[str, ...]]:
-    for key, kind, fields in _SHAPES:
-        if key in value:
-            missing = [name for name in fields if name not in value]
-            # {"prompt", "text"} and the like: a later format may be whole where this one is not
-            if missing and any(all(f in value for f in other) for k, _, other in _SHAPES if k in value):
-                continue
-            if missing:
-                raise DatasetError(f'line {line} of `{path}` has "{key}" but no "{missing[0]}"', EXPECTED)
-            return kind, fields
-    keys = ", ".join(f'"{key}"' for key in list(value)[:6]) or "no key at all"
-    message = f'line {line} of `{path}` has no "messages", "prompt", "instruction", "input" or "text" key'
-    raise DatasetError(message, f"it has {keys}; {EXPECTED}")
-
-
-def _text(path: Path, line: int, value: Mapping[str, Any], key: str) -> str:
-    text = value[key]
-    if not isinstance(text, str):
-        raise DatasetError(
-            f'"{key}" in line {line} of `{path}` is {_name(text)}, expected text', "put it in double quotes"
-        )
-    return text
-
-
-def _optional(path: Path, line: int, value: Mapping[str, Any], kind: RowKind) -> str:
-    for key in _OPTIONAL.get(kind, ()):
-        if value.get(key) is not None:
-            return _text(path, line, value, key)
-    return ""
-
-
-def _plain_row(
-    kind: RowKind, fields: tuple[str, ...], texts: Mapping[str, str], source: str, line: int, extra: str
-) -> Row:
-    if kind == "text":
-        return Row(kind, source, line, texts["text"])
-    question, answer = (texts[name] for name in fields)
-    return Row(kind, source, line, messages=(Message("user", question, extra), Message("assistant", answer)))
-
-
-def _messages(path: Path, line: int, value: Any) -> tuple[Message, ...]:
-    where = f"line {line} of `{path}`"
-    hint = '"messages" is a list of {"role": "system" | "user" | "assistant", "content": "…"}'
-    if not isinstance(value, list) or not value:
-        raise DatasetError(f'"messages" in {where} is {_name(value)}, expected a list of turns', hint)
-    turns = []
-    for number, turn in enumerate(value, 1):
-        if not isinstance(turn, dict) or "role" not in turn or "content" not in turn:
-            raise DatasetError(f'message {number} in {where} is not an object with "role" and "content"', hint)
-        if turn["role"] not in ROLES:
-            raise DatasetError(
-                f"message {number} in {where} has the role {turn['role']!r}", f"roles are {', '.join(ROLES)}"
-            )
-        if not isinstance(turn["content"], str):
-            message = f"the content of message {number} in {where} is {_name(turn['content'])}, expected text"
-            raise DatasetError(message, hint)
-        turns.append(Message(turn["role"], turn["content"]))
-    if all(turn.role != "assistant" for turn in turns):
-        raise DatasetError(f"{where} has no assistant message: nothing in it could be learned", hint)
-    return tuple(turns)
-
-
-def _empty(row: Row) -> str:
-    if row.kind == "text":
-        return "" if row.text.strip() else "empty text"
-    answers = [message.content for message in row.messages if message.role == "assistant"]
-    return "" if all(answer.strip() for answer in answers) else "empty answer"
-
-
-def _check_unicode(path: Path, line: int, value: Any) -> None:
-    """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = error.object[error.start]
-        message = (
-            f"line {line} of `{path}` holds half of a character (\\u{ord(half):04x} alone), which no text can hold"
-        )
-        raise DatasetError(message, "it was cut in the middle of an emoji or the like: remove it") from None
-
-
-def _name(value: Any) -> str:
-    if value is None:
-        return "null"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    return "an empty list" if value == [] else names.get(type(value), type(value).__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from localft.data.conversation import Formatter
+from localft.data.files import place
 from localft.data.jinja import ChatTemplate, RenderError
 from localft.data.rows import Message, Row, RowKind
 from localft.errors import ConfigError, DatasetError, ModelError
@@ -195,4 +196,4 @@ _REFUSED = (
 
 def refused(row: Row, error: RenderError) -> DatasetError:
     """What to say about a row that its template refuses."""
-    return DatasetError(f"line {row.line} of `{row.source}`: the chat template refuses this row: {error}", _REFUSED)
+    return DatasetError(f"{place(row.source, row.line)}: the chat template refuses this row: {error}", _REFUSED)

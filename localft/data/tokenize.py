@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -38,6 +39,12 @@ class TokenizedRow:
     @cached_property
     def n_supervised(self) -> int:
         return int(self.loss_mask.sum())
+
+    def cut(self, start: int, stop: int) -> TokenizedRow:
+        """See `cut`."""
+        mask = self.loss_mask[start:stop].copy()
+        mask[:1] = 0
+        return replace(self, tokens=self.tokens[start:stop], loss_mask=mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +99,26 @@ def windows(row: TokenizedRow, n_ctx: int) -> list[TokenizedRow]:
     return [cut(row, start, start + n_ctx + 1) for start in starts]
 
 
+def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
+    """Texts one behind the other as windows of `n_ctx` positions; the last may be shorter.
+
+    A window may begin in one text and end in another, which then sees what stands before it, an end token between
+    them. Each token is a target as often as without: once, the first of a text not at all.
+
+    Args:
+        rows: texts as `tokenize_row` makes them; not modified.
+        n_ctx: positions per window.
+    """
+    starts = np.cumsum([0, *(row.tokens.size for row in rows)])
+    tokens, mask = np.concatenate([row.tokens for row in rows]), np.concatenate([row.loss_mask for row in rows])
+    whole = TokenizedRow(tokens, mask, rows[0].source, rows[0].line, is_text=True)
+    first = np.searchsorted(starts, np.arange(0, max(whole.length, 1), n_ctx), side="right") - 1
+    return [
+        replace(window, source=rows[i].source, line=rows[i].line)
+        for window, i in zip(windows(whole, n_ctx), first.tolist(), strict=True)
+    ]
+
+
 def cut(row: TokenizedRow, start: int, stop: int) -> TokenizedRow:
     """Tokens [start, stop) of a row as a row; the first of them is no target."""
-    mask = row.loss_mask[start:stop].copy()
-    mask[:1] = 0
-    return replace(row, tokens=row.tokens[start:stop], loss_mask=mask)
+    return row.cut(start, stop)

@@ -22,6 +22,26 @@ class Wording:
         self.templates = choose_templates(tokenizer, template, raw, today)
         made = {info: formatter(info, tokenizer) for info in set(self.templates.values())}
         self.formatters = {kind: made[info] for kind, info in self.templates.items()}
+        self.given = (template, raw)
+        self.today = self.templates["text"].date
+        self.added_end = False
+
+    @property
+    def adds_end(self) -> bool:
+        """The chat template wrote no end token behind an answer: here, or where rows were worded before."""
+        chats = [formats for kind, formats in self.formatters.items() if self.templates[kind].kind == "chat"]
+        return self.added_end or any(formats.adds_end for formats in chats)
+
+    @property
+    def made_of(self) -> list[object]:
+        """All that decides how rows are worded, as plain values; the day only where a template may print it."""
+        infos = {kind: info.to_dict() for kind, info in self.templates.items()}
+        dated = any("strftime_now" in info.source for info in self.templates.values())
+        return [
+            {kind: {**info, "date": ""} for kind, info in infos.items()},
+            self.today if dated else "",
+            self.train_on_prompt,
+        ]
 
     def unit(self, row: Row) -> Unit:
         try:
@@ -48,7 +68,7 @@ class Wording:
         notes = []
         if len({self.templates[kind] for kind in kinds if kind != "text"}) > 1:
             notes.append(f"rows are worded in more than one way; chat will follow `{self.main(kinds).kind}`")
-        if any(formats.adds_end and self.templates[kind].kind == "chat" for kind, formats in self.formatters.items()):
+        if self.adds_end:
             notes.append("the chat template writes no end token behind answers: the model's EOS is put there")
         if self.tokenizer.eos_id is None:
             notes.append("the model has no EOS token: answers get no end token, and chat may not stop by itself")

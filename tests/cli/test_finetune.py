@@ -19,7 +19,7 @@ NAMES = (
     "ctx epochs max-steps batch-size micro-batch-size lr lr-schedule warmup weight-decay grad-clip lora-rank "
     "lora-alpha lora-dropout lora-targets lora-layers threads device seed val-split val-samples val-data "
     "val-batch-size val-every no-val resume json dry-run out packing overlength train-on-prompt sample-start "
-    "outtype config"
+    "outtype config all-data replay prompt-column answer-column"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -25,11 +26,18 @@ def commands(page: str) -> list[list[str]]:
 
 def known_flags() -> set[str]:
     flags = {"--help", "--version"}
-    for name in COMMANDS:
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None
+    for command in commands_of(cli):
         flags |= {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
     return flags
+
+
+def commands_of(group: click.Command) -> Iterator[click.Command]:
+    yield group
+    if isinstance(group, click.Group):
+        for name in group.list_commands(click.Context(group)):
+            command = group.get_command(click.Context(group), name)
+            assert command is not None
+            yield from commands_of(command)
 
 
 @pytest.mark.parametrize("page", PAGES)

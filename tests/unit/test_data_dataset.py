@@ -233,7 +233,15 @@ def test_a_row_that_the_template_refuses_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"val_split": 1.0}, {"val_split": -0.1}, {"val_samples": -1}, {"ctx": 1}, {"overlength": "keep"}]
+    "settings",
+    [
+        {"val_split": 1.0},
+        {"val_split": -0.1},
+        {"val_samples": -1},
+        {"ctx": 1},
+        {"overlength": "keep"},
+        {"on_leak": "keep"},
+    ],
 )
 def test_settings_that_cannot_be(tmp_path: Path, bpe: Tokenizer, settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
@@ -247,49 +255,24 @@ def test_a_text_cut_for_training_and_validation_is_one_text(tmp_path: Path, bpe:
     assert (data.summary.n_cut, data.summary.n_windows) == (1, len(data.train) + len(data.val))
 
 
-def test_rows_in_training_and_validation_are_said(tmp_path: Path, bpe: Tokenizer) -> None:
-    path = jsonl(tmp_path / "x.jsonl", pairs(4) * 10)
-    data = read(path, bpe)
-    assert data.summary.notes[-1] == "4 of 4 validation rows are in the training rows too, word for word"
-    assert not any("word for word" in note for note in read(path, bpe, no_val=True).summary.notes)
-    apart = jsonl(tmp_path / "apart.jsonl", pairs(40))
-    assert not any("word for word" in note for note in read(apart, bpe).summary.notes)
+def test_validation_rows_that_training_gives_away_are_said_dropped_or_refused(tmp_path: Path, bpe: Tokenizer) -> None:
+    path, held_out = jsonl(tmp_path / "x.jsonl", pairs(4) * 10), jsonl(tmp_path / "v.jsonl", pairs(5)[1:])
+    data = read(path, bpe, val_data=held_out)
+    assert data.summary.notes[-1].startswith("3 of 4 validation rows leak into training rows (3 copied): the loss on")
+    assert (data.summary.leaks, len(data.train)) == ({"exact": 3, "near": 0, "contained": 0}, 40)
+    dropped = read(path, bpe, val_data=held_out, on_leak="drop")
+    assert {row.line % 4 for row in dropped.train} == {1}
+    assert (len(dropped.train), len(dropped.val)) == (10, 4)
+    assert dropped.summary.dropped == {"gives a validation row away (--on-leak drop)": 30}
+    assert dropped.summary.notes[-1].endswith("(3 copied): 30 training rows left out (--on-leak drop)")
+    with pytest.raises(DatasetError, match="3 of 4 validation rows leak into the training rows, the first: line 1 of"):
+        read(path, bpe, val_data=held_out, on_leak="refuse")
+    for quiet in ({"no_val": True}, {"all_data": True}, {}):  # by its own split copies stay on one side
+        assert not any("leak" in note for note in read(path, bpe, on_leak="refuse", **quiet).summary.notes)
 
 
-def test_hints_name_only_what_helps(tmp_path: Path, bpe: Tokenizer) -> None:
-    def hint(value: dict[str, str], **settings: object) -> str:
-        with pytest.raises(DatasetError) as error:
-            read(jsonl(tmp_path / "x.jsonl", [value]), bpe, **settings)
-        return error.value.hint or ""
-
-    assert hint({"prompt": "q", "completion": " "}) == "dropped: 1 row: empty answer"
-    long = {"prompt": "Q" * 20, "completion": "x"}
-    assert hint(long, ctx=10).endswith("a larger --ctx or `--overlength truncate` keeps long rows")
-    assert hint(long, ctx=10, overlength="truncate").endswith("; a larger --ctx keeps long rows")
-
-
-def test_prompts_that_are_shown_fit(tmp_path: Path, bpe: Tokenizer) -> None:
-    """A dropped row's prompt, longer than the context, once ended the comparison of base and adapter."""
-    values = [*pairs(3), {"prompt": "Q" * 90, "completion": "x"}]
-    train = jsonl(tmp_path / "train.jsonl", pairs(5, "t"))
-    data = read(train, bpe, val_data=jsonl(tmp_path / "val.jsonl", values[::-1]))
-    assert [len(prompt.prompt[0].content) for prompt in data.val_prompts] == [4, 4, 4]  # type: ignore[union-attr]
-    (tmp_path / "x.txt").write_text("".join(f"{i} 日本語 thing\n" for i in range(100)))
-    (prompt,) = read(tmp_path / "x.txt", bpe, ctx=20).val_prompts
-    assert len(bpe.encode(str(prompt.prompt))) <= 20
-
-
-def test_the_fingerprint_tells_data_apart(tmp_path: Path, bpe: Tokenizer) -> None:
-    first = read(jsonl(tmp_path / "x.jsonl", pairs(10)), bpe)
-    assert first.fingerprint == read(tmp_path / "x.jsonl", bpe).fingerprint
-    assert first.fingerprint != read(tmp_path / "x.jsonl", bpe, train_on_prompt=True).fingerprint
-    assert first.fingerprint != read(jsonl(tmp_path / "y.jsonl", pairs(11)), bpe).fingerprint
-
-
-@pytest.mark.shared
-def test_the_example_sets(shared: Path, tmp_path: Path) -> None:
-    tokenizer = vocabs.spm(tmp_path)
-    data = read(shared / "data/wikisql", tokenizer)
-    assert (data.summary.n_rows, len(data.val)) == (1100, 100)
-    data = read(shared / "data/wwdc25", tokenizer)
-    assert (data.summary.n_rows, data.summary.formats) == (1944, {"prompt/completion": 1944})
+def test_nothing_left_after_dropping_says_so(tmp_path: Path, bpe: Tokenizer) -> None:
+    path = jsonl(tmp_path / "x.jsonl", pairs(4))
+    with pytest.raises(DatasetError) as caught:
+        read(path, bpe, val_data=path, on_leak="drop")
+    assert caught.value.hint == "dropped: 4 rows: gives a validation row away (--on-leak drop)"

@@ -50,6 +50,15 @@ def test_a_file_may_mix_formats_and_says_which(tmp_path: Path) -> None:
     assert dict(found.empty) == {"empty text": 1}
 
 
+def test_a_row_keeps_its_document_and_its_source(tmp_path: Path) -> None:
+    about = {"doc": "owner/name:a.md", "source": {"kind": "page", "path": "a.md"}, "synth": {"by": "template"}}
+    values = [{"text": "t", **about}, {"prompt": "q", "completion": "a", **about}, {"text": "u"}]
+    foreign = [{"text": "v", "doc": 7, "source": "web"}, {"text": "w", "doc": "", "source": {"kind": None}}]
+    found = read_file(write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, [*values, *foreign]))))
+    assert [(row.doc, row.source_kind) for row in found.rows] == [("owner/name:a.md", "page")] * 2 + [("", "")] * 3
+    assert not found.unknown_keys
+
+
 def test_bom_blank_lines_crlf_and_line_separators(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbf\r\n{"text": "a\xe2\x80\xa8b"}\r\n\r\n  \r\n{"text": "c\\r\\n"}\r\n'
     rows = read_file(write(tmp_path / "x.jsonl", content)).rows
@@ -119,11 +128,60 @@ def test_errors_name_file_line_and_what_was_expected(tmp_path: Path, content: st
     assert error.value.hint or "breaks" in message
 
 
+def problems(path: Path) -> tuple[list[int], list[str], list[int]]:
+    """Lines of the rows that are left, and messages and lines of those that cannot be used."""
+    told: list[tuple[int, DatasetError]] = []
+    rows = read_file(path, on_problem=lambda line, error: told.append((line, error))).rows
+    return [row.line for row in rows], [error.message for _, error in told], [line for line, _ in told]
+
+
+def test_a_reader_that_goes_on_tells_every_line(tmp_path: Path) -> None:
+    lines = [
+        b'{"text": "a"}',
+        b'{"text": "b"',
+        b'{"text": "\xff"}',
+        b'{"text": "nul \0"}',
+        b'{"text": "\\ud83d"}',
+        b"",
+        b'{"question": "b"}',
+        b'{"text": "z"}',
+    ]
+    kept, messages, where = problems(write(tmp_path / "x.jsonl", b"\n".join(lines)))
+    assert kept == [1, 8]
+    assert where == [2, 3, 4, 5, 7]
+    path = tmp_path / "x.jsonl"
+    assert messages[1] == f"line 3 of `{path}` is not UTF-8: byte 0xff at offset 37"
+    assert messages[2].startswith(f"line 4 of `{path}` holds a NUL")
+    kept, messages, where = problems(write(tmp_path / "y.json", '[{"text": "a"},\n{"text": 3},\n{"text": "c"}, oops]'))
+    assert (kept, where) == ([1, 3], [2, 3])
+    kept, messages, where = problems(write(tmp_path / "z.json", '{\n"text": "a",\n"more": "b"\n}\n'))
+    assert [message.partition(" is not JSON")[0] for message in messages] == [
+        f"line 1 of `{tmp_path / 'z.json'}`",
+        f"`{tmp_path / 'z.json'}` has no rows",
+    ]
+
+
+@pytest.mark.parametrize("depth", range(960, 1000, 3))
+def test_any_depth_of_nesting_has_its_sentence(tmp_path: Path, depth: int) -> None:
+    """Just below the depth that cannot be parsed, looking for half characters gave a traceback."""
+    path = write(tmp_path / "x.jsonl", '{"text": "a", "b": ' + "[" * depth + "]" * depth + "}\n")
+    kept, messages, _ = problems(path)
+    assert kept == [1] or "nested too deeply" in messages[0]
+
+
+def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localft.data.lines.MAX_LINE", 100)
+    path = write(tmp_path / "x.jsonl", '{"text": "a"}\n{"text": "' + "b" * 100 + '"}\n{"text": "c"}')
+    kept, messages, _ = problems(path)
+    assert kept == [1, 3]
+    assert messages == [f"line 2 of `{path}` is 112 bytes long, at most 100 are read"]
+
+
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data file"):
         read_file(tmp_path / "missing.jsonl")
-    with pytest.raises(DatasetError, match=r"is a \.csv file"):
-        read_file(write(tmp_path / "x.csv", "a,b"))
+    with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
+        read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="cannot read"):
         read_file(tmp_path / "folder.jsonl")

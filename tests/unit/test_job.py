@@ -17,6 +17,16 @@ def job(**settings: Any) -> Any:
     return SimpleNamespace(config=config, plan=SimpleNamespace(steps_per_epoch=10), epochs_asked=asked)
 
 
+def test_validations_are_weighed_against_the_steps_of_an_epoch() -> None:
+    """With weights an epoch holds other tokens than the rows do."""
+    made = SimpleNamespace(
+        plan=SimpleNamespace(epoch_tokens=4000, steps_per_epoch=10),
+        validation=[SimpleNamespace(n_tok=3600)],
+        total_steps=100,
+    )
+    assert Job._val_every(made) == 20  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("settings", "total"),
     [

@@ -1,0 +1,100 @@
+"""Tokens of large data files, kept in localft's home under what they were made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+
+from localft import __version__
+from localft.errors import DatasetError
+from localft.hub import localft_home
+
+FORMAT = 1
+MAX_BYTES = 20 * 2**30
+_STALE_SECONDS = 24 * 3600
+_PART = ".part-"
+
+
+def folder() -> Path:
+    """Where tokens are kept; it may be deleted at any time when nothing runs."""
+    return localft_home() / "tokens"
+
+
+def key(*made_of: object) -> str:
+    """A name for what was made of these JSON-serialisable values by this version of the code."""
+    made_by = [FORMAT, __version__, metadata.version("llama-cpp-python")]
+    return hashlib.sha256(json.dumps([made_by, made_of], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def kept(name: str, write: Callable[[Path], None]) -> Path:
+    """The folder of that name, made by `write` where there is none; whole or not at all.
+
+    Others are deleted, those first that were not used for longest, while all together are larger than `MAX_BYTES`.
+
+    Args:
+        write: called with an empty folder to fill.
+
+    Raises:
+        DatasetError: localft's home cannot be written.
+    """
+    entry = folder() / name
+    if not entry.is_dir():
+        with _no_room(entry), _new(entry) as empty:
+            write(empty)
+        _trim(entry)
+    with suppress(OSError):
+        os.utime(entry)
+    return entry
+
+
+@contextmanager
+def _no_room(entry: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "free some room there, or set LOCALFT_HOME to a folder on a larger disk"
+        raise DatasetError(f"cannot write tokens to `{entry.parent}`: {error.strerror}", hint) from None
+
+
+@contextmanager
+def _new(entry: Path) -> Iterator[Path]:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    empty = Path(tempfile.mkdtemp(prefix=_PART, dir=entry.parent))
+    try:
+        yield empty
+        for path in empty.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        try:
+            empty.rename(entry)
+        except OSError:
+            # another run was faster
+            if not entry.is_dir():
+                raise
+    finally:
+        shutil.rmtree(empty, ignore_errors=True)
+
+
+def _trim(newest: Path) -> None:
+    """Delete what is too much, and what a run that was killed left behind."""
+    entries = []
+    for entry in newest.parent.iterdir():
+        with suppress(OSError):
+            used = entry.stat().st_mtime
+            if not entry.name.startswith(_PART):
+                entries.append((used, sum(path.stat().st_size for path in entry.iterdir()), entry))
+            elif used < time.time() - _STALE_SECONDS:
+                shutil.rmtree(entry, ignore_errors=True)
+    total = sum(size for _, size, _ in entries)
+    for _, size, entry in sorted(entries):
+        if total > MAX_BYTES and entry != newest:
+            shutil.rmtree(entry, ignore_errors=True)
+            total -= size

@@ -1,0 +1,20 @@
+"""`localft data`: what happens to data before a run."""
+
+from __future__ import annotations
+
+import click
+
+from localft.cli.lazy import LazyGroup
+
+COMMANDS: dict[str, str] = {
+    "build": "Turn code, docs and git history into rows.",
+    "synth": "Turn rows into questions and answers.",
+    "check": "Look through data before a run: problems, tokens, time, leakage.",
+    "github": "Turn a repository's pull requests and issues into rows.",
+    "show": "Show rows as the model will see them.",
+}
+
+
+@click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")
+def command() -> None:
+    """Make data, look at it and check it."""

@@ -1,0 +1,145 @@
+"""`localft data build`: a folder or repository to JSON lines."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localft.data.build.build import Request, Result
+
+HELP = """Turn code, docs and git history into rows to train on.
+
+Each SOURCE is a folder, a git working copy or a git URL. Every row is one JSON line with its text, the id of the
+document that it came from ("doc") and where that is ("source"). What was left out, and why, is shown on stderr.
+
+\b
+Examples:
+  localft data build . -o data.jsonl
+  localft data build . --kind repo --kind docs --kind history -o data.jsonl
+  localft data build https://github.com/owner/name.git --rev v1.2 -o data.jsonl
+  localft data build https://github.com/owner/name.wiki.git -o wiki.jsonl
+  localft data build src docs --model tinymistral --exclude "tests/" -o data.jsonl
+
+Binaries, generated, minified and vendored files, lock files, licences, data files and what .gitignore names are left
+out. Keys, tokens and passwords are replaced by what they are: `[redacted: aws access key]`.
+"""
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size(context: click.Context, option: click.Parameter, value: str) -> int:
+    """Bytes, from 65536, 64k or 1.5M."""
+    match = _SIZE.fullmatch(value.strip())
+    if not match:
+        raise click.BadParameter(f"`{value}` is no size: give bytes, or 64k, 1M", context, option)
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+@click.command(
+    "build",
+    help=HELP,
+    short_help="Turn code, docs and git history into rows.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["repo", "docs", "history"]),
+    help="What to make rows of; repeatable. [default: repo and docs; docs alone for a wiki or a folder of pages]",
+)
+@click.option("--rev", metavar="REV", help="Read a branch, tag or commit. [default: the folder as it is, a URL's HEAD]")
+@click.option("--name", help="Name in the documents' ids. [default: owner/name on GitHub, else the folder's]")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only these files, as in .gitignore; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Not these files, as in .gitignore; repeatable.")
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Choice(["vendored", "lock file", "licence", "generated", "minified", "data file"]),
+    metavar="REASON",
+    help="Do not leave files out for this reason of the table; repeatable.",
+)
+@click.option("--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]")
+@click.option(
+    "--chunk-tokens",
+    type=int,
+    metavar="N",
+    help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
+)
+@click.option(
+    "--secrets",
+    type=click.Choice(["redact", "drop", "keep"]),
+    default="redact",
+    show_default=True,
+    help="Take secrets out, leave out rows that have some, or keep them.",
+)
+@click.option(
+    "--max-file-size", callback=size, metavar="SIZE", default="1M", show_default=True, help="Leave larger files out."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, every name in it.")
+def command(out: Path, as_json: bool, **options: Any) -> None:
+    from localft.data.build.build import Request, build
+    from localft.data.build.report import as_json as json_pieces
+
+    request = Request(**options)
+    with progress() as report:
+        result = build(request, out, report)
+    if as_json:
+        for piece in json_pieces(result, request, out):
+            sys.stdout.write(piece)
+    else:
+        show(result, request, out)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """A line on a terminal's stderr, not more often than can be read."""
+    from time import monotonic
+
+    from localft.cli.convert import Bar
+
+    bar, last = Bar(), 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = monotonic()
+        if bar.on and now - last > 0.1:
+            last = now
+            bar.update(f"{what}: {done:,}" if done else what, done, total)
+
+    try:
+        yield report
+    finally:
+        bar.close()
+
+
+def show(result: Result, request: Request, out: Path) -> None:
+    """The table on stderr."""
+    from shutil import get_terminal_size
+
+    from localft.data.build.report import lines, skipped
+
+    rows = list(skipped(result))
+    if rows:
+        width = max(len(reason) for reason, _, _ in rows)
+        room = max(get_terminal_size((160, 24)).columns - width - 13, 20)
+        click.echo(click.style(f"left out ({result.ledger.counts.total():,})", bold=True), err=True)
+        for reason, n, names in rows:
+            names = names if len(names) <= room else f"{names[: room - 1]}…"
+            click.echo(f"  {reason.ljust(width)}  {n.rjust(7)}  {click.style(names, dim=True)}", err=True)
+        click.echo(err=True)
+    before = ""
+    for label, text in lines(result, request, out):
+        shown = "" if label == before else label
+        before = label or before
+        style = {"fg": "yellow"} if label == "note" or (label == "secrets" and request.secrets == "keep") else {}
+        click.echo(f"{click.style(shown.ljust(9), dim=True)} {click.style(text, **style)}", err=True)  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""`localft data check`: everything that is wrong with data, and what it will cost, before a run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localft.cli.finetune import setting_options
+from localft.errors import ConfigError
+
+if TYPE_CHECKING:
+    from localft.data.check.checking import CheckReport
+
+HELP = """Look through data before a run: every problem with its file and line, tokens, lengths, time, leakage.
+
+DATA is what `localft finetune --data` takes, one or several; the other options are those of `localft finetune` too, and
+rows are chosen, cut and counted by the same code. With --model rows are counted in its tokens; a model that is not on
+this machine is not downloaded. The exit status is 1 if there is something that `localft finetune` would refuse, and 0
+where there are only warnings.
+
+\b
+Examples:
+  localft data check my.jsonl
+  localft data check my.jsonl --model demo
+  localft data check examples/parrot --model demo --all
+  localft data check pairs.csv:2 notes --prompt-column question --answer-column reply
+  localft data check my.jsonl --val-data held-out.jsonl --json > report.json
+"""
+SETTINGS = (
+    *("model", "val_data", "val_split", "val_samples", "no_val", "all_data", "on_leak", "seed"),
+    *("prompt_column", "answer_column", "sample_start", "template", "raw", "train_on_prompt"),
+    *("ctx", "overlength", "packing", "batch_size"),
+)
+_TONES = {"error": "red", "warning": "yellow"}
+
+
+def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
+    from localft.card import card_defaults
+    from localft.cli.convert import Bar
+    from localft.config import resolve
+    from localft.data.check.checking import check
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    resolved = resolve({**given, **({"data": data} if data else {})}, config, card_defaults)
+    if not resolved.data:
+        raise ConfigError("there is no data to look at", "name files or folders: `localft data check my.jsonl`")
+    shown = Bar()
+    try:
+        found = check(resolved, shown.update)
+    finally:
+        shown.close()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
+    else:
+        _print(found, everything)
+    sys.exit(1 if found.errors else 0)
+
+
+def _print(found: CheckReport, everything: bool) -> None:
+    from localft.data.check.words import sections, verdict, wrapped
+    from localft.data.visible import visible
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for section in sections(found, everything):
+        click.echo(click.style(section.title, bold=True, fg=_TONES.get(section.tone)))
+        lines = (visible(line) for line in section.lines)
+        click.echo("".join(f"{wrapped(line, width) if width else line}\n" for line in lines))
+    click.echo(click.style(verdict(found), fg="red" if found.errors else None))
+
+
+command = click.Command(
+    "check",
+    callback=run_command,
+    params=[
+        click.Argument(["data"], nargs=-1),
+        *setting_options(SETTINGS),
+        click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="TOML file of a run's settings.",
+        ),
+        click.Option(["--all", "everything"], is_flag=True, help="List every problem, not the first ten."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the whole report as one JSON object."),
+    ],
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)

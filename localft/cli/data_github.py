@@ -1,0 +1,175 @@
+"""`localft data github`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from localft.errors import ConfigError
+
+if TYPE_CHECKING:
+    from localft.data.github.export import Options, Secrets, Summary
+    from localft.data.github.repository import Kind
+
+HELP = """Turn a repository's pull requests and issues into rows.
+
+One row for each: title, state, labels, description, what was said in order of time, and the changed files with their
+patches; people are named by their roles. One that is longer than --chunk-tokens becomes several rows; a patch that is
+longer is cut. What was fetched is kept: a second run asks only for what changed, and an interrupted one goes on.
+
+A token is taken from GH_TOKEN or GITHUB_TOKEN (GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN for a host of your own).
+Without one GitHub allows 60 requests an hour; a pull request takes up to four.
+
+\b
+Examples:
+  localft data github owner/name -o prs.jsonl
+  localft data github owner/name -o merged.jsonl --kind pr --state merged --limit 200
+  localft data github owner/name -o issues.jsonl --kind issue --since 2025-01-01
+  localft data github owner/name -o prs.jsonl --model tinymistral --chunk-tokens 1024
+  localft data github owner/name -o again.jsonl --offline
+  localft data github owner/name -o prs.jsonl --from saved/
+
+Keys, tokens and passwords are replaced by what they are: `[redacted: aws access key]`. Patches of lock files and of
+vendored, generated and minified files are left out, and so are bots.
+"""
+KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
+_EVERY = 30.0
+
+
+@click.command("github", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File of rows to write."
+)
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Only these. [default: both]")
+@click.option("--state", type=click.Choice(["open", "closed", "merged"]), help="Only those. [default: all]")
+@click.option("--since", metavar="DATE", help="Only those that changed on this day or later.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many, the newest.")
+@click.option("--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]")
+@click.option(
+    "--chunk-tokens",
+    type=int,
+    metavar="N",
+    help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
+)
+@click.option(
+    "--secrets",
+    type=click.Choice(["redact", "drop", "keep"]),
+    default="redact",
+    show_default=True,
+    help="Take secrets out, leave out what has some, or keep them.",
+)
+@click.option("--logins", is_flag=True, help="Name people by their logins, not by their roles.")
+@click.option("--bots", is_flag=True, help="Keep what bots said and opened.")
+@click.option(
+    "--from", "saved", type=click.Path(path_type=Path), metavar="PATH", help="JSON that `gh` saved: a folder or a file."
+)
+@click.option("--offline", is_flag=True, help="Take what is in the cache; make no request.")
+@click.option("--api-url", metavar="URL", help="The API's address. [default: https://api.github.com]")
+@click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=15,
+    show_default=True,
+    metavar="MINUTES",
+    help="Wait no longer for a rate limit.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
+def command(output: Path, as_json: bool, **flags: Any) -> None:
+    from localft.data.github.export import export
+
+    options = _options(**flags)
+    shown = Shown()
+    try:
+        summary = export(options, output, shown.say, shown.progress)
+    except KeyboardInterrupt:
+        shown.close()
+        if options.saved is None:
+            click.echo("what was fetched is kept: the same command goes on from there", err=True)
+        raise
+    finally:
+        shown.close()
+    show(summary, options.secrets)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(summary.to_dict(), ensure_ascii=False))
+
+
+def _options(
+    repository: str, kind: str | None, state: Any, since: str | None, limit: int | None, bots: bool, **others: Any
+) -> Options:
+    from localft.data.github.export import API_URL, Options
+    from localft.data.github.repository import Selection, parse_repository, parse_since
+
+    saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
+    if saved is not None and (offline or api_url):
+        raise ConfigError("`--from` reads files; `--offline` and `--api-url` have no meaning beside it", "leave it out")
+    if kind == "issue" and state == "merged":
+        raise ConfigError("issues are open or closed, never merged", "leave out --kind, or choose another --state")
+    return Options(
+        repository=parse_repository(repository),
+        selection=Selection(KINDS.get(kind or ""), state, parse_since(since) if since else "", limit, bots),
+        saved=saved,
+        offline=offline,
+        api_url=api_url or API_URL,
+        max_wait=60 * others.pop("max_wait"),
+        **others,
+    )
+
+
+def show(summary: Summary, secrets: Secrets) -> None:
+    """The table on stderr."""
+    from localft.data.github.report import lines
+
+    if summary.left_out:
+        click.echo(click.style(f"left out ({summary.left_out.total():,})", bold=True), err=True)
+        width = max(map(len, summary.left_out))
+        for reason, n in summary.left_out.most_common():
+            click.echo(f"  {reason.ljust(width)}  {n:7,}", err=True)
+        click.echo(err=True)
+    for label, text in lines(summary, secrets):
+        loud = label == "note" or (label == "secrets" and summary.secrets and secrets == "keep")
+        shown = click.style(text, fg="yellow") if loud else text
+        click.echo(f"{click.style(label.ljust(9), dim=True)} {shown}", err=True)
+
+
+class Shown:
+    """How far the work is, on stderr: one line on a terminal, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        self.stream = sys.stderr
+        self.on = self.stream.isatty()
+        self.told = time.monotonic()
+        self.words = ""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.words = f"{done:,} of {total:,}  {what}" if total else what
+        if self.on:
+            self._draw()
+        elif time.monotonic() - self.told >= _EVERY:
+            self.told = time.monotonic()
+            self._write(f"{self.words}\n")
+
+    def say(self, words: str) -> None:
+        """A line that stays, above the one that says how far the work is."""
+        self.close()
+        self._write(f"{words}\n")
+        if self.on:
+            self._draw()
+
+    def close(self) -> None:
+        if self.on:
+            self._write("\r\x1b[K")
+
+    def _draw(self) -> None:
+        self._write(f"\r\x1b[K{self.words[: shutil.get_terminal_size().columns - 1]}")
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()

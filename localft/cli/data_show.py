@@ -1,0 +1,119 @@
+"""`localft data show`: rows as the model will see them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localft.data.show.pieces import Shown
+
+HELP = """Show rows as the model will see them: what is supervised (learned), special tokens, where answers end.
+
+DATA is a file, a folder or an address, as for `localft finetune --data`; of a folder its training rows are shown.
+Supervised text is green on a terminal and stands between « and » elsewhere. Special tokens are marked where they are
+real, not where characters only look like them. The model has to be on this machine.
+
+\b
+Examples:
+  localft data show my.jsonl --model demo
+  localft data show my.jsonl --model demo --row 17 --tokens
+  localft data show my.jsonl --model demo --random
+  localft data show my.jsonl --model demo --html rows.html
+"""
+_FEW, _PAGE = 3, 100
+
+
+@click.command("show", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("data")
+@click.option("--model", required=True, metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file.")
+@click.option("--row", "rows", type=int, multiple=True, metavar="N", help="Row N, from 1; may be given more than once.")
+@click.option("--random", "at_random", is_flag=True, help="Rows chosen at random.")
+@click.option("--seed", type=int, metavar="N", help="Of --random: the same rows every time.")
+@click.option("-n", "--number", type=click.IntRange(1), metavar="N", help="So many rows. [default: 3, in a page 100]")
+@click.option("--tokens", is_flag=True, help="Show where each token begins.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page to FILE.")
+@click.option("--train-on-prompt", is_flag=True, help="Learn from prompts too, not from answers alone.")
+@click.option("--prompt-column", metavar="NAME", help="Key or column of the questions.")
+@click.option("--answer-column", metavar="NAME", help="Key or column of the answers.")
+@click.option("--sample-start", metavar="TEXT", help="Split a .txt file into rows where this text begins.")
+@click.option("--template", metavar="NAME", help="Format of the rows, in place of the model's own.")
+@click.option("--raw", is_flag=True, help="Use rows as plain text, without any template.")
+def command(
+    data: str,
+    model: str,
+    rows: tuple[int, ...],
+    at_random: bool,
+    seed: int | None,
+    number: int | None,
+    tokens: bool,
+    html: Path | None,
+    **flags: Any,
+) -> None:
+    seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
+    shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
+    if html:
+        _write(html, data, model, shown)
+    else:
+        _print(shown, tokens)
+    if shown.n_problems:
+        lines = "line" if shown.n_problems == 1 else "lines"
+        click.echo(f"{shown.n_problems:,} {lines} cannot be used: `localft data check {data}` lists them", err=True)
+
+
+def _read(
+    data: str,
+    model: str,
+    rows: tuple[int, ...],
+    number: int,
+    seed: int | None,
+    train_on_prompt: bool,
+    prompt_column: str | None,
+    answer_column: str | None,
+    sample_start: str | None,
+    template: str | None,
+    raw: bool,
+) -> Shown:
+    from localft.cli.convert import Bar
+    from localft.data.check.model import local_base
+    from localft.data.row import Columns
+    from localft.data.show.pieces import read_shown
+    from localft.data.sources import find_sources
+    from localft.data.wording import Wording
+    from localft.tokenizer import Tokenizer
+
+    bar = Bar()
+    try:
+        (part,) = find_sources([data], report=bar.update).parts
+        base = local_base(model, bar.update)
+    finally:
+        bar.close()
+    wording = Wording(Tokenizer(base), template, raw, None, train_on_prompt)
+    try:
+        return read_shown(part, wording, rows, number, seed, sample_start, Columns(prompt_column, answer_column))
+    finally:
+        wording.tokenizer.close()
+
+
+def _print(shown: Shown, tokens: bool) -> None:
+    from localft.data.show.terminal import Ink, lines
+
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    ink = Ink(click.style if coloured else None, tokens)
+    click.echo(ink.legend() + "\n")
+    for row in shown.rows:
+        click.echo(lines(row, ink) + "\n")
+
+
+def _write(html: Path, data: str, model: str, shown: Shown) -> None:
+    from localft.data.show.page import page
+    from localft.files import write_text
+
+    numbers = {row.number for row in shown.rows}
+    facts = (f"{len(numbers):,} of {shown.n_rows:,} rows, as {model} will see them",)
+    write_text(html, page(data, facts, shown.rows))
+    click.echo(str(html))

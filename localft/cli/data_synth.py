@@ -1,0 +1,257 @@
+"""`localft data synth`: rows of raw text to questions and answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from localft.data.synth.asking import Asking, Progress
+    from localft.data.synth.report import Price
+    from localft.data.synth.synth import Request, Result
+
+HELP = """Turn rows of `localft data build` into conversations: questions with their answers.
+
+Templates need no model: "What does src/app.py look like in owner/name?" is answered by the file, a question about a
+section by the section, one about a commit or a pull request by what it says of itself. A model adds pairs of its own
+where --endpoint (any OpenAI-compatible API; its key in LOCALFT_API_KEY or OPENAI_API_KEY) or --model (on this machine)
+names one; pairs that the text does not support are dropped and counted. Each row keeps the "doc" and "source" of the
+row that it is made from.
+
+\b
+Examples:
+  localft data synth rows.jsonl -o pairs.jsonl
+  localft data synth rows.jsonl --phrasings 3 --kinds file,page -o pairs.jsonl
+  localft data synth rows.jsonl --model mistral-7b-instruct --pairs 3 -o pairs.jsonl
+  localft data synth rows.jsonl --endpoint http://127.0.0.1:8080/v1 --endpoint-model qwen3 -o pairs.jsonl
+  localft data synth rows.jsonl --endpoint https://HOST/v1 --endpoint-model NAME --limit 20 -o try.jsonl
+
+A model's replies are kept in FILE.journal as they come: a run that was stopped goes on there, and a run with another
+--support, --phrasings or a larger --limit asks about nothing twice.
+"""
+_NAMES = ("file", "page", "pull_request", "issue", "commit")
+
+
+class Kinds(click.ParamType[tuple[str, ...]]):
+    """ "file,page"."""
+
+    name = "KIND,…"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+        for name in names:
+            if name not in _NAMES:
+                self.fail(f"`{name}` is no kind: give some of {', '.join(_NAMES)}", param, ctx)
+        return names
+
+
+def price(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """0.15:0.6"""
+    if value is None:
+        return None
+    try:
+        prompt, completion = map(float, value.split(":"))
+    except ValueError:
+        prompt = completion = -1.0
+    if not (0 <= prompt < 1e9 and 0 <= completion < 1e9):
+        raise click.BadParameter(f"`{value}` is no price: give two numbers such as 0.15:0.6", context, option)
+    return prompt, completion
+
+
+@click.command(
+    "synth",
+    help=HELP,
+    short_help="Turn rows into questions and answers.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
+@click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--kinds", type=Kinds(), help="Only of these: file, page, pull_request, issue, commit. [default: all]")
+@click.option(
+    "--phrasings",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Ask each of the templates' questions in so many ways; 0 leaves the templates out.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="So many documents, chosen by --seed. [default: all]"
+)
+@click.option("--seed", type=click.IntRange(0), default=42, show_default=True, metavar="N")
+@click.option("--endpoint", metavar="URL", help="Ask a model at this address.")
+@click.option("--endpoint-model", metavar="NAME", help="What the endpoint calls the model.")
+@click.option("--model", metavar="MODEL", help="Ask a model on this machine: a card's name, a folder, a .gguf file.")
+@click.option(
+    "--pairs", type=click.IntRange(1, 50), default=3, show_default=True, metavar="N", help="Asked for, of each row."
+)
+@click.option(
+    "--support",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="X",
+    help="Drop a model's answer of which less than this share stands in the text.",
+)
+@click.option("--parallel", type=click.IntRange(1, 256), metavar="N", help="Requests at a time. [default: 4]")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Send a request that failed again so often, waiting longer each time.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 3600, min_open=True),
+    default=120,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for an answer.",
+)
+@click.option("--price", callback=price, metavar="IN:OUT", help="Of a million tokens read and written: shows the cost.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Of --model. [default: the physical cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def command(
+    rows: tuple[Path, ...],
+    out: Path,
+    kinds: tuple[str, ...] | None,
+    phrasings: int,
+    limit: int | None,
+    seed: int,
+    support: float,
+    price: tuple[float, float] | None,
+    as_json: bool,
+    **model: Any,
+) -> None:
+    from localft.data.synth.report import Price
+    from localft.data.synth.synth import Request
+
+    _check(model)
+    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed)
+    run(request, out, model, Price(*price) if price else None, as_json)
+
+
+def _check(model: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    from localft.errors import ConfigError
+
+    if model["endpoint"] and model["model"]:
+        raise ConfigError("--endpoint and --model are both given", "one model is asked: leave one of them out")
+    if model["endpoint"] and not model["endpoint_model"]:
+        hint = "add --endpoint-model NAME; the server's /v1/models lists what it has"
+        raise ConfigError("--endpoint is given without the model to ask", hint)
+    if model["endpoint_model"] and not model["endpoint"]:
+        raise ConfigError("--endpoint-model is given without --endpoint", "add --endpoint URL")
+    if model["parallel"] and not model["endpoint"]:
+        raise ConfigError("--parallel is for --endpoint", "leave it out: a model on this machine is asked row by row")
+
+
+def run(request: Request, out: Path, model: dict[str, Any], price: Price | None, as_json: bool) -> None:
+    """Make the pairs and say what came of it."""
+    import json
+
+    from localft.data.synth import report
+    from localft.data.synth.journal import journal_path
+    from localft.data.synth.synth import synth
+    from localft.errors import LocalftError
+
+    asking, local = _asking(request, model)
+    shown = Shown(price, asking)
+    try:
+        result = synth(request, out, asking, shown.update)
+    except (KeyboardInterrupt, LocalftError):
+        shown.close()
+        if asking and (kept := journal_path(out)).exists():
+            click.echo(f"the replies so far are kept in `{kept}`: the same command goes on from there", err=True)
+        raise
+    finally:
+        shown.close()
+        if local:
+            local.close()
+    if as_json:
+        click.echo(json.dumps(report.as_json(result, price, out), ensure_ascii=False))
+    else:
+        show(result, price, out)
+
+
+def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any]:
+    """Whom to ask, and what has to be closed afterwards."""
+    if not model["endpoint"] and not model["model"]:
+        return None, None
+    from localft.data.synth.asking import Asking
+
+    if model["endpoint"]:
+        from localft.data.synth.openai import Endpoint, chat_url, choose_key
+
+        url = chat_url(model["endpoint"])
+        endpoint = Endpoint(url, model["endpoint_model"], choose_key(url, os.environ), model["timeout"])
+        return Asking(endpoint, model["pairs"], request.seed, model["parallel"] or 4, model["retries"]), None
+    local = _local(model["model"], model["threads"])
+    return Asking(local, model["pairs"], request.seed, cut=lambda piece: local.cut(piece, model["pairs"])), local
+
+
+def _local(name: str, n_threads: int | None) -> Any:
+    from localft.cli.convert import Bar
+    from localft.data.check.model import local_base
+    from localft.data.synth.gguf import LocalModel
+
+    bar = Bar()
+    try:
+        base = local_base(name, bar.update)
+    finally:
+        bar.close()
+    local = LocalModel(base, n_threads)
+    if local.note:
+        click.echo(f"{click.style('note', fg='yellow')}: {local.note}", err=True)
+    return local
+
+
+class Shown:
+    """How far the asking is: one line that changes on a terminal, a line every half minute elsewhere."""
+
+    def __init__(self, price: Price | None, asking: Asking | None) -> None:
+        self.price, self.asking = price, asking
+        self.on = sys.stderr.isatty()
+        self.last = 0.0 if self.on else time.monotonic()
+
+    def update(self, progress: Progress) -> None:
+        from localft.data.synth.report import progress_line
+        from localft.data.visible import visible
+
+        now = time.monotonic()
+        if now - self.last < (0.1 if self.on else 30) or not self.asking:
+            return
+        self.last = now
+        line = visible(progress_line(progress, self.price, self.asking.exact))
+        if self.on:
+            import shutil
+
+            line = line[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write(f"\r\x1b[K{line}" if self.on else f"{line}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        if self.on:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def show(result: Result, price: Price | None, out: Path) -> None:
+    """The summary on stderr."""
+    from localft.data.synth.report import lines
+    from localft.data.visible import visible
+
+    before = ""
+    for label, text in lines(result, price, out):
+        shown = "" if label == before else label
+        before = label
+        click.echo(f"{click.style(shown.ljust(9), dim=True)} {visible(text)}", err=True)

@@ -1,0 +1,91 @@
+"""How long a text is: with a model's own tokenizer, or estimated where no model is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from localft.errors import ConfigError
+
+# Of Llama's 32,000-token vocabularies on source code and documentation: 2.6 to 3.1 bytes per token. Larger
+# vocabularies have longer tokens, so an estimate at 2.5 is rather too high than too low.
+BYTES_PER_TOKEN = 2.5
+DEFAULT_CHUNK = 2048
+LARGEST_DEFAULT = 8192
+SMALLEST = 32
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Lengths in the positions that a text row takes in training.
+
+    Attributes:
+        count: tokens of a text.
+        around: what BOS and EOS add; a row's first token is no position.
+        limit, reason: the most that a row may have, and why.
+        exact: a tokenizer counts; otherwise `BYTES_PER_TOKEN` does.
+        close: frees the tokenizer.
+    """
+
+    count: Callable[[str], int]
+    around: int
+    limit: int
+    reason: str
+    exact: bool
+    close: Callable[[], None] = lambda: None
+
+    def row(self, text: str) -> int:
+        """Positions of a row."""
+        return self.count(text) + self.around
+
+    def fits(self, text: str) -> bool:
+        """Whether a row is within the limit; no text has more tokens than bytes."""
+        return len(text.encode("utf-8")) + 2 <= self.limit or self.row(text) <= self.limit
+
+
+def measure(model: str | None, chunk_tokens: int | None, progress: Callable[[str, int, int], None]) -> Measure:
+    """The measure for a model's rows, or an estimate without one.
+
+    Args:
+        model: as `localft finetune --model` takes it; converted first where it is not yet.
+        chunk_tokens: what the user asked for, or None.
+        progress: told how far a download or conversion is.
+
+    Raises:
+        ConfigError: `chunk_tokens` is too small, or there is no such model.
+        ModelError: the model cannot be read.
+    """
+    if chunk_tokens is not None and chunk_tokens < SMALLEST:
+        raise ConfigError(f"--chunk-tokens `{chunk_tokens}` is too small to hold anything", f"give {SMALLEST} or more")
+    if model is None:
+        limit = chunk_tokens or DEFAULT_CHUNK
+        reason = "--chunk-tokens" if chunk_tokens else "the default without --model"
+        return Measure(estimate, 1, limit, f"{reason}; estimated at {BYTES_PER_TOKEN} bytes a token", False)
+    from localft.conversion import check_gguf, convert
+    from localft.tokenizer import Tokenizer
+
+    path = Path(convert(model, progress=progress).path)
+    check_gguf(path)
+    tokenizer = Tokenizer(path)
+    trained = tokenizer.n_ctx_train
+    limit, reason = chunk_tokens or min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT), "--chunk-tokens"
+    if chunk_tokens is None:
+        reason = (
+            f"the context of `{model}`"
+            if limit == trained
+            else f"the most without --chunk-tokens; `{model}` has {trained:,}"
+        )
+    around = int(tokenizer.add_bos) + int(tokenizer.eos_id is not None) - 1
+
+    @lru_cache(maxsize=2)
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
+    return Measure(count, around, limit, reason, True, tokenizer.close)
+
+
+def estimate(text: str) -> int:
+    """Tokens of a text, about, from its bytes in UTF-8."""
+    return -int(-len(text.encode("utf-8")) // BYTES_PER_TOKEN)

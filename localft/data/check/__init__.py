@@ -1,0 +1,1 @@
+"""Looking through data before a run: everything that is wrong with it, and what it will cost."""

@@ -1,0 +1,105 @@
+"""What an epoch on the data would take on this machine: a few micro-batches timed, as a run does before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localft.checkpoint import Cursor
+from localft.config import TrainConfig
+from localft.data.batches import BatchPlan, evaluation_batches, plan
+from localft.data.mix import Share
+from localft.data.tokenize import TokenizedRow
+from localft.engine import AdamSpec, LoraSpec, MicroBatch
+from localft.estimate import estimate
+from localft.prepare import MICRO_TOKENS, with_hardware
+from localft.schedule import Schedule
+from localft.targets import select_targets
+from localft.timing import weigher
+from localft.train import LoopPlan
+
+if TYPE_CHECKING:
+    from localft.engine.native import NativeEngine
+
+_LEAST_BUDGET = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one epoch with one validation, at the settings that `localft finetune` would choose.
+
+    Attributes:
+        device: that computes, and `n_threads`.
+        peak_mem_bytes: resident memory at its peak, devices' buffers included.
+    """
+
+    seconds: float
+    n_steps: int
+    peak_mem_bytes: int
+    device: str
+    n_threads: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable values."""
+        return asdict(self)
+
+
+def epoch_cost(
+    config: TrainConfig,
+    base: Path,
+    train: Sequence[TokenizedRow],
+    val: Sequence[TokenizedRow],
+    n_ctx: int,
+    shares: Sequence[Share],
+) -> Cost:
+    """Load the base model, time a few micro-batches of the data's own, and say what an epoch of them takes.
+
+    Args:
+        config: the run's settings; those of the hardware are filled in.
+        base: its GGUF.
+        train, val: rows of at most `n_ctx` positions.
+        shares: of `train`, see `mix`.
+
+    Raises:
+        LocalftError: the model cannot be trained on here.
+    """
+    config = with_hardware(config, base)
+    batches = plan(
+        train,
+        batch_size=config.batch_size,
+        micro_batch_size=config.micro_batch_size,
+        seed=config.seed,
+        packing=config.packing,
+        n_ctx=n_ctx,
+        passes=[(share.n_row, share.weight) for share in shares],
+    )
+    validation = tuple(evaluation_batches(val, config.val_batch_size, MICRO_TOKENS))
+    n_steps = batches.steps_per_epoch
+    engine = _open(config, base, batches, validation)
+    try:
+        loop = LoopPlan(batches, Schedule("constant", config.lr, n_steps, 0, 0.0), n_steps, validation, n_steps)
+        found = estimate(engine, loop, Cursor(), weigher(engine.hparams), 0.0)
+        assert found is not None
+        memory, device = found.peak_mem_bytes, engine.device_name
+        return Cost(found.epoch_seconds, n_steps, memory, device, config.threads or 0)
+    finally:
+        engine.close()
+
+
+def _open(config: TrainConfig, base: Path, batches: BatchPlan, validation: Sequence[MicroBatch]) -> NativeEngine:
+    from localft.engine.native import NativeEngine, lora_targets
+
+    chosen = select_targets(lora_targets(base), config.lora_targets, config.lora_layers, config.lora_rank)
+    return NativeEngine(
+        base,
+        LoraSpec(tuple(chosen), config.lora_rank, config.lora_alpha, config.lora_dropout, config.seed),
+        AdamSpec(),
+        device=config.device,
+        n_threads=config.threads or 0,
+        max_tokens=max([batches.max_micro_tokens, *(batch.n_tok for batch in validation)]),
+        memory_budget=max((config.memory or 0) - base.stat().st_size, _LEAST_BUDGET),
+        kernels=config.kernels,
+        arithmetic=config.arithmetic,
+    )

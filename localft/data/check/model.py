@@ -1,0 +1,36 @@
+"""The model that data is meant for, if it is on this machine: looking at data downloads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from localft.conversion import check_gguf, convert
+from localft.conversion.convert_model import converted
+from localft.errors import ModelError
+from localft.hub import resolve_model
+
+Progress = Callable[[str, int, int], None]
+OUTTYPE = "q8_0"
+
+
+def local_base(model: str, progress: Progress | None = None) -> Path:
+    """The GGUF of `model`, converted where its checkpoint is on this machine.
+
+    Args:
+        model: a card's name, a Hugging Face repo id, a folder, or a .gguf file.
+        progress: as for `convert`.
+
+    Raises:
+        ConfigError: there is no such model.
+        ModelError: it would have to be downloaded, or cannot be used.
+    """
+    source = resolve_model(model)
+    if source.checkpoint is None and source.gguf is None:
+        found = converted(model, OUTTYPE)
+        if found is None:
+            raise ModelError(f"`{model}` is not on this machine", f"`localft convert {model}` downloads it, once")
+        return found
+    path = convert(model, OUTTYPE, progress=progress).path
+    check_gguf(path)
+    return path

@@ -1,0 +1,97 @@
+"""Reads every file to its end, and keeps what cannot be used as problems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localft.data.check.problem import Problem
+from localft.data.files import place
+from localft.data.row import Columns, Row
+from localft.data.rows import Rows, read_file
+from localft.data.sources import Part
+from localft.data.summary import count
+from localft.errors import DatasetError
+
+
+@dataclass
+class FileRead:
+    """What one file holds, or a folder of texts.
+
+    Attributes:
+        name: of the file, or of the folder with how many texts it holds.
+        use: "train" or "validation".
+        rows: those that can be used.
+        n_empty: rows without a text or an answer, which are left out.
+        notes: what else there is to say about the file.
+    """
+
+    name: str
+    use: str
+    rows: list[Row] = field(default_factory=list)
+    formats: Counter[str] = field(default_factory=Counter)
+    n_empty: int = 0
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads files as `localft finetune` does, but past every line that it would stop at."""
+
+    sample_start: str | None
+    columns: Columns
+
+    def part(self, part: Part) -> list[FileRead]:
+        """The files of one --data value; texts of a folder together."""
+        if not part.docs:
+            return self.files(part.files, "train")
+        whole = FileRead(f"{part.name} ({count(len(part.files), 'text')})", "train")
+        for path, doc in zip(part.files, part.docs, strict=True):
+            self._read(whole, path, doc)
+        return [whole]
+
+    def files(self, paths: Sequence[Path], use: str) -> list[FileRead]:
+        reads = [FileRead(str(path), use) for path in paths]
+        for path, read in zip(paths, reads, strict=True):
+            self._read(read, path)
+        return reads
+
+    def _read(self, read: FileRead, path: Path, doc: str = "") -> None:
+        said: list[Problem] = []
+
+        def keep(line: int, error: DatasetError) -> None:
+            if not (said and error.message.endswith("has no rows")):
+                said.append(Problem("error", "cannot be used", str(path), line, error.message, error.hint or ""))
+
+        try:
+            found = read_file(path, self.sample_start, self.columns, doc, keep)
+        except DatasetError as error:
+            said.append(Problem("error", "cannot be read", str(path), 0, error.message, error.hint or ""))
+            found = Rows()
+        read.rows += found.rows
+        read.formats += found.formats
+        read.notes += found.notes
+        read.n_empty += sum(found.empty.values())
+        read.problems += [*said, *_left_out(path, found), *_mixed(path, found)]
+
+
+def _left_out(path: Path, found: Rows) -> Iterator[Problem]:
+    for line, reason in found.left_out:
+        message = f"{place(path, line)} has an {reason} and is left out"
+        yield Problem("warning", reason, str(path), line, message, "give it one, or remove the line")
+    if found.unknown_keys:
+        names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
+        message = f"`{path}` has keys that are not used: {names}"
+        yield Problem("warning", "unused key", str(path), 0, message, "docs/data.md lists the keys of each format")
+
+
+def _mixed(path: Path, found: Rows) -> Iterator[Problem]:
+    if len(found.formats) > 1:
+        other = next((row.line for row in found.rows if row.kind != found.rows[0].kind), 0)
+        parts = ", ".join(f"{count(n, 'row')} of {name}" for name, n in found.formats.most_common())
+        where = f"; line {other} is the first unlike those before it" if other else ""
+        hint = "each row is worded by its own format; is that meant?"
+        yield Problem("warning", "mixed formats", str(path), other, f"`{path}` mixes formats: {parts}{where}", hint)

@@ -1,0 +1,117 @@
+"""Texts brought to one form, and all their short stretches as numbers that can be compared by the million."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+
+_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
+_INVERSE = pow(_BASE, -1, 2**64)
+
+
+class _Letters(dict[int, str]):
+    """What a character becomes in `letters`, found once: itself, a space, or for signs that are words " sign "."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        kept = sign if sign.isalnum() else " "
+        self[code] = f" {sign} " if any(first <= code <= last for first, last in _SIGNS) else kept
+        return self[code]
+
+
+_SIGNS = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_LETTERS = _Letters()
+
+
+def normal(text: str) -> str:
+    """Case, width, ligatures and the kind and number of spaces taken away (Unicode NFKC, case folding)."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def letters(text: str) -> str:
+    """A normal form without punctuation: words with one space between; each Chinese or Japanese sign is a word."""
+    return " ".join(text.translate(_LETTERS).split())
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """The stretches of several texts, text after text.
+
+    Attributes:
+        hashes: uint64 [n], one for each stretch, repeats included.
+        starts: int64 [n_text + 1]; those of text t are hashes[starts[t]:starts[t + 1]].
+    """
+
+    hashes: Hashes
+    starts: NDArray[np.int64]
+
+    def of(self, text: int) -> Hashes:
+        """The distinct stretches of one text, ascending."""
+        found = np.sort(self.hashes[self.starts[text] : self.starts[text + 1]])
+        distinct: Hashes = found[np.diff(found, prepend=~found[:1]) != 0]
+        return distinct
+
+    def owners(self) -> NDArray[np.int64]:
+        """int64 [n]: the text that each stretch belongs to."""
+        return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
+
+    def keep(self, mask: NDArray[np.bool_]) -> Pieces:
+        """Without the stretches where `mask` [n] is False."""
+        kept = np.concatenate([[0], np.cumsum(mask)])
+        return Pieces(self.hashes[mask], kept[self.starts])
+
+
+def pieces(texts: Sequence[str], n: int) -> Pieces:
+    """Every stretch of `n` characters of each text; a shorter text is one stretch.
+
+    The hash is a polynomial of the code points modulo 2^64, from differences of its running sum, scrambled so that
+    all its bits can be used.
+    """
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    counts = np.maximum(lengths - n + 1, 1)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    gap = "\0" * n
+    codes = np.frombuffer((gap.join(texts) + gap).encode("utf-32-le", "surrogatepass"), np.uint32)
+    sums = np.zeros(codes.size + 1, np.uint64)
+    np.cumsum((codes + np.uint64(1)) * _powers(_BASE, codes.size), out=sums[1:])
+    hashes = (sums[n:] - sums[:-n]) * _powers(_INVERSE, codes.size - n + 1)
+    here = np.zeros(codes.size + 1, np.int8)
+    first = np.cumsum(lengths + n) - lengths - n
+    np.add.at(here, first, 1)
+    np.add.at(here, first + counts, -1)
+    return Pieces(_scrambled(hashes[np.cumsum(here[: hashes.size], dtype=np.int8).astype(bool)]), starts)
+
+
+def _powers(base: int, n: int) -> Hashes:
+    """base^0 … base^(n - 1) modulo 2^64."""
+    return _powers_of_two(base, n.bit_length())[:n]
+
+
+@functools.lru_cache(4)
+def _powers_of_two(base: int, bits: int) -> Hashes:
+    found = np.ones(1, np.uint64)
+    for bit in range(bits):
+        found = np.concatenate([found, found * np.uint64(pow(base, 1 << bit, 2**64))])
+    return found
+
+
+def _scrambled(hashes: Hashes) -> Hashes:
+    """Sebastiano Vigna's SplitMix64 finaliser: a bijection after which every bit depends on every other."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return hashes ^ (hashes >> np.uint64(31))
+
+
+def digest(text: str) -> bytes:
+    """16 bytes that stand for a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,142 @@
+"""A row's tokens as pieces of text, each with what it is: the template's, the user's, learned, or an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from localft.data.row import USUAL_COLUMNS, Columns, Row
+from localft.data.rows import read_file
+from localft.data.sources import Part
+from localft.data.split import shuffled
+from localft.data.template import describe
+from localft.data.tokenize import TokenizedRow
+from localft.data.wording import Wording
+from localft.errors import DatasetError
+from localft.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token's text, or that of several that make one character.
+
+    Attributes:
+        ids: the tokens.
+        supervised: learned as a target.
+        special: a special token, not characters that look like one.
+        end: a special token that ends an answer.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    supervised: bool
+    special: bool = False
+    end: bool = False
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """One row, or one part of a conversation that became several.
+
+    Attributes:
+        number: of the row among those that can be used, from 1.
+        wording: how it was worded, in words.
+        n_tokens, n_supervised: of all its pieces.
+        error: what the template said where it refused the row; then there are no pieces.
+    """
+
+    source: str
+    line: int
+    number: int
+    part: str
+    wording: str
+    n_tokens: int
+    n_supervised: int
+    pieces: tuple[Piece, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows to show, how many rows there are, and how many lines cannot be used."""
+
+    rows: list[ShownRow]
+    n_rows: int
+    n_problems: int
+
+
+def read_shown(
+    part: Part,
+    wording: Wording,
+    numbers: Sequence[int],
+    n: int,
+    seed: int | None,
+    sample_start: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
+) -> Shown:
+    """Choose rows of one --data value and word them.
+
+    Args:
+        numbers: rows to show, from 1; empty: `n` of them.
+        n: so many rows; the first ones, or with a `seed` any.
+        sample_start, columns: see `read_file`.
+
+    Raises:
+        DatasetError: a file cannot be read or no row is found, or there is no such row.
+    """
+    path, problems, rows = part.name, list[DatasetError](), list[Row]()
+    for file, doc in zip(part.files, part.docs or [""] * len(part.files), strict=True):
+        rows += read_file(file, sample_start, columns, doc, lambda line, error: problems.append(error)).rows
+    if not rows and problems:
+        raise problems[0]
+    if not rows:
+        raise DatasetError(f"`{path}` has no row with a text or an answer", f"`localft data check {path}` says why")
+    wrong = next((number for number in numbers if not 1 <= number <= len(rows)), None)
+    if wrong is not None:
+        raise DatasetError(f"there is no row {wrong} in `{path}`", f"it has rows 1 to {len(rows):,}")
+    chosen = [number - 1 for number in numbers] or list(range(min(n, len(rows))))
+    if seed is not None and not numbers:
+        chosen = [int(i) for i in shuffled(len(rows), seed)[:n]]
+    shown = [part for i in chosen for part in show_row(rows[i], i + 1, wording)]
+    return Shown(shown, len(rows), len(problems))
+
+
+def show_row(row: Row, number: int, wording: Wording) -> Iterator[ShownRow]:
+    """What a row becomes."""
+    words = describe(wording.templates[row.kind])
+    try:
+        unit = wording.unit(row)
+    except DatasetError as error:
+        yield ShownRow(row.source, row.line, number, "", words, 0, 0, (), error.message)
+        return
+    for i, part in enumerate(unit.parts, 1):
+        of = f"part {i} of {len(unit.parts)}" if len(unit.parts) > 1 else ""
+        pieces = tuple(pieces_of(part, wording.tokenizer))
+        yield ShownRow(row.source, row.line, number, of, words, part.tokens.size, part.n_supervised, pieces)
+
+
+def pieces_of(row: TokenizedRow, tokenizer: Tokenizer) -> Iterator[Piece]:
+    """The tokens' texts in order; tokens that are parts of one character come together."""
+    held: list[int] = []
+    data = b""
+    pairs = list(zip(row.tokens.tolist(), row.loss_mask.tolist(), strict=True))
+    for i, (token, mask) in enumerate(pairs):
+        ending, special = token in tokenizer.end_ids, tokenizer.is_special(token)
+        if ending or special:
+            text = tokenizer.token_text(token) or tokenizer.piece(token).decode("utf-8", "replace")
+            yield Piece(text, (token,), bool(mask), True, ending)
+            continue
+        held.append(token)
+        data += tokenizer.piece(token)
+        closed = i + 1 == len(pairs) or pairs[i + 1][1] != mask or tokenizer.is_special(pairs[i + 1][0])
+        if closed or _is_whole(data):
+            yield Piece(data.decode("utf-8", "replace"), tuple(held), bool(mask))
+            held, data = [], b""
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason != "unexpected end of data"
+    return True

@@ -1,0 +1,69 @@
+"""Rows for a terminal: colours where there are some, marks where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from localft.data.show.pieces import Piece, ShownRow
+from localft.data.summary import count
+from localft.data.visible import visible
+
+Style = Callable[..., str]
+END = "■"
+
+
+@dataclass(frozen=True)
+class Ink:
+    """How to mark what a piece is.
+
+    Attributes:
+        style: `click.style` on a terminal with colours, otherwise None.
+        boundaries: a line between tokens.
+    """
+
+    style: Style | None
+    boundaries: bool = False
+
+    def paint(self, text: str, **looks: object) -> str:
+        return self.style(text, **looks) if self.style and text else text
+
+    def legend(self) -> str:
+        """One line that explains the marks."""
+        learned = self.paint("supervised", fg="green") if self.style else "«supervised»"
+        special = self.paint("<special>", fg="cyan", bold=True)
+        rest = f"{special} a special token · {END} the end of an answer · ⏎ a line break in the data"
+        return f"{learned} · {rest}" + (" · │ between tokens" if self.boundaries else "")
+
+
+def lines(row: ShownRow, ink: Ink) -> str:
+    """A heading, and the row below it."""
+    place = f"{row.source}:{row.line}"
+    counts = f"{count(row.n_tokens, 'token')}, {row.n_supervised:,} supervised"
+    facts = (f"row {row.number:,}", row.part, row.wording, "" if row.error else counts)
+    heading = f"{ink.paint(place, bold=True)} · {' · '.join(filter(None, facts))}"
+    if row.error:
+        return f"{heading}\n{ink.paint('refused', fg='red')}: {visible(row.error)}"
+    return f"{heading}\n{''.join(_painted(row.pieces, ink))}"
+
+
+def _painted(pieces: Iterable[Piece], ink: Ink) -> Iterator[str]:
+    learned = False
+    for number, piece in enumerate(pieces):
+        if ink.boundaries and number:
+            yield ink.paint("│", dim=True)
+        if piece.supervised != learned and ink.style is None:
+            yield "«" if piece.supervised else "»"
+        learned = piece.supervised
+        yield _piece(piece, ink)
+    if learned and ink.style is None:
+        yield "»"
+
+
+def _piece(piece: Piece, ink: Ink) -> str:
+    if piece.special:
+        text = ink.paint(visible(piece.text), fg="cyan", bold=True, underline=piece.supervised)
+        return text + (ink.paint(END, fg="green") if piece.end and piece.supervised else "")
+    colour = "green" if piece.supervised else None
+    broken = visible(piece.text).split("\n")
+    return f"{ink.paint('⏎', dim=True)}\n".join(ink.paint(part, fg=colour) for part in broken)

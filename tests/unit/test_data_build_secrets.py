@@ -1,0 +1,148 @@
+"""Secrets are found by kind, taken out, and counted; what only looks like one stays. All of these are made up."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from repos import Repo, built
+
+from localft.data.build.document import joined, to_lines
+from localft.data.build.secrets import find_secrets, redact
+
+# in parts, so that nobody who scans this repository takes them for real ones
+_LETTERS = "q7Zx3Lm9Rt2Vb8Nc4Kd6Wp1Yh5Gs0Jf" * 3
+AWS = "AKI" + "AJ4QXZ7N2LW5TYB6D"
+GITHUB = "gh" + "p_" + "9aZ4kQ7mX2rT8vB1nC6dW3pY5hG0sJfLeUoI"
+KEY_BODY = "\n".join((_LETTERS * 2)[i : i + 64] for i in range(0, 128, 64))
+PRIVATE = f"-----BEGIN RSA PRIVATE {'KEY'}-----\n{KEY_BODY}\n-----END RSA PRIVATE {'KEY'}-----"
+SECRETS = {
+    "aws access key": AWS,
+    "github token": GITHUB,
+    "slack token": "xo" + "xb-2154738291-3847562910-aB3dE5gH7jK9mN1pQ3sT5v",
+    "stripe key": "sk" + "_live_" + _LETTERS[:24],
+    "openai key": "sk-" + "proj-" + _LETTERS[:48],
+    "anthropic key": "sk-" + "ant-" + _LETTERS[:48],
+    "google api key": "AI" + "za" + _LETTERS[:35],
+    "gitlab token": "gl" + "pat-" + _LETTERS[:20],
+    "hugging face token": "h" + "f_" + "QwErTyUiOpAsDfGhJkLzXcVbNmPoIuYtRe",
+    "npm token": "//registry.npmjs.org/:_authToken=" + "np" + "m_" + _LETTERS[:36],
+    "private key": PRIVATE,
+}
+
+
+def kinds(text: str, path: str = "a.py") -> list[str]:
+    return [finding.kind for finding in find_secrets(text, path)]
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
+    text = f'before = 1\nvalue = "{SECRETS[kind]}"  # after\nlast = 2\n'
+    assert kinds(text) == [kind]
+    lines, found, hit = redact(to_lines(text), "a.py")
+    assert found == Counter([kind])
+    result = joined(lines)
+    assert not any(part in result for part in SECRETS[kind].split("\n") if len(part) > 40)
+    assert f"[redacted: {kind}]" in result
+    assert result.startswith('before = 1\nvalue = "')
+    assert result.endswith("last = 2")
+    assert 2 in hit
+    assert {1, text.count("\n")}.isdisjoint(hit)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "kind"),
+    [
+        ('password = "tR4$kq9Zb1"', "a.py", "password"),
+        ("DB_PASSWORD=tR4kq9Zb1Xw7", ".env", "password"),
+        ("api_key: 9f8a7c6b5d4e3f2a1b0c9d8e", "settings.yml", "token or key"),
+        ("url = 'postgres://admin:tR4kq9Zb1@db.internal/x'", "a.py", "password in a url"),
+    ],
+)
+def test_values_of_telling_names(line: str, path: str, kind: str) -> None:
+    assert kinds(line + "\n", path) == [kind]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'password = "changeme"',
+        'password = os.environ["DB_PASSWORD1"]',
+        "token = get_token(user1)",
+        "api_key: ${API_KEY_1}",
+        'secret = "your-secret-key-123"',
+        "token_embd.weight = blk.0.attn_q",
+        'key = "input_ids_2"',
+        "postgres://user:password@localhost/x",
+        'url = f"https://{token}:x-oauth-basic@github.com/{name}.git"',
+        "sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'",
+        "commit 88d25cadf8eb6bd0cb43681efd4a825c9f218a73",
+        "-----BEGIN PRIVATE KEY-----",
+        "id = 123e4567-e89b-12d3-a456-426614174000",
+        'tokenizer_key = "llama2_tokenizer"',
+    ],
+)
+def test_what_only_looks_like_a_secret_stays(line: str) -> None:
+    assert kinds(line + "\n") == []
+
+
+def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
+    lines, _, hit = redact(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"), "a.py")
+    assert [(line.number, line.text) for line in lines] == [
+        (1, "a = 1\n"),
+        (2, "[redacted: private key]\n"),
+        (6, "b = 2\n"),
+    ]
+    assert hit == {2, 3, 4, 5}
+
+
+def test_a_private_key_without_its_end_goes_as_well() -> None:
+    cut = PRIVATE.rsplit("\n", 1)[0]
+    lines, found, _ = redact(to_lines(cut + "\n"), "a.txt")
+    assert joined(lines) == "[redacted: private key]"
+    assert found["private key"] == 1
+
+
+def test_secrets_in_history_pages_and_code_are_in_no_row(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "p")
+    files: dict[str, str | bytes] = {"a.py": f'key = "{AWS}"\n\n\nx = 1\n', "b.md": f"# Use\n\nexport T={GITHUB}\n"}
+    repo.commit(f"Add the key {GITHUB}", files)
+    repo.commit("Take it out", {"a.py": "x = 1\n"})
+    out = tmp_path / "rows.jsonl"
+    every = {"kinds": ("repo", "docs", "history")}
+    rows, result = built(out, repo.folder, **every)
+    assert AWS not in out.read_text()
+    assert GITHUB not in out.read_text()
+    assert len(rows) == 4
+    assert result.secrets == {"github token": 3, "aws access key": 2}
+    rows, result = built(out, repo.folder, secrets="drop", **every)
+    assert [row["doc"] for row in rows] == ["p:a.py"]
+    assert (result.dropped_rows, result.secret_documents) == (3, 3)
+    built(out, repo.folder, secrets="keep", **every)
+    assert AWS in out.read_text()
+
+
+def test_only_the_chunk_with_the_secret_is_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir()
+    parts = [f"def f{i}():\n    return {i}\n    # {'word ' * 30}\n\n\n" for i in range(6)]
+    parts[3] = f'def f3():\n    return "{AWS}"\n    # {"word " * 30}\n\n\n'
+    (folder / "a.py").write_text("".join(parts))
+    rows, result = built(tmp_path / "rows.jsonl", folder, secrets="drop", chunk_tokens=100)
+    assert result.dropped_rows == 1
+    text = "".join(row["text"] for row in rows)
+    assert "def f3" not in text
+    assert all(f"def f{i}" in text for i in (0, 5))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["://a:", "aws ", "password = ", 'key="', "eyJ.", "-----BEGIN PRIVATE KEY-----\n", "AKIA", "token:", "azure"],
+)
+def test_hostile_text_takes_no_longer_than_other_text(unit: str) -> None:
+    text = (unit * (200_000 // len(unit) + 1))[:200_000]
+    began = time.process_time()
+    find_secrets(text, "a.py")
+    assert time.process_time() - began < 5
