@@ -142,7 +142,7 @@ def _documents(
 
 def _write(document: Document, request: Request, result: Result, file: IO[str]) -> None:
     """Write the rows of one document."""
-    lines, found, hit = redact(document.lines, document.path)
+    lines, found, hit = redact(document.lines, document.path, document.layout == "diff")
     result.secrets += found
     result.secret_documents += bool(found)
     splitter = Splitter(result.measure)

@@ -73,6 +73,8 @@ _KEY_BLOCK = re.compile(
     re.DOTALL,
 )
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/=]{32,}")
+# A "+" would be a character of a key that stands at the start of a line.
+_MARKER = re.compile(r"^(> )?[+-]", re.MULTILINE)
 _KEYWORD = KeywordDetector()
 _MAY_ASSIGN = re.compile(r"(?:pass|pwd|token|secret|key|contrase).{0,80}?[=:(>'\"]", re.IGNORECASE)
 _WINDOW, _OVERLAP = 4000, 400
@@ -92,7 +94,7 @@ class Finding(NamedTuple):
     kind: str
 
 
-def redact(lines: Sequence[Line], path: str) -> tuple[list[Line], Counter[str], set[int]]:
+def redact(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
     """Put `[redacted: kind]` in the place of every secret.
 
     A private key goes as a whole block: its first line keeps what stands before it, the lines that it filled go, and
@@ -101,12 +103,13 @@ def redact(lines: Sequence[Line], path: str) -> tuple[list[Line], Counter[str], 
     Args:
         lines: of one document; not modified.
         path: tells configuration files, where values need no quotes.
+        diff: see `find_secrets`.
 
     Returns:
         the lines, how many secrets of each kind there were, and the numbers of the lines that had one.
     """
     text = "".join(line.text for line in lines)
-    findings = find_secrets(text, path)
+    findings = find_secrets(text, path, diff)
     if not findings:
         return list(lines), Counter(), set()
     found, hit, at, cut = [], set(), 0, 0
@@ -131,8 +134,15 @@ def redact(lines: Sequence[Line], path: str) -> tuple[list[Line], Counter[str], 
     return found, Counter(finding.kind for finding in findings), hit
 
 
-def find_secrets(text: str, path: str = "") -> list[Finding]:
-    """Secrets of a text in order, none overlapping another; where two claim a stretch, the one that starts first."""
+def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]:
+    """Secrets of a text in order, none overlapping another; where two claim a stretch, the one that starts first.
+
+    Args:
+        path: of the file that it is from, "" for prose: tells configuration files, where values need no quotes.
+        diff: lines begin with "+" or "-", behind "> " where they are quoted.
+    """
+    if diff:
+        text = _MARKER.sub(lambda match: f"{match[1] or ''} ", text)
     found = sorted({*_private_keys(text), *_by_pattern(text), *_by_name(text, path)}, key=lambda f: (f.start, -f.stop))
     apart: list[Finding] = []
     for finding in found:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from localft.data.build.secrets import find_secrets
-
-# A "+" would be a character of a key that stands at the start of a line.
-_MARKER = re.compile(r"^(> )?[+-]", re.MULTILINE)
 
 
 def redact(text: str, path: str, diff: bool) -> tuple[str, Counter[str]]:
@@ -16,16 +12,14 @@ def redact(text: str, path: str, diff: bool) -> tuple[str, Counter[str]]:
 
     Args:
         text: as somebody wrote it.
-        path: of the file that it is from, "" for prose: tells configuration files, where values need no quotes.
-        diff: lines begin with "+" or "-", behind "> " where they are quoted.
+        path, diff: see `find_secrets`.
 
     Returns:
         the text, and how many secrets of each kind were in it.
     """
-    seen = _MARKER.sub(lambda match: f"{match[1] or ''} ", text) if diff else text
     pieces, at = [], 0
     found: Counter[str] = Counter()
-    for finding in find_secrets(seen, path):
+    for finding in find_secrets(text, path, diff):
         found[finding.kind] += 1
         pieces += [text[at : finding.start], f"[redacted: {finding.kind}]"]
         at = finding.stop
