@@ -8,11 +8,11 @@ namespace {
 
 // What a layer's backward pass reads. [n_tok, ...], as ggml's contiguous f32.
 struct Acts {
-    ggml_tensor * x = nullptr;                   // the layer's input
-    Ops::Qkv      qkv{};                         // q and k after RoPE
-    ggml_tensor * o = nullptr, *x_mid = nullptr; // attention's output; the stream after attention
-    Ops::GateUp   ffn{};                         // as Ops::kept leaves them
-    ggml_tensor * low_q = nullptr, *low_k = nullptr, *low_v = nullptr, *low_o = nullptr, *low_gate = nullptr, *low_up = nullptr;
+    ggml_tensor *              x = nullptr;                   // the layer's input
+    Ops::Qkv                   qkv{};                         // q and k after RoPE
+    ggml_tensor *              o = nullptr, *x_mid = nullptr; // attention's output; the stream after attention
+    Ops::GateUp                ffn{};                         // as Ops::kept leaves them
+    std::vector<ggml_tensor *> low_qkv, low_o, low_ffn;       // as Ops::Input has them
 };
 
 // Inputs that share a dropout mask: the four places in a layer where LoRA reads.
@@ -30,7 +30,8 @@ private:
     ggml_tensor * forward(int64_t il, Acts & a, bool whole);
     ggml_tensor * backward(int64_t il, const Acts & a, ggml_tensor * dy);
     ggml_tensor * head(ggml_tensor * x);
-    ggml_tensor * head_chunk(ggml_tensor * hn, int64_t first, int64_t n);
+    ggml_tensor * head_chunk(ggml_tensor * x, int64_t first, int64_t n);
+    ggml_tensor * back(const Matrix & w, ggml_tensor * dy, const Ops::Rows & x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx);
     bool          lora_on(const Matrix & w) { return lora_.find(w.w) != nullptr; }
 
     Model::Impl &   m_;
@@ -98,21 +99,28 @@ ggml_tensor * Builder::rope(ggml_tensor * x, ggml_tensor * positions) {
 
 // Returns the layer's output; where not `whole`, only what the backward pass reads is computed and null is returned.
 ggml_tensor * Builder::forward(int64_t il, Acts & a, bool whole) {
-    const Layer & l   = m_.layers[il];
-    ggml_tensor * low = nullptr;
-    ggml_tensor * h   = ops_->norm(a.x, l.attn_norm, h_.rms_eps);
-    a.qkv.q           = rope(ops_->linear(l.q, h, nullptr, stream(il, IN_QKV), &a.low_q), g_.positions);
-    a.qkv.k           = rope(ops_->linear(l.k, h, nullptr, stream(il, IN_QKV), &a.low_k), g_.positions);
-    a.qkv.v           = ops_->linear(l.v, h, nullptr, stream(il, IN_QKV), &a.low_v);
-    a.o               = ops_->attention(a.qkv, h_);
-    a.x_mid           = ops_->linear(l.o, a.o, a.x, stream(il, IN_O), &a.low_o);
-    ggml_tensor * h2  = ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps);
-    Ops::GateUp   ffn = { ops_->linear(l.gate, h2, nullptr, stream(il, IN_FFN), &a.low_gate), nullptr };
-    ffn.up            = ops_->linear(l.up, h2, nullptr, stream(il, IN_FFN), &a.low_up);
+    const Layer &    l    = m_.layers[il];
+    const Ops::Input h    = ops_->enter_norm(a.x, l.attn_norm, h_.rms_eps, { &l.q, &l.k, &l.v }, stream(il, IN_QKV));
+    a.low_qkv             = h.low;
+    a.qkv.q               = rope(ops_->linear(l.q, h, 0, nullptr), g_.positions);
+    a.qkv.k               = rope(ops_->linear(l.k, h, 1, nullptr), g_.positions);
+    a.qkv.v               = ops_->linear(l.v, h, 2, nullptr);
+    a.o                   = ops_->attention(a.qkv, h_);
+    const Ops::Input o    = ops_->enter(a.o, { &l.o }, stream(il, IN_O));
+    a.low_o               = o.low;
+    a.x_mid               = ops_->linear(l.o, o, 0, a.x);
+    const Ops::Input h2   = ops_->enter_norm(a.x_mid, l.ffn_norm, h_.rms_eps, { &l.gate, &l.up }, stream(il, IN_FFN));
+    a.low_ffn             = h2.low;
+    const Ops::GateUp ffn = { Ops::as_f32(ops_->linear(l.gate, h2, 0, nullptr)), Ops::as_f32(ops_->linear(l.up, h2, 1, nullptr)) };
     if (pass_ == Pass::train && il >= lora_.lowest_layer() && (!whole || il >= n_recompute_)) a.ffn = ops_->kept(ffn);
     if (!whole) return nullptr;
-    ggml_tensor * act = ops_->expand(ggml_swiglu_split(ops_->ctx(), ffn.gate, ffn.up), Kind::elementwise);
-    return ops_->linear(l.down, act, a.x_mid, stream(il, IN_DOWN), &low);
+    return ops_->linear(l.down, ops_->enter_swiglu(ffn, { &l.down }, stream(il, IN_DOWN)), 0, a.x_mid);
+}
+
+// linear_back of a gradient that nothing else reads.
+ggml_tensor * Builder::back(const Matrix & w, ggml_tensor * dy, const Ops::Rows & x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
+    if (!need_dx && !lora_on(w)) return init;
+    return ops_->linear_back(w, ops_->enter_back(dy, w), x, low, init, stream, need_dx);
 }
 
 // Accumulates the layer's LoRA gradients and returns dx, or null below the lowest adapted layer. Norms and the
@@ -124,53 +132,53 @@ ggml_tensor * Builder::backward(int64_t il, const Acts & a, ggml_tensor * dy) {
     const bool    need_mid = need_qkv || lora_on(l.o);
     const bool    need_act = need_mid || lora_on(l.gate) || lora_on(l.up);
 
-    ggml_tensor *act = nullptr, *low_down = nullptr;
-    if (lora_on(l.down)) {
-        act      = ops_->swiglu(a.ffn, h_.n_ff);
-        low_down = ops_->low(l.down, act, stream(il, IN_DOWN));
-    }
-    ggml_tensor * da = ops_->linear_back(l.down, dy, act, low_down, nullptr, stream(il, IN_DOWN), need_act);
+    Ops::Input act;
+    if (lora_on(l.down)) act = ops_->enter_swiglu(a.ffn, { &l.down }, stream(il, IN_DOWN));
+    ggml_tensor * da = back(l.down, dy, act.dropped, lora_on(l.down) ? act.low[0] : nullptr, nullptr, stream(il, IN_DOWN), need_act);
     if (!need_act) return nullptr;
-    const Ops::GateUp d   = ops_->swiglu_back(da, a.ffn);
-    ggml_tensor *     h2  = lora_on(l.gate) || lora_on(l.up) ? ops_->norm(a.x_mid, l.ffn_norm, h_.rms_eps) : nullptr;
-    ggml_tensor *     dh2 = ops_->linear_back(l.gate, d.gate, h2, a.low_gate, nullptr, stream(il, IN_FFN), need_mid);
-    dh2                   = ops_->linear_back(l.up, d.up, h2, a.low_up, dh2, stream(il, IN_FFN), need_mid);
+    const auto [dgate, dup] = ops_->enter_swiglu_back(da, a.ffn, l.gate, l.up);
+    Ops::Rows h2;
+    if (lora_on(l.gate) || lora_on(l.up)) h2 = ops_->enter_norm(a.x_mid, l.ffn_norm, h_.rms_eps, {}, stream(il, IN_FFN)).dropped;
+    ggml_tensor * dh2 = ops_->linear_back(l.gate, dgate, h2, a.low_ffn[0], nullptr, stream(il, IN_FFN), need_mid);
+    dh2               = ops_->linear_back(l.up, dup, h2, a.low_ffn[1], dh2, stream(il, IN_FFN), need_mid);
     if (!need_mid) return nullptr;
     ggml_tensor * dx_mid = ops_->norm_back(dh2, a.x_mid, l.ffn_norm, dy, h_.rms_eps);
-    ggml_tensor * d_o    = ops_->linear_back(l.o, dx_mid, a.o, a.low_o, nullptr, stream(il, IN_O), need_qkv);
+    Ops::Rows     o;
+    if (lora_on(l.o)) o = ops_->enter(a.o, {}, stream(il, IN_O)).dropped;
+    ggml_tensor * d_o = back(l.o, dx_mid, o, a.low_o[0], nullptr, stream(il, IN_O), need_qkv);
     if (!need_qkv) return nullptr;
-    Ops::Qkv dqkv    = ops_->attention_back(d_o, a.o, a.qkv, h_);
-    dqkv.q           = rope(dqkv.q, g_.positions_back);
-    dqkv.k           = rope(dqkv.k, g_.positions_back);
-    ggml_tensor * h  = lora_on(l.q) || lora_on(l.k) || lora_on(l.v) ? ops_->norm(a.x, l.attn_norm, h_.rms_eps) : nullptr;
-    ggml_tensor * dh = ops_->linear_back(l.q, dqkv.q, h, a.low_q, nullptr, stream(il, IN_QKV), need_x);
-    dh               = ops_->linear_back(l.k, dqkv.k, h, a.low_k, dh, stream(il, IN_QKV), need_x);
-    dh               = ops_->linear_back(l.v, dqkv.v, h, a.low_v, dh, stream(il, IN_QKV), need_x);
+    Ops::Qkv dqkv = ops_->attention_back(d_o, a.o, a.qkv, h_);
+    dqkv.q        = rope(dqkv.q, g_.positions_back);
+    dqkv.k        = rope(dqkv.k, g_.positions_back);
+    Ops::Rows h;
+    if (lora_on(l.q) || lora_on(l.k) || lora_on(l.v)) h = ops_->enter_norm(a.x, l.attn_norm, h_.rms_eps, {}, stream(il, IN_QKV)).dropped;
+    ggml_tensor * dh = back(l.q, dqkv.q, h, a.low_qkv[0], nullptr, stream(il, IN_QKV), need_x);
+    dh               = back(l.k, dqkv.k, h, a.low_qkv[1], dh, stream(il, IN_QKV), need_x);
+    dh               = back(l.v, dqkv.v, h, a.low_qkv[2], dh, stream(il, IN_QKV), need_x);
     return need_x ? ops_->norm_back(dh, a.x, l.attn_norm, dx_mid, h_.rms_eps) : nullptr;
 }
 
-// One chunk of supervised positions through the head; returns its gradient with respect to `hn`, where one is needed.
-ggml_tensor * Builder::head_chunk(ggml_tensor * hn, int64_t first, int64_t n) {
-    ggml_context *  ctx     = ops_->ctx();
-    const uint64_t  place   = stream(h_.n_layer, IN_QKV) + g_.chunks.size();
-    ggml_tensor *   low     = nullptr;
-    ggml_tensor *   h       = ggml_view_2d(ctx, hn, h_.n_embd, n, hn->nb[1], first * hn->nb[1]);
-    ggml_tensor *   logits  = ops_->linear(m_.output, h, nullptr, place, &low);
-    ggml_tensor *   targets = ops_->input(GGML_TYPE_I32, n);
-    const Ops::Head head    = ops_->cross_entropy(logits, targets);
+// One chunk of supervised positions through the last norm and the head; returns the gradient of what the norm gave, where
+// one is needed.
+ggml_tensor * Builder::head_chunk(ggml_tensor * x, int64_t first, int64_t n) {
+    ggml_context *   ctx     = ops_->ctx();
+    const uint64_t   place   = stream(h_.n_layer, IN_QKV) + g_.chunks.size();
+    ggml_tensor *    part    = ggml_view_2d(ctx, x, h_.n_embd, n, x->nb[1], first * x->nb[1]);
+    const Ops::Input h       = ops_->enter_norm(part, m_.output_norm, h_.rms_eps, { &m_.output }, place);
+    ggml_tensor *    logits  = ops_->linear(m_.output, h, 0, nullptr);
+    ggml_tensor *    targets = ops_->input(GGML_TYPE_I32, n);
+    const Ops::Head  head    = ops_->cross_entropy(logits, targets);
     g_.chunks.push_back({ targets, head.loss, first, n });
     if (pass_ != Pass::train) return nullptr;
-    return ops_->linear_back(m_.output, head.d_logits, h, low, nullptr, place, lora_.lowest_layer() < h_.n_layer);
+    return back(m_.output, head.d_logits, h.dropped, h.low[0], nullptr, place, lora_.lowest_layer() < h_.n_layer);
 }
 
 // The last norm and the output matrix, at supervised positions only. Returns dx over all positions when training.
 ggml_tensor * Builder::head(ggml_tensor * x) {
     ggml_context * ctx = ops_->ctx();
     ggml_tensor *  xs  = g_.supervised ? ops_->expand(ggml_get_rows(ctx, x, g_.supervised), Kind::head) : x;
-    ggml_tensor *  hn  = ops_->norm(xs, m_.output_norm, h_.rms_eps);
     if (pass_ == Pass::logits) {
-        ggml_tensor * low = nullptr;
-        g_.logits         = ops_->linear(m_.output, hn, nullptr, 0, &low);
+        g_.logits = ops_->linear(m_.output, ops_->enter_norm(xs, m_.output_norm, h_.rms_eps, { &m_.output }, 0), 0, nullptr);
         ggml_set_output(g_.logits);
         return nullptr;
     }
@@ -180,7 +188,7 @@ ggml_tensor * Builder::head(ggml_tensor * x) {
     const int64_t n_chunk = (n_supervised_ + rows - 1) / rows;
     for (int64_t i = 0; i < n_chunk; i++) {
         const int64_t first = n_supervised_ * i / n_chunk;
-        d_chunks.push_back(head_chunk(hn, first, n_supervised_ * (i + 1) / n_chunk - first));
+        d_chunks.push_back(head_chunk(xs, first, n_supervised_ * (i + 1) / n_chunk - first));
     }
     if (pass_ != Pass::train || !d_chunks[0]) return nullptr;
     ggml_tensor * dxs = ops_->norm_back(ops_->join(d_chunks), xs, m_.output_norm, nullptr, h_.rms_eps);

@@ -9,18 +9,6 @@ namespace localft {
 
 namespace {
 
-Args & args_of(void * data) {
-    return *static_cast<Args *>(data);
-}
-
-float * floats(const ggml_tensor * t) {
-    return static_cast<float *>(t->data);
-}
-
-int64_t stride(const ggml_tensor * t) {
-    return (int64_t) (t->nb[1] / sizeof(float));
-}
-
 kernels::ToFloat to_float(const kernels::Table & table, ggml_type type) {
     switch (type) {
         case GGML_TYPE_F32: return nullptr;
@@ -35,7 +23,7 @@ kernels::ToFloat to_float(const kernels::Table & table, ggml_type type) {
 
 kernels::Operand operand(const kernels::Table & table, const ggml_tensor * t, bool stored_nk) {
     const ggml_type_traits * traits = ggml_get_type_traits(t->type);
-    return { t->data, to_float(table, t->type), t->nb[1], traits->blck_size, traits->type_size, stored_nk };
+    return { t->data, to_float(table, t->type), t->nb[1], traits->blck_size, traits->type_size, stored_nk, t->type == GGML_TYPE_Q8_0 };
 }
 
 // Calls run(i) for rows of n, a few at a turn.
@@ -69,26 +57,11 @@ void run_product(ggml_tensor * dst, int, int nth, void * data) {
     args.turns.leave(nth);
 }
 
-// dst = the rows of src, quantised
-void run_quantise(ggml_tensor * dst, int, int nth, void * data) {
-    Args &              args = args_of(data);
-    const ggml_tensor * x    = dst->src[0];
-    each_row(args, x->ne[1], nth, [&](int64_t i) { args.table->quantise_row(floats(x) + i * stride(x), x->ne[0], floats(dst) + i * stride(dst)); });
-}
-
 // dst [rank, width] += lowᵀ wide
 void run_outer(ggml_tensor * dst, int, int nth, void * data) {
     Args &             args = args_of(data);
     const ggml_tensor *low = dst->src[1], *wide = dst->src[2];
-    args.table->outer({ dst->ne[1], dst->ne[0], low->ne[1], floats(low), stride(low), floats(wide), stride(wide), floats(dst) }, args.turns, nth);
-    args.turns.leave(nth);
-}
-
-// dst [n_tok, rank] = scale · wide rowsᵀ
-void run_thin(ggml_tensor * dst, int, int nth, void * data) {
-    Args &             args = args_of(data);
-    const ggml_tensor *wide = dst->src[0], *rows = dst->src[1];
-    args.table->thin({ wide->ne[1], rows->ne[1], wide->ne[0], floats(wide), stride(wide), floats(rows), args.scale, floats(dst) }, args.turns, nth);
+    args.table->outer({ dst->ne[1], dst->ne[0], low->ne[1], floats(low), stride(low), floats(wide), stride(wide), args.int16, floats(dst) }, args.turns, nth);
     args.turns.leave(nth);
 }
 
@@ -116,34 +89,6 @@ void run_attention_back(ggml_tensor * dst, int, int nth, void * data) {
     p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
     args.table->attention_back(p, args.turns, nth);
     args.turns.leave(nth);
-}
-
-void run_swiglu_back(ggml_tensor * dst, int, int nth, void * data) {
-    Args &        args = args_of(data);
-    const int64_t n = dst->ne[0], n_row = dst->ne[1];
-    each_row(args, n_row, nth, [&](int64_t i) {
-        const float *da = floats(dst->src[0]) + i * n, *gate = floats(dst->src[1]) + i * n, *up = floats(dst->src[2]) + i * n;
-        args.table->swiglu_back(da, gate, up, floats(dst) + i * n, floats(dst) + (n_row + i) * n, n);
-    });
-}
-
-// The same from rows of gate and up in 16 bits
-void run_swiglu_back16(ggml_tensor * dst, int, int nth, void * data) {
-    Args &             args = args_of(data);
-    const ggml_tensor *gate = dst->src[1], *up = dst->src[2];
-    const int64_t      n = dst->ne[0], n_row = dst->ne[1];
-    each_row(args, n_row, nth, [&](int64_t i) {
-        const float *da = floats(dst->src[0]) + i * n, *g = floats(gate) + i * stride(gate), *u = floats(up) + i * stride(up);
-        args.table->swiglu_back16(da, g, u, floats(dst) + i * n, floats(dst) + (n_row + i) * n, n);
-    });
-}
-
-void run_swiglu16(ggml_tensor * dst, int, int nth, void * data) {
-    Args &             args = args_of(data);
-    const ggml_tensor *gate = dst->src[0], *up = dst->src[1];
-    const int64_t      n = dst->ne[0];
-    each_row(args, dst->ne[1], nth,
-             [&](int64_t i) { args.table->swiglu16(floats(gate) + i * stride(gate), floats(up) + i * stride(up), floats(dst) + i * n, n); });
 }
 
 void run_norm_back(ggml_tensor * dst, int, int nth, void * data) {
@@ -212,38 +157,31 @@ ggml_tensor * Ops::custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggm
     return ggml_custom_4d(ctx(), GGML_TYPE_F32, ne0, ne1, ne2, 1, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
-ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f) {
-    Args args;
+ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args) {
     args.table = table_;
     args_.push_back(args);
     return ggml_custom_inplace(ctx(), t, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
-ggml_tensor * Ops::quantised(ggml_tensor * x) {
-    ggml_tensor *& made = quantised_[x];
-    if (!made) made = custom(kernels::quantised_floats(x->ne[0]), x->ne[1], 1, { x }, run_quantise, {});
-    return made;
-}
-
-ggml_tensor * Ops::product(ggml_tensor * x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2) {
+ggml_tensor * Ops::product(const Rows & x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2) {
     if (plain()) {
-        ggml_tensor * y = ggml_mul_mat(ctx(), stored_nk ? b.w : b.wt, x);
+        ggml_tensor * y = ggml_mul_mat(ctx(), stored_nk ? b.w : b.wt, x.data);
         if (x2) y = ggml_add(ctx(), y, across(x2, b2));
         return init ? ggml_add(ctx(), y, init) : y;
     }
-    std::vector<ggml_tensor *> sources = { int16_ ? quantised(x) : x, b.w };
+    std::vector<ggml_tensor *> sources = { x.data, b.w };
     Args                       args;
-    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int16 = int16_;
+    args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int16 = x.int16;
     if (init) sources.push_back(init);
     if (x2) sources.insert(sources.end(), { x2, b2 });
-    return custom(b.w->ne[stored_nk ? 1 : 0], x->ne[1], 1, sources, run_product, args);
+    return custom(b.w->ne[stored_nk ? 1 : 0], x.data->ne[1], 1, sources, run_product, args);
 }
 
 ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
     if (plain()) return ggml_scale(ctx(), ggml_mul_mat(ctx(), rows, x), lora_scale);
+    if (rows->ne[1] <= kernels::THIN) return make_rows({ kernels::Rows::From::given, { x }, x->ne[0] }, kernels::Rows::As::nothing, { rows });
     Args args;
-    args.scale = lora_scale, args.stored_nk = true;
-    if (rows->ne[1] <= kernels::THIN) return custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_thin, args);
+    args.stored_nk = true;
     return ggml_scale(ctx(), custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_product, args), lora_scale);
 }
 
@@ -252,12 +190,14 @@ ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {
     return custom(rows->ne[0], x->ne[1], 1, { x, rows }, run_product, {});
 }
 
-void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, ggml_tensor * wide) {
+void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, const Rows & wide) {
     if (!plain()) {
-        expand(custom_inplace(sum, { low, wide }, run_outer), Kind::low_rank);
+        Args args;
+        args.int16 = wide.int16;
+        expand(custom_inplace(sum, { low, wide.data }, run_outer, args), Kind::low_rank);
         return;
     }
-    ggml_tensor * outer = ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), wide)), ggml_cont(ctx(), ggml_transpose(ctx(), low)));
+    ggml_tensor * outer = ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), wide.data)), ggml_cont(ctx(), ggml_transpose(ctx(), low)));
     expand(ggml_add_inplace(ctx(), sum, outer), Kind::low_rank);
 }
 
@@ -276,33 +216,22 @@ ggml_tensor * Ops::drop(ggml_tensor * x, uint64_t stream) {
     return custom(x->ne[0], x->ne[1], 1, { x }, run_drop, args);
 }
 
-ggml_tensor * Ops::linear(const Matrix & w, ggml_tensor * x, ggml_tensor * init, uint64_t stream, ggml_tensor ** low) {
+ggml_tensor * Ops::linear(const Matrix & w, const Input & x, size_t i, ggml_tensor * init) {
     const LoraTensor * lora = lora_.find(w.w);
-    *low                    = this->low(w, x, stream);
-    return expand(product(x, w, true, init, *low, lora ? lora->bt : nullptr), Kind::product);
+    return expand(product(x.x, w, true, init, x.low[i], lora ? lora->bt : nullptr), Kind::product);
 }
 
-ggml_tensor * Ops::low(const Matrix & w, ggml_tensor * x, uint64_t stream) {
+ggml_tensor * Ops::linear_back(const Matrix & w, const Input & dy, const Rows & dropped, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
     const LoraTensor * lora = lora_.find(w.w);
-    return lora ? expand(times(drop(x, stream), lora->a), Kind::low_rank) : nullptr;
-}
-
-ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, ggml_tensor * x, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
-    const LoraTensor * lora = lora_.find(w.w);
-    ggml_tensor *      v    = nullptr; // s · dy B
+    ggml_tensor *      v    = dy.low[0];
     if (lora) {
-        v = times(dy, lora->bt);
-        accumulate_outer(lora->dbt, low, dy);
-        accumulate_outer(lora->da, v, drop(x, stream));
+        accumulate_outer(lora->dbt, low, dy.x);
+        accumulate_outer(lora->da, v, dropped);
     }
     if (!need_dx) return init;
-    if (!lora || dropout == 0) return expand(product(dy, w, false, init, v, lora ? lora->a : nullptr), Kind::product);
+    if (!lora || dropout == 0) return expand(product(dy.x, w, false, init, v, lora ? lora->a : nullptr), Kind::product);
     ggml_tensor * through = drop(across(v, lora->a), stream);
-    return expand(product(dy, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr), Kind::product);
-}
-
-ggml_tensor * Ops::norm(ggml_tensor * x, ggml_tensor * g, float eps) {
-    return expand(ggml_mul(ctx(), ggml_rms_norm(ctx(), x, eps), g), Kind::elementwise);
+    return expand(product(dy.x, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr), Kind::product);
 }
 
 ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g, ggml_tensor * add, float eps) {
@@ -322,34 +251,11 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
     return expand(add ? ggml_add(ctx(), dx, add) : dx, Kind::elementwise);
 }
 
-Ops::GateUp Ops::kept(const GateUp & x) {
-    if (!int16_) return x;
-    return { expand(quantised(x.gate), Kind::elementwise), expand(quantised(x.up), Kind::elementwise) };
-}
-
-ggml_tensor * Ops::swiglu(const GateUp & kept, int64_t n_ff) {
-    ggml_tensor * a = int16_ ? custom(n_ff, kept.gate->ne[1], 1, { kept.gate, kept.up }, run_swiglu16, {}) : ggml_swiglu_split(ctx(), kept.gate, kept.up);
-    return expand(a, Kind::elementwise);
-}
-
-Ops::GateUp Ops::swiglu_back(ggml_tensor * da, const GateUp & kept) {
-    ggml_tensor *gate = kept.gate, *up = kept.up;
-    if (!plain()) {
-        const int64_t n_ff = da->ne[0], n_tok = da->ne[1];
-        ggml_tensor * both = expand(custom(n_ff, n_tok, 2, { da, gate, up }, int16_ ? run_swiglu_back16 : run_swiglu_back, {}), Kind::elementwise);
-        return { ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], 0), ggml_view_2d(ctx(), both, n_ff, n_tok, both->nb[1], both->nb[2]) };
-    }
-    ggml_tensor * s     = ggml_sigmoid(ctx(), gate);
-    ggml_tensor * das   = ggml_mul(ctx(), da, s);
-    ggml_tensor * slope = ggml_scale_bias(ctx(), ggml_mul(ctx(), gate, ggml_scale_bias(ctx(), s, -1.0f, 1.0f)), 1.0f, 1.0f);
-    return { expand(ggml_mul(ctx(), ggml_mul(ctx(), das, up), slope), Kind::elementwise), expand(ggml_mul(ctx(), das, gate), Kind::elementwise) };
-}
-
 Ops::Head Ops::cross_entropy(ggml_tensor * logits, ggml_tensor * targets) {
     const int64_t n = logits->ne[1];
     if (!plain()) {
         ggml_tensor * loss = input(GGML_TYPE_F32, n);
-        return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy), Kind::head) };
+        return { loss, expand(custom_inplace(logits, { targets, loss }, run_cross_entropy, {}), Kind::head) };
     }
     return cross_entropy_plain(logits, ggml_reshape_2d(ctx(), targets, 1, n));
 }

@@ -18,7 +18,8 @@ struct Operand {
     size_t       row_bytes; // from one stored row to the next
     int64_t      block;     // values per block, 1 for float types
     size_t       block_bytes;
-    bool         stored_nk; // true: stored [n][k] (y = x Wᵀ); false: stored [k][n] (dx = dy W)
+    bool         stored_nk;    // true: stored [n][k] (y = x Wᵀ); false: stored [k][n] (dx = dy W)
+    bool         q8_0 = false; // what product16 packs without a way through f32
 };
 
 // c = init + a b + a2 b2, where a b has depth k and the low-rank tail a2 b2 has depth k2.
@@ -39,14 +40,32 @@ struct Product {
 
 constexpr int64_t THIN = 32; // ranks up to here are products without packing; more rows would not stay in cache
 
-// c [m][n] = scale · a bᵀ where n is small: a [m][k], b [n][k] contiguous
-struct Thin {
-    int64_t       m, n, k;
-    const float * a;
-    int64_t       a_stride;
-    const float * b;
+// Rows on their way into products: read or made, written as products read them, and multiplied by LoRA's factors.
+struct Rows {
+    enum class From { given, norm, swiglu, swiglu_back };
+    enum class As { nothing, f32, int16 };
+
+    // out [m][low] = scale · row factorᵀ, of the first or the second part of what is made
+    struct Factor {
+        const float * rows; // [rank][k], contiguous
+        int           part;
+    };
+
+    From          from;
+    int64_t       m, k;     // rows, and their width
+    const float * x;        // given: the rows; norm: what is normalised; else gate
+    int64_t       x_stride; // floats between rows, here and below
+    const float * y;        // norm: its weights [k]; else up
+    int64_t       y_stride;
+    bool          xy16; // gate and up are rows in 16 bits
+    const float * da;   // swiglu_back: [m][k], contiguous. Makes two parts, dgate and dup, where a = silu(gate) ∘ up
+    float         eps;  // of the norm
+    As            as;
+    float *       out; // a row: the parts as `as` says, then s · row factorᵀ of each factor
+    int64_t       out_stride;
+    int64_t       n_factor, rank;
+    Factor        factor[3];
     float         scale;
-    float *       c;
 };
 
 // c [m][n] += aᵀ b where m is small: a [k][m], b [k][n]
@@ -56,6 +75,7 @@ struct Outer {
     int64_t       a_stride;
     const float * b;
     int64_t       b_stride;
+    bool          b16; // b's rows are in 16 bits
     float *       c;
 };
 
@@ -100,18 +120,12 @@ struct Table {
     const char * name;
     bool         fast16; // product16 is faster than product
     void (*product)(const Product & p, Turns & turns, int nth);
-    // The same in integers of 16 bits: p.a holds rows of quantise_row, a_stride floats apart; the tail stays in f32
+    // The same in integers of 16 bits: p.a holds rows in 16 bits, a_stride floats apart; the tail stays in f32
     void (*product16)(const Product & p, Turns & turns, int nth);
-    void (*quantise_row)(const float * x, int64_t k, float * out);
-    void (*thin)(const Thin & p, Turns & turns, int nth);
+    void (*rows)(const Rows & p, Turns & turns, int nth);
     void (*outer)(const Outer & p, Turns & turns, int nth);
     void (*attention)(const Attention & p, Turns & turns, int nth);
     void (*attention_back)(const Attention & p, Turns & turns, int nth);
-    // dgate, dup [n] from da, gate, up [n], where a = silu(gate) ∘ up
-    void (*swiglu_back)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
-    // The same for one row of gate and up as quantise_row left them; and a itself
-    void (*swiglu_back16)(const float * da, const float * gate, const float * up, float * dgate, float * dup, int64_t n);
-    void (*swiglu16)(const float * gate, const float * up, float * a, int64_t n);
     // One row: dx = add + r (z − x r² mean(z∘x)), z = dh∘g, r = 1/√(mean x² + eps); add may be null
     void (*rms_norm_back)(const float * dh, const float * x, const float * g, const float * add, float * dx, int64_t n, float eps);
     // One row of logits: returns logsumexp − logits[target] in nats, and replaces logits by softmax − onehot

@@ -65,6 +65,21 @@ inline void dot_pairs(vi & sum, vi a, vi b) {
 #endif
 }
 
+// Twice as many lanes of 16 bits.
+typedef int16_t vh __attribute__((vector_size(LOCALFT_VECTOR_BYTES)));
+
+// a · b / 2¹⁵ in each lane, to the nearest.
+inline vh product_of_fractions(vh a, vh b) {
+#if defined(__AVX2__)
+    vh c;
+    __asm__("vpmulhrsw %2, %1, %0" : "=v"(c) : "v"(a), "v"(b));
+    return c;
+#else
+    typedef int32_t wide __attribute__((vector_size(2 * LOCALFT_VECTOR_BYTES)));
+    return __builtin_convertvector((__builtin_convertvector(a, wide) * __builtin_convertvector(b, wide) + (1 << 14)) >> 15, vh);
+#endif
+}
+
 // |x| as bits, which order as numbers do; above them infinity, and above that NaN.
 inline vi magnitude(vf x) {
     return (vi) x & 0x7fffffff;

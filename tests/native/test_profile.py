@@ -33,8 +33,9 @@ def test_kinds_count_what_they_say(tmp_path: Path) -> None:
     assert counts(one) == {
         "product": 14,
         "attention": 2 * 2,  # the kernel's result, and the view of it without logsumexp
-        "elementwise": 4 * 2 + 4 * 3 + 3,  # norms of two nodes, RoPE of three, the activation once more in the end
-        "low-rank": 5,
+        # Rows, and a view of them: norms, activations and again the last; a view of each low product; RoPE of three
+        "elementwise": 4 * 2 + 3 * 2 + 2 + 2 + 4 * 3,
+        "low-rank": 2 + 2,  # copies of the low products, the gradients
         "head": 9,
     }
     every = counts(make(SHAPE, tmp_path, kernels="generic"))
