@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines import HEAD8, assert_same_bits, gradients, load, make, relative
+from gguf import GGMLQuantizationType, GGUFReader
 from golden import models
 
 from localft.errors import EngineError
@@ -72,6 +73,26 @@ def test_zeros_and_nan(kernels: str, model: Path) -> None:
     engine.load_state(state)
     with pytest.raises(EngineError, match="not finite"):
         engine.accumulate(models.batch(SHAPE, LENGTHS))
+
+
+def test_unusual_q8_0(kernels: str, model: Path) -> None:
+    """Scales below zero, bytes of -128 and blocks of zeros, as no quantiser of ours writes them."""
+    file = GGUFReader(model, "r+")
+    for tensor in file.tensors:
+        if tensor.tensor_type == GGMLQuantizationType.Q8_0:
+            blocks = tensor.data.reshape(-1, 34)
+            blocks[::3, 1] ^= 0x80
+            blocks[::4, 2 + 7] = 0x80
+            blocks[5::11, :2] = 0
+    file.data.flush()
+    batch = models.batch(SHAPE, LENGTHS)
+    ours, f32 = (load(SHAPE, model, kernels=kernels, arithmetic=a) for a in ("int16", "f32"))
+    assert 0 < relative(ours.logits(batch), f32.logits(batch)) < 1e-3
+    for engine in (ours, f32):
+        engine.accumulate(batch)
+    expected = gradients(f32)
+    for name, found in gradients(ours).items():
+        assert relative(found, expected[name]) < 5e-3, name
 
 
 def test_auto_is_int16_where_it_is_fast_and_the_base_is_not_f32(kernels: str, model: Path, tmp_path: Path) -> None:
