@@ -7,11 +7,23 @@
 #include <limits>
 #include <set>
 
+#include <sys/mman.h>
+
 namespace localft {
 
 namespace {
 
 constexpr int64_t MAX_TOKENS = 1 << 24; // of one micro-batch
+
+// Ask for large pages: rows lie thousands of bytes apart, and with pages of 4 KiB most reads of a row would look its page up first.
+void use_large_pages([[maybe_unused]] ggml_backend_buffer_t buffer) {
+#if defined(MADV_HUGEPAGE)
+    constexpr uintptr_t PAGE  = 2 << 20;
+    const uintptr_t     base  = reinterpret_cast<uintptr_t>(ggml_backend_buffer_get_base(buffer));
+    const uintptr_t     first = (base + PAGE - 1) / PAGE * PAGE, end = base + ggml_backend_buffer_get_size(buffer);
+    if (first < end) madvise(reinterpret_cast<void *>(first), end - first, MADV_HUGEPAGE); // only advice: nothing is lost where it fails
+#endif
+}
 
 // The plain ops take each row's attention apart, and ggml's allocator gives up at 256 free blocks.
 constexpr int64_t MAX_PLAIN_ROWS = 64;
@@ -216,6 +228,7 @@ void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vec
     check_supported(g);
     if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph()))
         fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
+    if (m.is_cpu) use_large_pages(g.x0->buffer);
     fill(g, batch, supervised);
     const ggml_status status = clock ? compute_by_kind(m.backend.get(), *g.ops, *clock) : ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
     if (status == GGML_STATUS_ABORTED) throw Interrupted();
