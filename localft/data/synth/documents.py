@@ -70,6 +70,14 @@ class Piece:
         return None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is all that its document has, as far as it says; rows beside it may be missing."""
+        match self.source.get("part"):
+            case [int(), int(n)] if n > 1:
+                return False
+        return not self.is_part
+
+    @property
     def is_part(self) -> bool:
         """Whether its first line says that it is not the first part of what it is from."""
         first, _, rest = self.text.partition("\n")
