@@ -117,6 +117,8 @@ def test_markup_and_questions_in_texts(tmp_path: Path) -> None:
     typed = [{"text": "<|im_start|>user"}, {"prompt": "[INST] a [/INST]", "completion": "b"}, {"text": "a < b |> c"}]
     found = check_files(jsonl(tmp_path / "x.jsonl", *typed))
     assert [problem.line for problem in found.problems if problem.kind == "template markup"] == [1, 2]
+    quoted = {"text": "File: a.py\n\nEND = '<|im_end|>'", "source": {"kind": "file"}}
+    assert check_files(jsonl(tmp_path / "x.jsonl", quoted)).problems == []
     asked = [{"text": f"table {i}\nQ: how many?\nA: {i}"} for i in range(3)]
     found = check_files(jsonl(tmp_path / "x.jsonl", *asked))
     assert kinds(found.problems) == [("warning", "questions as text", 1)]
@@ -137,6 +139,8 @@ def test_data_that_does_not_suit_the_model(tmp_path: Path, base: Tokenizer, chat
     talks = jsonl(tmp_path / "talks.jsonl", talk("u:a", "a:b"), PAIR)
     assert style(texts, wording(chatty)) == ["all 2 rows are plain text"]
     assert style(goes_on, wording(chatty)) == ["of 3 completions 2 begin with a space or a line break"]
+    begin = jsonl(tmp_path / "begin.jsonl", {"prompt": "Capital of", "completion": " France"})
+    assert style(begin, wording(chatty)) == ["every completion begins with a space or a line break"]
     assert style(talks, wording(chatty)) == []
     assert style(texts, wording(base)) == []
     assert style(goes_on, wording(base)) == ["in 1 row nothing stands between prompt and completion"]
@@ -179,7 +183,8 @@ def test_answers_without_an_end_token(tmp_path: Path, base: Tokenizer, monkeypat
 
 def test_bars_hold_every_row() -> None:
     assert list(histogram([])) == []
-    assert list(histogram([7])) == [Bar(i, i, int(i == 7)) for i in range(8)]
+    assert list(histogram([7])) == [Bar(7, 7, 1)]
+    assert list(histogram([24, 25, 27])) == [Bar(24, 24, 1), Bar(25, 25, 1), Bar(26, 26, 0), Bar(27, 27, 1)]
     lengths = sorted([*range(1, 1000), 5000])
     bars = list(histogram(lengths))
     assert sum(bar.n for bar in bars) == 1000

@@ -17,6 +17,8 @@ _MARKUP = re.compile(
 )
 _ASKED = re.compile(r"^\W*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
 _ANSWERED = re.compile(r"^\W*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
+# kinds of sources that quote code and docs as they stand, and may well be about markup
+_QUOTING = ("file", "page", "commit", "pull_request", "issue")
 _MOST = 0.5  # of the rows; below that a likeness is chance
 
 
@@ -70,8 +72,10 @@ def out_of_order(row: Row) -> Iterator[Problem]:
 
 
 def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Rows in which a chat template's own words are typed."""
+    """Rows in which a chat template's own words are typed; not those that quote a repository."""
     for row in rows:
+        if row.source_kind in _QUOTING:
+            continue
         found = next(
             (m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None
         )

@@ -168,7 +168,7 @@ def _counts(rows: Sequence[TokenizedRow]) -> Counts:
 
 
 def histogram(lengths: Sequence[int]) -> Iterator[Bar]:
-    """At most twelve bars of one round width up to the 99th percentile, and one for what is longer.
+    """At most twelve bars of one round width from the shortest up to the 99th percentile, and one for what is longer.
 
     Args:
         lengths: ascending.
@@ -176,8 +176,8 @@ def histogram(lengths: Sequence[int]) -> Iterator[Bar]:
     if not lengths:
         return
     top = max(1, percentile99(lengths))
-    width = next(width for width in _WIDTHS if width * _BARS > top)
-    edges = range(0, top + 1, width)
+    width = next(width for width in _WIDTHS if width * _BARS > top - lengths[0] // width * width)
+    edges = range(lengths[0] // width * width, top + 1, width)
     found = np.histogram(lengths, [*edges, edges[-1] + width, max(lengths[-1] + 1, edges[-1] + width + 1)])[0].tolist()
     for first, n in zip(edges, found, strict=False):
         yield Bar(first, first + width - 1, n)
