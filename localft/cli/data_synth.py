@@ -28,8 +28,8 @@ Examples:
   localft data synth rows.jsonl -o pairs.jsonl
   localft data synth rows.jsonl --phrasings 3 --kind file --kind page -o pairs.jsonl
   localft data synth rows.jsonl --model mistral-7b-instruct --pairs 3 -o pairs.jsonl
-  localft data synth rows.jsonl -o new.jsonl --endpoint http://localhost:8080/v1 --endpoint-model m
-  localft data synth rows.jsonl -o new.jsonl --endpoint https://HOST/v1 --endpoint-model m --limit 20
+  localft data synth rows.jsonl -o qa.jsonl --endpoint http://localhost:8080/v1 --endpoint-model m
+  localft data synth rows.jsonl -o qa.jsonl --endpoint https://HOST/v1 --endpoint-model m --limit 9
 
 A model's replies are kept in FILE.journal as they come: a run that was stopped goes on there, and a run with another
 --support, --phrasings or a larger --limit asks about nothing twice.
