@@ -92,7 +92,7 @@ def keep_apart(
 
 def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) -> None:
     for path in paths:
-        if path.is_dir() or data_suffix(path) not in _LINES:
+        if path.is_dir() or (path.exists() and data_suffix(path) not in _LINES):
             hint = f"`localft data build {path} -o rows.jsonl` makes some" if path.is_dir() else "give a .jsonl file"
             raise ConfigError(f"`{path}` is no file of JSON lines", hint)
         if path.resolve() in (train.resolve(), test.resolve()):

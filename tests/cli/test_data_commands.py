@@ -141,7 +141,10 @@ def test_show_takes_what_check_takes(work: Path) -> None:
     assert "ask 2« answer 2" in text
     assert "notes/1.md:1 · row 2" in show("notes")
     assert "a.jsonl.gz:1 · row 1" in show("a.jsonl.gz", "-n", "1")
-    assert show("a.jsonl", "--html", "rows.html") == "rows.html\n"
+    assert show("a.jsonl", "--html", "rows.html").splitlines() == [
+        "rows.html",
+        "a page for a browser: 40 of 40 rows, as base.gguf will see them; --row, --random and -n choose",
+    ]
     page = (work / "rows.html").read_text(encoding="utf-8")
     assert (page.count('<section class="card">'), page.count("row 2 · line 2</h2>")) == (40, 1)
     show("notes", "--html", "rows.html")

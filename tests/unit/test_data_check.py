@@ -76,6 +76,12 @@ def test_files_that_cannot_be_read_are_errors_beside_the_others(tmp_path: Path) 
     assert [len(read.rows) for read in found.files] == [0, 1, 0]
 
 
+def test_texts_and_what_was_made_of_them_are_no_mixture(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, PAIR]
+    found = check_files(jsonl(tmp_path / "x.jsonl", *(row | {"source": {"kind": "page"}} for row in rows)))
+    assert found.problems == []
+
+
 def test_rows_that_are_left_out_repeated_or_mixed(tmp_path: Path) -> None:
     other = jsonl(tmp_path / "y.jsonl", {"text": "a"})
     values = [{"text": "a", "note": 1}, {"text": "b"}, {"text": "a "}, {"text": "b"}, {"text": " "}, PAIR]
