@@ -177,6 +177,15 @@ def test_rows_that_are_too_long_say_by_how_much(tmp_path: Path, base: Tokenizer)
     assert problems[1].hint.endswith("no part of its answer lies within n_ctx")
     assert [problem.level for problem in too_long(units, 10, "refuse")] == ["error", "error"]
     assert list(too_long(units, 22, "drop")) == []
+    assert next(too_long(units, 10, "drop", 21)).hint.startswith("the model was trained on 21; --ctx 22 keeps it")
+
+
+def test_built_rows_that_are_too_long_say_how_to_build_shorter_ones(tmp_path: Path, base: Tokenizer) -> None:
+    """The pairs of `data synth` were longer than the model, row after row, and --ctx was the advice."""
+    built = {"prompt": "QQ", "completion": "x" * 999, "source": {"kind": "file"}}
+    units, _ = tokenize(read_file(jsonl(tmp_path / "x.jsonl", built)).rows, wording(base))
+    (problem,) = too_long(units, 512, "drop", 512)
+    assert problem.hint == "the model was trained on 512: build the rows with its --model and --chunk-tokens 400"
 
 
 def test_answers_without_an_end_token(tmp_path: Path, base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ class _Check:
         self._judge(division.leakage)
         division = division.settled("drop" if settings.on_leak == "drop" else "warn")
         n_ctx, split = division.n_ctx, division.split
-        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength)
+        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength, settings.n_ctx_train)
         how = "drop" if settings.overlength == "refuse" else settings.overlength
         train, shares = mix(self.sources, parts, [], split, n_ctx, how)
         val = fit_units(split.val, n_ctx, how)

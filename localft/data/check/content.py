@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from localft.data.check.problem import Problem
 from localft.data.files import place
+from localft.data.row import BUILT_KINDS
 from localft.data.rows import Row
 from localft.data.summary import count
 
@@ -17,8 +18,6 @@ _MARKUP = re.compile(
 )
 _ASKED = re.compile(r"^\W*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
 _ANSWERED = re.compile(r"^\W*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
-# kinds of sources that quote code and docs as they stand, and may well be about markup
-_QUOTING = ("file", "page", "commit", "pull_request", "issue")
 _MOST = 0.5  # of the rows; below that a likeness is chance
 
 
@@ -74,7 +73,7 @@ def out_of_order(row: Row) -> Iterator[Problem]:
 def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
     """Rows in which a chat template's own words are typed; not those that quote a repository."""
     for row in rows:
-        if row.source_kind in _QUOTING:
+        if row.source_kind in BUILT_KINDS:
             continue
         found = next(
             (m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None

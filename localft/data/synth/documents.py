@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.lines import json_values
-from localft.data.row import USUAL_COLUMNS
+from localft.data.row import BUILT_KINDS, USUAL_COLUMNS
 from localft.data.shapes import read_row
 from localft.errors import DatasetError
 
-KINDS = ("file", "page", "pull_request", "issue", "commit")
+KINDS = BUILT_KINDS
 NO_KIND, NO_TEXT, EMPTY = "rows without a source", "rows that are conversations already", "empty rows"
 _TITLE = re.compile(r"(?:File|Page): .*\n(?:Section: .*\n)?\n*")
 _PART = re.compile(r" \((?:lines \d+-\d+|part \d+)\)\Z")
