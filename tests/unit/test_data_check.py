@@ -76,6 +76,14 @@ def test_files_that_cannot_be_read_are_errors_beside_the_others(tmp_path: Path) 
     assert [len(read.rows) for read in found.files] == [0, 1, 0]
 
 
+def test_flags_that_need_a_model_are_not_ignored(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", PAIR)
+    words = "tokens, lengths, n_ctx and time need a model: name one with --model"
+    assert check_files(path).missing[0] == words
+    given = check_files(path, template="chatml", ctx=64)
+    assert given.missing[0] == f"{words} (--template, --ctx without one counts for nothing)"
+
+
 def test_texts_and_what_was_made_of_them_are_no_mixture(tmp_path: Path) -> None:
     rows = [{"text": "a"}, PAIR]
     found = check_files(jsonl(tmp_path / "x.jsonl", *(row | {"source": {"kind": "page"}} for row in rows)))

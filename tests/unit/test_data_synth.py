@@ -317,6 +317,13 @@ def test_odd_sources_are_no_crash(tmp_path: Path, lines: Any) -> None:
     assert len({question for question, _ in asked(tmp_path, rows)}) == 4
 
 
+def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_documents([tmp_path])
+    assert caught.value.message == f"`{tmp_path}` is a folder, expected a file"
+    assert f"`localft data build {tmp_path} -o rows.jsonl`" in (caught.value.hint or "")
+
+
 def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"text": "x"}])
     out = tmp_path / "out.jsonl"
