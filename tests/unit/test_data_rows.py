@@ -183,7 +183,7 @@ def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
         read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
-    with pytest.raises(DatasetError, match="cannot read"):
+    with pytest.raises(DatasetError, match="is a folder, expected a file"):
         read_file(tmp_path / "folder.jsonl")
 
 
