@@ -22,6 +22,13 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.2f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
 
 
+def file_size(n_bytes: int) -> str:
+    """Bytes of a file that was written: 412 bytes, 87 KiB, 2.1 MiB."""
+    if n_bytes < 2**10:
+        return f"{n_bytes} bytes"
+    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.0f} KiB"
+
+
 def rate(tok_per_sec: float) -> str:
     """Tokens per second with as many digits as mean something."""
     return f"{tok_per_sec:,.0f}" if tok_per_sec >= 100 else f"{tok_per_sec:.3g}"

@@ -39,9 +39,21 @@ def print_error(error: LocalftError) -> None:
     """Write the message and its hint to stderr; what they quote from a file cannot steer the terminal."""
     from localft.data.visible import visible
 
-    click.echo(f"{click.style('error', fg='red', bold=True)}: {visible(error.message)}", err=True)
+    click.echo(click.style("error", fg="red", bold=True) + _broken(f": {visible(error.message)}", 5), err=True)
     if error.hint:
-        click.echo(f"\n{click.style('hint', fg='cyan')}: {visible(error.hint)}", err=True)
+        click.echo("\n" + click.style("hint", fg="cyan") + _broken(f": {visible(error.hint)}", 4), err=True)
+
+
+def _broken(text: str, n_before: int) -> str:
+    """Text behind `n_before` columns, on a terminal broken between words."""
+    if not sys.stderr.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns, 40)
+    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in f"{'_' * n_before}{text}".split("\n"))[n_before:]
 
 
 def main() -> None:

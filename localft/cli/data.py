@@ -9,6 +9,7 @@ from localft.cli.lazy import LazyGroup
 COMMANDS: dict[str, str] = {
     "build": "Turn code, docs and git history into rows.",
     "synth": "Turn rows into questions and answers.",
+    "split": "Keep a test set of whole documents apart.",
     "check": "Look through data before a run: problems, tokens, time, leakage.",
     "github": "Turn a repository's pull requests and issues into rows.",
     "show": "Show rows as the model will see them.",

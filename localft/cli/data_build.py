@@ -49,7 +49,14 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of rows to write, JSON lines.",
+)
 @click.option(
     "--kind",
     "kinds",
@@ -114,7 +121,9 @@ def progress() -> Iterator[Any]:
         now = monotonic()
         if bar.on and now - last > 0.1:
             last = now
-            bar.update(f"{what}: {done:,}" if done else what, done, total)
+            bar.update(
+                what + (f": {done:,}" if done else "") + (f" of {total:,}" if done and total else ""), done, total
+            )
 
     try:
         yield report
@@ -126,6 +135,7 @@ def show(result: Result, request: Request, out: Path) -> None:
     """The table on stderr."""
     from shutil import get_terminal_size
 
+    from localft.cli.labelled import echo_labelled
     from localft.data.build.report import lines, skipped
 
     rows = list(skipped(result))
@@ -137,9 +147,4 @@ def show(result: Result, request: Request, out: Path) -> None:
             names = names if len(names) <= room else f"{names[: room - 1]}…"
             click.echo(f"  {reason.ljust(width)}  {n.rjust(7)}  {click.style(names, dim=True)}", err=True)
         click.echo(err=True)
-    before = ""
-    for label, text in lines(result, request, out):
-        shown = "" if label == before else label
-        before = label or before
-        style = {"fg": "yellow"} if label == "note" or (label == "secrets" and request.secrets == "keep") else {}
-        click.echo(f"{click.style(shown.ljust(9), dim=True)} {click.style(text, **style)}", err=True)  # type: ignore[arg-type]
+    echo_labelled(lines(result, request, out), ("note", *(["secrets"] if request.secrets == "keep" else [])))

@@ -44,7 +44,13 @@ _EVERY = 30.0
 @click.command("github", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("repository", metavar="OWNER/NAME")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File of rows to write."
+    "-o",
+    "--out",
+    "output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of rows to write, JSON lines.",
 )
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only these. [default: both]")
 @click.option("--state", type=click.Choice(["open", "closed", "merged"]), help="Only those. [default: all]")
@@ -125,6 +131,7 @@ def _options(
 
 def show(summary: Summary, secrets: Secrets) -> None:
     """The table on stderr."""
+    from localft.cli.labelled import echo_labelled
     from localft.data.github.report import lines
 
     if summary.left_out:
@@ -133,10 +140,7 @@ def show(summary: Summary, secrets: Secrets) -> None:
         for reason, n in summary.left_out.most_common():
             click.echo(f"  {reason.ljust(width)}  {n:7,}", err=True)
         click.echo(err=True)
-    for label, text in lines(summary, secrets):
-        loud = label == "note" or (label == "secrets" and summary.secrets and secrets == "keep")
-        shown = click.style(text, fg="yellow") if loud else text
-        click.echo(f"{click.style(label.ljust(9), dim=True)} {shown}", err=True)
+    echo_labelled(lines(summary, secrets), ("note", *(["secrets"] if summary.secrets and secrets == "keep" else [])))
 
 
 class Shown:

@@ -117,3 +117,4 @@ def _write(html: Path, data: str, model: str, shown: Shown) -> None:
     facts = (f"{len(numbers):,} of {shown.n_rows:,} rows, as {model} will see them",)
     write_text(html, page(data, facts, shown.rows))
     click.echo(str(html))
+    click.echo(f"a page for a browser: {facts[0]}; --row, --random and -n choose", err=True)

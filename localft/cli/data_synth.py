@@ -26,30 +26,15 @@ row that it is made from.
 \b
 Examples:
   localft data synth rows.jsonl -o pairs.jsonl
-  localft data synth rows.jsonl --phrasings 3 --kinds file,page -o pairs.jsonl
+  localft data synth rows.jsonl --phrasings 3 --kind file --kind page -o pairs.jsonl
   localft data synth rows.jsonl --model mistral-7b-instruct --pairs 3 -o pairs.jsonl
-  localft data synth rows.jsonl --endpoint http://127.0.0.1:8080/v1 --endpoint-model qwen3 -o pairs.jsonl
-  localft data synth rows.jsonl --endpoint https://HOST/v1 --endpoint-model NAME --limit 20 -o try.jsonl
+  localft data synth rows.jsonl -o qa.jsonl --endpoint http://localhost:8080/v1 --endpoint-model m
+  localft data synth rows.jsonl -o qa.jsonl --endpoint https://HOST/v1 --endpoint-model m --limit 9
 
 A model's replies are kept in FILE.journal as they come: a run that was stopped goes on there, and a run with another
 --support, --phrasings or a larger --limit asks about nothing twice.
 """
 _NAMES = ("file", "page", "pull_request", "issue", "commit")
-
-
-class Kinds(click.ParamType[tuple[str, ...]]):
-    """ "file,page"."""
-
-    name = "KIND,…"
-
-    def convert(
-        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-        for name in names:
-            if name not in _NAMES:
-                self.fail(f"`{name}` is no kind: give some of {', '.join(_NAMES)}", param, ctx)
-        return names
 
 
 def price(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:
@@ -72,8 +57,22 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
-@click.option("-o", "--out", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--kinds", type=Kinds(), help="Only of these: file, page, pull_request, issue, commit. [default: all]")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of conversations to write, JSON lines.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(_NAMES),
+    metavar="KIND",
+    help="Only of these: file, page, pull_request, issue, commit; repeatable. [default: all]",
+)
 @click.option(
     "--phrasings",
     type=click.IntRange(0),
@@ -123,7 +122,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 def command(
     rows: tuple[Path, ...],
     out: Path,
-    kinds: tuple[str, ...] | None,
+    kinds: tuple[str, ...],
     phrasings: int,
     limit: int | None,
     seed: int,
@@ -247,11 +246,7 @@ class Shown:
 
 def show(result: Result, price: Price | None, out: Path) -> None:
     """The summary on stderr."""
+    from localft.cli.labelled import echo_labelled
     from localft.data.synth.report import lines
-    from localft.data.visible import visible
 
-    before = ""
-    for label, text in lines(result, price, out):
-        shown = "" if label == before else label
-        before = label
-        click.echo(f"{click.style(shown.ljust(9), dim=True)} {visible(text)}", err=True)
+    echo_labelled(lines(result, price, out), ())

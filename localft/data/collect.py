@@ -11,6 +11,7 @@ from localft.data.large import Report, is_large, read_large
 from localft.data.row import USUAL_COLUMNS, Columns, RowKind
 from localft.data.rows import read_file
 from localft.data.sources import Part
+from localft.data.stored import stored_units
 from localft.data.summary import count
 from localft.data.tally import Tally
 from localft.data.tokenize import Unit
@@ -72,7 +73,7 @@ class Collector:
     def _read(self, path: Path, doc: str = "") -> list[Unit]:
         stored = read_large(path, self.wording, self.columns, self.report) if is_large(path) else None
         if stored is not None:
-            units, tally = stored.units(), stored.tally
+            units, tally = stored_units(stored), stored.tally
             self.wording.added_end |= tally.adds_end
         else:
             found = read_file(path, self.sample_start, self.columns, doc)

@@ -83,6 +83,9 @@ def read_chunks(path: Path, size: int) -> Iterator[bytes]:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             raise no_such_file(path) from None
+        if path.is_dir():
+            hint = f"name a file in it; `localft data build {path} -o rows.jsonl` makes rows of code and pages"
+            raise DatasetError(f"`{path}` is a folder, expected a file", hint) from None
         raise DatasetError(
             f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
         ) from None

@@ -13,7 +13,7 @@ from localft.data.compressed import SUFFIXES as COMPRESSED
 from localft.data.files import data_suffix
 from localft.data.lines import Block, blocks, is_array, spread_object
 from localft.data.row import Columns
-from localft.data.stored import Piece, TokenFile, write_tokens
+from localft.data.token_file import Piece, TokenFile, write_tokens
 from localft.data.wording import Wording
 from localft.data.workers import Task, tokenize_block, tokenize_blocks
 from localft.errors import DatasetError

@@ -97,11 +97,12 @@ class Leakage:
         return values | {name: [leak.to_dict() for leak in getattr(self, name)] for name in ("leaks", "same_prompt")}
 
 
-def settle(train: Sequence[Item], leakage: Leakage, on_leak: OnLeak) -> list[Item]:
+def settle(train: Sequence[Item], leakage: Leakage, on_leak: OnLeak, held: str = "validation") -> list[Item]:
     """The training rows that stay: with "drop" those that give no validation row away, otherwise all.
 
     Args:
         train: what belongs to each training row that was compared, in the same order.
+        held: what the rows on the other side are for.
 
     Raises:
         DatasetError: something leaks and `on_leak` is "refuse".
@@ -111,7 +112,7 @@ def settle(train: Sequence[Item], leakage: Leakage, on_leak: OnLeak) -> list[Ite
         where = " and ".join(place(row.source, row.line) for row in (first.val, first.train))
         leak = "leaks" if len(leakage.leaks) == 1 else "leak"
         raise DatasetError(
-            f"{len(leakage.leaks):,} of {count(leakage.n_val, 'validation row')} {leak} into the training rows, "
+            f"{len(leakage.leaks):,} of {count(leakage.n_val, f'{held} row')} {leak} into the training rows, "
             f"the first: {where}",
             "`--on-leak drop` leaves such training rows out; `localft data check` lists every one",
         )

@@ -134,6 +134,8 @@ def not_json(path: Path, number: int, error: Exception, hint: str = _A_LINE_EACH
     reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     if isinstance(error, json.JSONDecodeError):
         reason = f"{error.msg} at column {error.colno}"
+        if "double quotes" in error.msg:
+            hint = "JSON has keys and texts in double quotes; Python writes such lines with `json.dumps(row)`"
     return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
 
 

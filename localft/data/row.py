@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 RowKind = Literal["text", "completion", "alpaca", "messages"]
 ROLES = ("system", "user", "assistant")
+BUILT_KINDS = ("file", "page", "commit", "pull_request", "issue")
+"""Kinds of sources of the rows that `localft data build` and `localft data github` make."""
 
 
 class Message(NamedTuple):

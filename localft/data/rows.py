@@ -96,7 +96,7 @@ def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | No
 def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
     row, name, unused = read_row(path, line, value, columns)
     found.unknown_keys.update(unused)
-    if problem := _empty(row):
+    if problem := empty_reason(row):
         found.empty[problem] += 1
         found.left_out.append((line, problem))
         return
@@ -104,7 +104,8 @@ def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -
     found.formats[name] += 1
 
 
-def _empty(row: Row) -> str:
+def empty_reason(row: Row) -> str:
+    """Why nothing can be learned from a row, "" where something can."""
     if row.kind == "text":
         return "" if row.text.strip() else "empty text"
     answers = [message.content for message in row.messages if message.role == "assistant"]

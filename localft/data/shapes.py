@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.files import EXPECTED, is_table, name_of, place
+from localft.data.files import EXPECTED, data_suffix, is_table, name_of, place
 from localft.data.row import Columns, Message, Row, RowKind
 from localft.data.turns import read_turns
 from localft.errors import DatasetError
+from localft.settings import nearest
 
 
 class Shape(NamedTuple):
@@ -85,7 +86,11 @@ def _renamed(where: str, value: Mapping[str, Any], columns: Columns) -> Shape | 
     for name in columns.fields:
         if name not in value:
             flag = "--prompt-column" if name == columns.fields[0] else "--answer-column"
-            raise DatasetError(f'{where} has no "{name}" ({flag})', f"it has {_keys(value)}")
+            near = nearest(name, map(str, value))
+            more = (
+                f'; did you mean "{near}"?' if near else f": name one with {flag}" if name not in columns.given else ""
+            )
+            raise DatasetError(f'{where} has no "{name}" ({flag})', f"it has {_keys(value)}{more}")
     return Shape(columns.fields[0], "completion", columns.fields)
 
 
@@ -103,8 +108,10 @@ def _shape(path: Path, where: str, value: Mapping[str, Any], columns: Columns) -
     if columns.given:
         message += f", nor {' and '.join(f'`{name}`' for name in columns.given)}"
     elif is_table(path):
-        hint = "name the columns of questions and answers with --prompt-column and --answer-column"
-        raise DatasetError(message.replace(" key", " column"), f"it has {_keys(value)}: {hint}")
+        hint = "name those of questions and answers with --prompt-column and --answer-column"
+        if data_suffix(path) != ".parquet":
+            hint += "; if that is a row already, put a line with names above it, such as `prompt,completion`"
+        raise DatasetError(message.replace(" key", " column"), f"its columns are {_keys(value)}: {hint}")
     raise DatasetError(message, f"it has {_keys(value)}; {EXPECTED}")
 
 

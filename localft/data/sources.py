@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,7 @@ def find_sources(
         known = len(finder.found.val)
         finder.found.replay, finder.found.replay_share = finder.part(name, None), share
         del finder.found.val[known:]
-    return finder.found
+    return finder.finished()
 
 
 def split_weight(text: str, root: Path = Path()) -> tuple[str, float | None]:
@@ -125,30 +126,49 @@ class _Finder:
     def __init__(self, root: Path, report: Report | None) -> None:
         self.root, self.report = root, report
         self.found = Sources()
+        self.tests: list[Path] = []
 
     def part(self, name: str, weight: float | None) -> Part:
         path = self.local(name)
         if not path.is_dir():
             return Part(name, (path,), weight)
+        _require_readable(path)
         train = _named(path, ("train",))
         if not train and not _named(path, _SPLITS) and (texts := self.texts(path)):
             prefix = path.resolve().name
             docs = tuple(f"{prefix}:{text.relative_to(path).as_posix()}" for text in texts)
             return Part(name, tuple(texts), weight, docs)
         if not train:
-            hint = f"expected one of {_names('train')}; or texts (.txt, .md) alone; or name the file itself"
-            raise DatasetError(f"`{path}` has no train file", hint)
+            raise self.nothing_in(path)
         self.found.val += _named(path, _VALID)
-        self.found.notes += [f"`{test}` is kept for testing and not read" for test in _named(path, ("test",))]
+        self.tests += _named(path, ("test",))
         return Part(name, tuple(train), weight)
+
+    def finished(self) -> Sources:
+        read = {os.path.realpath(path) for path in self.found.files}
+        kept = dict.fromkeys(test for test in self.tests if os.path.realpath(test) not in read)
+        self.found.notes += [f"`{test}` is kept for testing and not read" for test in kept]
+        return self.found
+
+    def nothing_in(self, folder: Path) -> DatasetError:
+        if not any(folder.iterdir()):
+            return DatasetError(f"the folder `{folder}` is empty", "check the path; name a folder or file with rows")
+        expected = f"expected one of {_names('train')}; or texts (.txt, .md) alone"
+        held = [each.name for each in sorted(folder.iterdir()) if data_suffix(each) in (*_SUFFIXES, *_MORE_SUFFIXES)]
+        if held:
+            names = ", ".join(f"`{name}`" for name in held[:3]) + (", …" if len(held) > 3 else "")
+            return DatasetError(f"`{folder}` has no train file", f"{expected}; or name a file itself: it has {names}")
+        hint = f"{expected}; of code and pages `localft data build {folder} -o rows.jsonl` makes rows"
+        return DatasetError(f"`{folder}` has neither a train file nor texts", hint)
 
     def texts(self, folder: Path) -> list[Path]:
         """Every text in a folder and the folders in it, in order of their names; nothing hidden."""
         files = _walk(folder)
         texts = [path for path in files if data_suffix(path) in _TEXTS]
-        if n_other := len(files) - len(texts):
+        if texts and (n_other := len(files) - len(texts)):
             others = "1 other file is" if n_other == 1 else f"{n_other:,} other files are"
-            self.found.notes.append(f"`{folder}`: {others} no text (.txt, .md) and not read")
+            code = "`localft data build` makes rows of code"
+            self.found.notes.append(f"`{folder}`: {others} no text (.txt, .md) and not read; {code}")
         return texts
 
     def validate_on(self, name: str) -> None:
@@ -156,6 +176,8 @@ class _Finder:
             names = ", ".join(f"`{path}`" for path in self.found.val)
             self.found.notes.append(f"--val-data takes the place of {names}")
         path = self.local(name)
+        if path.is_dir():
+            _require_readable(path)
         self.found.val = (_named(path, _VALID) or _named(path, ("test",))) if path.is_dir() else [path]
         if not self.found.val:
             raise DatasetError(f"`{path}` has no valid file", f"expected one of {_names('valid')}")
@@ -192,11 +214,25 @@ def _first(path: Path) -> Path | None:
     return None
 
 
+def _require_readable(folder: Path) -> None:
+    """Refuse a folder that cannot be listed, or whose files cannot be reached."""
+    try:
+        with os.scandir(folder) as entries:
+            if entry := next(entries, None):
+                entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
+def _unreadable(folder: Path, error: OSError) -> DatasetError:
+    name = shlex.quote(str(folder))
+    hint = f"`ls -ld {name}` says who may read it, its owner allows it with `chmod u+rx {name}`; or name other files"
+    return DatasetError(f"cannot read the folder `{folder}`: {error.strerror}", hint)
+
+
 def _walk(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
-        raise DatasetError(
-            f"cannot read the folder `{error.filename}`: {error.strerror}", "name other folders or files"
-        )
+        raise _unreadable(Path(error.filename), error)
 
     found = []
     for where, folders, names in os.walk(folder, onerror=refuse):  # links to folders are not followed

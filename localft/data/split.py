@@ -121,7 +121,7 @@ class _Choice:
 
     def _reason(self, n_val: int, n_chosen: int) -> str:
         what = "conversations" if len(self.pool) < len(self.units) else "rows"
-        rows, seeded = f"{n_val} of {len(self.pool)} {what}", f"chosen with seed {self.seed}"
+        rows, seeded = f"{n_val:,} of {len(self.pool):,} {what}", f"chosen with seed {self.seed}"
         if not self.named:
             together = "; equal rows stay together" if len(self.order) < len(self.pool) else ""
             return f"{rows}, {seeded}{together}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.files import OnProblem, place, read_bytes, refuse
+from localft.data.summary import count
 from localft.errors import DatasetError
 
 _LONGEST_FIELD = 2**31 - 1
@@ -31,7 +32,8 @@ def csv_values(
         _check_header(path, line, names, delimiter)
         for line, fields in lines:
             if len(fields) != len(names):
-                message = f"{place(path, line)} has {len(fields)} fields, and the header names {len(names)} columns"
+                n_columns = count(len(names), "column")
+                message = f"{place(path, line)} has {count(len(fields), 'field')}, and the header names {n_columns}"
                 hint = f"fields with commas or line breaks stand in double quotes, {_QUOTE}"
                 on_problem(line, DatasetError(message, hint))
                 continue

@@ -23,8 +23,8 @@ from typing import IO
 from localft.data.lines import Block
 from localft.data.row import Columns
 from localft.data.rows import read_block
-from localft.data.stored import Piece
 from localft.data.tally import Tally
+from localft.data.token_file import Piece
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError
 from localft.tokenizer import Tokenizer

@@ -98,6 +98,15 @@ def run(*arguments: str, expect: int = 0) -> str:
     return done.output
 
 
+def test_the_last_line_says_how_many_rows_are_left_out(work: Path) -> None:
+    """It said that every row can be used, below a list of those that are too long."""
+    assert run("a.jsonl", "--model", "base.gguf").splitlines()[-1].startswith("40 rows can be used; ")
+    found = check(resolve({"model": "base.gguf", "data": ["a.jsonl"], "ctx": 24}))
+    (n_gone,) = found.tokens.dropped.values() if found.tokens else (0,)
+    last = run("a.jsonl", "--model", "base.gguf", "--ctx", "24").splitlines()[-1]
+    assert last.startswith(f"40 rows read, {n_gone} left out; ")
+
+
 def test_what_a_run_refuses_is_an_error(work: Path) -> None:
     text = run("a.jsonl", "--val-data", "held.jsonl", "--on-leak", "refuse", expect=1)
     assert (
@@ -141,7 +150,10 @@ def test_show_takes_what_check_takes(work: Path) -> None:
     assert "ask 2« answer 2" in text
     assert "notes/1.md:1 · row 2" in show("notes")
     assert "a.jsonl.gz:1 · row 1" in show("a.jsonl.gz", "-n", "1")
-    assert show("a.jsonl", "--html", "rows.html") == "rows.html\n"
+    assert show("a.jsonl", "--html", "rows.html").splitlines() == [
+        "rows.html",
+        "a page for a browser: 40 of 40 rows, as base.gguf will see them; --row, --random and -n choose",
+    ]
     page = (work / "rows.html").read_text(encoding="utf-8")
     assert (page.count('<section class="card">'), page.count("row 2 · line 2</h2>")) == (40, 1)
     show("notes", "--html", "rows.html")

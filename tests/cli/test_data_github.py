@@ -54,7 +54,7 @@ def test_the_screen_says_what_came_of_it(github: GitHub) -> None:
         "          12 lines of patches that are longer than a row, cut",
         "secrets   none found",
         "requests  4; 4,996 left this hour",
-        "written   out.jsonl, 0.0 MiB, in 1 s",
+        "written   out.jsonl, 3 KiB, in 1 s",
     ]
     done = call(github)
     assert "requests  1, 1 of them answered “not modified”; 4,996 left this hour" in done.stderr

@@ -95,7 +95,7 @@ def test_options_that_do_not_go_together(arguments: list[str], message: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(["--kinds", "file,pages"], "`pages` is no kind"), (["--price", "1"], "is no price")]
+    ("arguments", "message"), [(["--kind", "pages"], "'pages' is not one of"), (["--price", "1"], "is no price")]
 )
 def test_values_that_are_none(arguments: list[str], message: str) -> None:
     done = run(*arguments)

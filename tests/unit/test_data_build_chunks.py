@@ -205,3 +205,15 @@ def test_rows_are_what_the_reader_of_rows_reads(tmp_path: Path) -> None:
     assert rows[0]["text"].endswith('é 🙂"\n')
     assert json.dumps(rows[0], ensure_ascii=False) + "\n" == (tmp_path / "rows.jsonl").read_text(encoding="utf-8")
     assert joined(to_lines("a\nb\n")) == "a\nb"
+
+
+def test_rows_of_one_document_say_which_part_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "long.py").write_text("".join(f"def f{i}():\n    return {i}\n\n" for i in range(12)))
+    (folder / "short.py").write_text("x = 1\n")
+    rows, _ = built(tmp_path / "rows.jsonl", folder, chunk_tokens=64)
+    parts = {row["doc"]: [other["source"].get("part") for other in rows if other["doc"] == row["doc"]] for row in rows}
+    n = len(parts["p:long.py"])
+    assert n > 2
+    assert parts == {"p:long.py": [[i, n] for i in range(1, n + 1)], "p:short.py": [None]}

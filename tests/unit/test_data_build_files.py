@@ -166,7 +166,7 @@ def test_every_reason_to_leave_a_file_out(tmp_path: Path, out: Path) -> None:
             "name that is not UTF-8": ["\\udcff.py"],
             "name with control characters": ["x\\ny.py"],
             "not UTF-8": ["bad.py"],
-            "symbolic link (what it leads to is not read twice)": ["link.py"],
+            "symbolic link, not followed": ["link.py"],
             "symbolic link that leads in a circle": ["loop"],
             "text with NUL bytes": ["late.py"],
             "UTF-16 text (UTF-8 is read)": ["utf16.py"],

@@ -76,6 +76,20 @@ def test_files_that_cannot_be_read_are_errors_beside_the_others(tmp_path: Path) 
     assert [len(read.rows) for read in found.files] == [0, 1, 0]
 
 
+def test_flags_that_need_a_model_are_not_ignored(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", PAIR)
+    words = "tokens, lengths, n_ctx and time need a model: name one with --model"
+    assert check_files(path).missing[0] == words
+    given = check_files(path, template="chatml", ctx=64)
+    assert given.missing[0] == f"{words} (--template, --ctx without one counts for nothing)"
+
+
+def test_texts_and_what_was_made_of_them_are_no_mixture(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, PAIR]
+    found = check_files(jsonl(tmp_path / "x.jsonl", *(row | {"source": {"kind": "page"}} for row in rows)))
+    assert found.problems == []
+
+
 def test_rows_that_are_left_out_repeated_or_mixed(tmp_path: Path) -> None:
     other = jsonl(tmp_path / "y.jsonl", {"text": "a"})
     values = [{"text": "a", "note": 1}, {"text": "b"}, {"text": "a "}, {"text": "b"}, {"text": " "}, PAIR]
@@ -117,6 +131,8 @@ def test_markup_and_questions_in_texts(tmp_path: Path) -> None:
     typed = [{"text": "<|im_start|>user"}, {"prompt": "[INST] a [/INST]", "completion": "b"}, {"text": "a < b |> c"}]
     found = check_files(jsonl(tmp_path / "x.jsonl", *typed))
     assert [problem.line for problem in found.problems if problem.kind == "template markup"] == [1, 2]
+    quoted = {"text": "File: a.py\n\nEND = '<|im_end|>'", "source": {"kind": "file"}}
+    assert check_files(jsonl(tmp_path / "x.jsonl", quoted)).problems == []
     asked = [{"text": f"table {i}\nQ: how many?\nA: {i}"} for i in range(3)]
     found = check_files(jsonl(tmp_path / "x.jsonl", *asked))
     assert kinds(found.problems) == [("warning", "questions as text", 1)]
@@ -137,6 +153,8 @@ def test_data_that_does_not_suit_the_model(tmp_path: Path, base: Tokenizer, chat
     talks = jsonl(tmp_path / "talks.jsonl", talk("u:a", "a:b"), PAIR)
     assert style(texts, wording(chatty)) == ["all 2 rows are plain text"]
     assert style(goes_on, wording(chatty)) == ["of 3 completions 2 begin with a space or a line break"]
+    begin = jsonl(tmp_path / "begin.jsonl", {"prompt": "Capital of", "completion": " France"})
+    assert style(begin, wording(chatty)) == ["every completion begins with a space or a line break"]
     assert style(talks, wording(chatty)) == []
     assert style(texts, wording(base)) == []
     assert style(goes_on, wording(base)) == ["in 1 row nothing stands between prompt and completion"]
@@ -167,6 +185,15 @@ def test_rows_that_are_too_long_say_by_how_much(tmp_path: Path, base: Tokenizer)
     assert problems[1].hint.endswith("no part of its answer lies within n_ctx")
     assert [problem.level for problem in too_long(units, 10, "refuse")] == ["error", "error"]
     assert list(too_long(units, 22, "drop")) == []
+    assert next(too_long(units, 10, "drop", 21)).hint.startswith("the model was trained on 21; --ctx 22 keeps it")
+
+
+def test_built_rows_that_are_too_long_say_how_to_build_shorter_ones(tmp_path: Path, base: Tokenizer) -> None:
+    """The pairs of `data synth` were longer than the model, row after row, and --ctx was the advice."""
+    built = {"prompt": "QQ", "completion": "x" * 999, "source": {"kind": "file"}}
+    units, _ = tokenize(read_file(jsonl(tmp_path / "x.jsonl", built)).rows, wording(base))
+    (problem,) = too_long(units, 512, "drop", 512)
+    assert problem.hint == "the model was trained on 512: build the rows with its --model and --chunk-tokens 400"
 
 
 def test_answers_without_an_end_token(tmp_path: Path, base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +206,8 @@ def test_answers_without_an_end_token(tmp_path: Path, base: Tokenizer, monkeypat
 
 def test_bars_hold_every_row() -> None:
     assert list(histogram([])) == []
-    assert list(histogram([7])) == [Bar(i, i, int(i == 7)) for i in range(8)]
+    assert list(histogram([7])) == [Bar(7, 7, 1)]
+    assert list(histogram([24, 25, 27])) == [Bar(24, 24, 1), Bar(25, 25, 1), Bar(26, 26, 0), Bar(27, 27, 1)]
     lengths = sorted([*range(1, 1000), 5000])
     bars = list(histogram(lengths))
     assert sum(bar.n for bar in bars) == 1000

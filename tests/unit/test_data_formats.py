@@ -148,8 +148,27 @@ def test_csv_that_is_refused(tmp_path: Path, content: str | bytes, message: str)
 def test_the_hint_for_unknown_columns_says_how_to_name_them(tmp_path: Path) -> None:
     hint = error(write(tmp_path / "x.csv", "question,reply\nq,a\n")).hint
     assert hint == (
-        'it has "question", "reply": name the columns of questions and answers with --prompt-column and --answer-column'
+        'its columns are "question", "reply": name those of questions and answers with --prompt-column and '
+        "--answer-column; if that is a row already, put a line with names above it, such as `prompt,completion`"
     )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message", "hint"),
+    [
+        (Columns("questoin", "reply"), '"questoin" (--prompt-column)', 'did you mean "question"?'),
+        (Columns("question"), '"completion" (--answer-column)', "name one with --answer-column"),
+    ],
+)
+def test_the_hint_for_a_column_that_is_missing(tmp_path: Path, columns: Columns, message: str, hint: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_file(write(tmp_path / "x.csv", "question,reply\nq,a\n"), columns=columns)
+    assert caught.value.message.endswith(message)
+    assert (caught.value.hint or "").endswith(hint)
+
+
+def test_python_is_not_json(tmp_path: Path) -> None:
+    assert "json.dumps" in (error(write(tmp_path / "x.jsonl", "{'text': 'a'}\n")).hint or "")
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import random
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -37,6 +38,11 @@ from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError
 from localft.tokenizer import Tokenizer
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 GOOD: list[Any] = [
     {"prompt": "Capital of France?", "completion": " Paris"},
@@ -134,11 +140,12 @@ def packed(suffix: str, data: bytes, rng: random.Random) -> tuple[str, bytes]:
     """As it is, or compressed and perhaps damaged."""
     if rng.random() < 0.9:
         return suffix, data
-    data = gzip.compress(data, 1, mtime=0)
+    suffix += rng.choice([".gz", ".zst"])
+    data = gzip.compress(data, 1, mtime=0) if suffix.endswith(".gz") else zstd.compress(data, 1)
     if rng.random() < 0.5:
         at = rng.randrange(len(data))
         data = data[:at] + bytes([rng.randrange(256)]) + data[at + rng.randrange(3) :]
-    return f"{suffix}.gz", data
+    return suffix, data
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +265,7 @@ def test_each_has_its_sentence(tmp_path: Path, data: bytes, words: str) -> None:
     assert said_of(path) == (words.format(path),) * 2
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.txt", "x.parquet", "x.jsonl.gz"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.txt", "x.parquet", "x.jsonl.gz", "x.jsonl.zst"])
 def test_links_that_lead_nowhere_have_their_sentence(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.symlink_to(name)
@@ -281,7 +288,7 @@ def test_a_folder_of_texts_may_hold_links_that_lead_to_themselves(tmp_path: Path
     assert len(found.files[0].rows) == 1
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.txt", "x.parquet", "x.jsonl.gz"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.txt", "x.parquet", "x.jsonl.gz", "x.jsonl.zst"])
 def test_a_file_that_may_not_be_read_has_its_sentence(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +302,24 @@ def test_a_file_that_may_not_be_read_has_its_sentence(
     monkeypatch.setattr(Path, "read_bytes", denied)
     monkeypatch.setattr(Path, "open", denied)
     assert said_of(path) == (f"cannot read `{path}`: Permission denied",) * 2
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no whole Zstandard file"),
+        (ONE, "no whole Zstandard file"),
+        (zstd.compress(ONE * 99)[:-3], "no whole Zstandard file"),
+        (zstd.compress(ONE) + ONE, "no whole Zstandard file"),
+        (gzip.compress(ONE, mtime=0), "no whole Zstandard file"),
+        (zstd.compress(zstd.compress(ONE)), "is not UTF-8"),
+    ],
+    ids=["empty", "plain", "cut", "more behind it", "gzip", "twice"],
+)
+def test_damaged_zstandard_has_its_sentence(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "x.jsonl.zst"
+    path.write_bytes(data)
+    assert all(words in each for each in said_of(path))
 
 
 def test_an_endless_line_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from localft.data.documents import content_key
 from localft.data.lines import Block, blocks, json_values
 from localft.data.row import USUAL_COLUMNS
 from localft.data.rows import read_file
-from localft.data.stored import StoredRow, StoredTokens
+from localft.data.stored import StoredRow, StoredTokens, stored_units
 from localft.data.wording import Wording
 from localft.data.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
@@ -162,7 +162,7 @@ def test_rows_know_their_words(
     path = write(tmp_path / name)
     file = large.read_large(path, Wording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
     assert file is not None
-    stored, plain = [unit.row for unit in file.units()], read_file(path).rows
+    stored, plain = [unit.row for unit in stored_units(file)], read_file(path).rows
     order = np.random.Generator(np.random.PCG64(1)).permutation(len(plain))[:30]
     for i in [*range(len(plain)), *order.tolist(), 3, 3]:
         ours, theirs = stored[i], plain[i]

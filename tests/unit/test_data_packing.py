@@ -13,8 +13,9 @@ import vocabs
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localft.data.batches import pack, plan
+from localft.data.batches import plan
 from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.packing import pack
 from localft.data.tokenize import TokenizedRow, wrapped
 from localft.errors import ConfigError
 from localft.report import data_lines

@@ -183,7 +183,7 @@ def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
         read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
-    with pytest.raises(DatasetError, match="cannot read"):
+    with pytest.raises(DatasetError, match="is a folder, expected a file"):
         read_file(tmp_path / "folder.jsonl")
 
 
@@ -201,8 +201,16 @@ def test_a_folder_gives_its_train_and_valid_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_train_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="has no train file"):
+    with pytest.raises(DatasetError, match="is empty"):
         find_sources([tmp_path], None)
+    (tmp_path / "a.py").write_text("x = 1")
+    with pytest.raises(DatasetError, match="neither a train file nor texts") as caught:
+        find_sources([tmp_path], None)
+    assert f"`localft data build {tmp_path} -o rows.jsonl`" in (caught.value.hint or "")
+    (tmp_path / "pairs.csv").write_text("prompt,completion")
+    with pytest.raises(DatasetError, match="has no train file") as caught:
+        find_sources([tmp_path], None)
+    assert (caught.value.hint or "").endswith("name a file itself: it has `pairs.csv`")
     with pytest.raises(DatasetError, match="has no valid file"):
         find_sources([tmp_path / "x.txt"], tmp_path)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import vocabs
@@ -93,7 +96,9 @@ def test_a_folder_of_texts_is_a_document_each(tmp_path: Path) -> None:
     write(folder / "empty.txt", "")
     write(folder / "z.txt.gz", gzip.compress(b"the z"))
     found = find_sources([str(folder)])
-    assert found.notes == [f"`{folder}`: 1 other file is no text (.txt, .md) and not read"]
+    assert found.notes == [
+        f"`{folder}`: 1 other file is no text (.txt, .md) and not read; `localft data build` makes rows of code"
+    ]
     (part,) = found.parts
     assert part.docs == tuple(f"notes:{name}" for name in ("a.txt", "b.md", "deep/c.txt", "empty.txt", "z.txt.gz"))
     assert part.files[2] == folder / "deep" / "c.txt"
@@ -103,6 +108,35 @@ def test_a_folder_of_texts_is_a_document_each(tmp_path: Path) -> None:
     assert prepare(folder, vocabs.bpe(tmp_path), DataSettings(val_split=0.25)).summary.val_reason == (
         "1 of 4 rows: 1 of 4 documents, chosen with seed 42"
     )
+
+
+@pytest.mark.parametrize("within", [".", "deep"])
+def test_a_folder_that_may_not_be_read_says_what_to_do(
+    tmp_path: Path, within: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The superuser, as whom tests may run, may read everything."""
+    write(tmp_path / "my notes/a.txt")
+    write(tmp_path / "my notes/deep/b.txt")
+    closed, scandir = tmp_path / "my notes" / within, os.scandir
+
+    def denied(path: Path) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DatasetError) as caught:
+        find_sources([tmp_path / "my notes"])
+    assert caught.value.message == f"cannot read the folder `{closed}`: Permission denied"
+    assert f"`chmod u+rx '{closed}'`" in (caught.value.hint or "")
+
+
+def test_what_is_validated_on_is_not_called_unread(tmp_path: Path) -> None:
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl"):
+        write(tmp_path / name)
+    kept = f"`{tmp_path / 'test.jsonl'}` is kept for testing and not read"
+    assert find_sources([tmp_path]).notes == [kept]
+    assert kept not in find_sources([tmp_path], tmp_path / "test.jsonl").notes
 
 
 def test_a_folder_with_a_link_to_itself_ends(tmp_path: Path) -> None:

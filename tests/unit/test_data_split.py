@@ -220,5 +220,5 @@ def test_all_data_has_no_validation_to_set(name: str) -> None:
 def test_copies_in_wwdc25_stay_together(shared: Path, tmp_path: Path) -> None:
     """437 of its 1800 training rows are copies; a choice of rows put some on both sides."""
     data = prepare(shared / "data/wwdc25/train.jsonl", vocabs.spm(tmp_path), DataSettings())
-    assert data.summary.val_reason == "180 of 1800 rows, chosen with seed 42; equal rows stay together"
+    assert data.summary.val_reason == "180 of 1,800 rows, chosen with seed 42; equal rows stay together"
     assert data.summary.leaks["exact"] == 0

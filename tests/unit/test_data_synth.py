@@ -12,8 +12,9 @@ from localft.data.rows import read_file
 from localft.data.synth.definitions import named_parts
 from localft.data.synth.documents import Document, Piece, read_documents
 from localft.data.synth.fence import fenced, language_of
-from localft.data.synth.keeping import EMPTY, OTHERWISE, TWICE, Keeper, needs_text
+from localft.data.synth.keeping import EMPTY, NO_WORDS, OTHERWISE, TWICE, Keeper, needs_text
 from localft.data.synth.phrasings import FILE, choose
+from localft.data.synth.substance import says_nothing
 from localft.data.synth.synth import Request, limited, synth
 from localft.data.synth.templates import asks
 from localft.errors import ConfigError, DatasetError
@@ -122,6 +123,49 @@ def test_a_page_is_walked_through(tmp_path: Path) -> None:
     assert "Walk me through “Title” (docs/a.md) of owner/name." in [question for question, _ in found]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# Guide",
+        "Guide\n=====",
+        "=====\nGuide\n=====\n\n.. _guide:",
+        "API\n---\n\n.. currentmodule:: shop\n\n.. autoclass:: Shop\n   :members:\n   :undoc-members:",
+        ".. toctree::\n   :maxdepth: 2\n\n   install\n\n   quick start <start>",
+        "```{toctree}\n:maxdepth: 2\ninstall\n```",
+        "<!-- made by\na tool -->\n[![Build](https://host/a.svg)](https://host)\n\n[home]: https://host",
+    ],
+)
+def test_a_page_that_says_nothing_is_asked_about_by_nobody(tmp_path: Path, content: str) -> None:
+    rows = [page_row("docs/a.rst", content, [], [1, 9]), file_row("a.py", "x = 1", [1, 1])]
+    out = tmp_path / "out.jsonl"
+    found = synth(Request((write(tmp_path / "rows.jsonl", rows),), phrasings=3), out)
+    assert found.dropped == {NO_WORDS: 1}
+    assert found.pairs == {("template", "file"): 3}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# Guide\n\nWords.",
+        ".. note::\n\n   Mind the gap.",
+        ".. code-block:: python\n\n   x = 1",
+        ".. toctree::\n\n   install\n\nWords.",
+        "```\n# ls\n```",
+        "| a | b |\n|---|---|",
+    ],
+)
+def test_notes_code_and_tables_are_words(content: str) -> None:
+    assert not says_nothing(content)
+
+
+def test_the_only_part_that_is_left_is_not_the_whole(tmp_path: Path) -> None:
+    """The first chunk of a file has no lines in its head: without the others it was shown as the file."""
+    row = file_row("a.py", "x = 1", [1, 1], part=[1, 2])
+    assert [answer.partition("\n")[0] for _, answer in asked(tmp_path, [row])] == [
+        "As of 2024-05-01, line 1 of a.py looks like so:"
+    ]
+
+
 def test_sections_are_asked_for_by_what_they_are(tmp_path: Path) -> None:
     rows = [
         page_row("a.md", "Before.", [], [1, 1]),
@@ -129,7 +173,7 @@ def test_sections_are_asked_for_by_what_they_are(tmp_path: Path) -> None:
         page_row("a.md", "## Use\n\nLong.", ["Top", "Use"], [6, 40]),
         page_row("a.md", "Longer.", ["Top", "Use"], [41, 80], " (lines 41-80)"),
         page_row("a.md", "## Notes\n\nN.", ["Top", "Notes"], [82, 84]),
-        page_row("a.md", "# Other", ["Other"], [86, 86]),
+        page_row("a.md", "# Other\n\nO.", ["Other"], [86, 86]),
         page_row("a.md", "## Notes\n\nM.", ["Other", "Notes"], [87, 90]),
     ]
     found = asked(tmp_path, rows)
@@ -271,6 +315,13 @@ def test_odd_sources_are_no_crash(tmp_path: Path, lines: Any) -> None:
     rows += [page_row("p.md", text, lines, lines) for text in ("x", "y")]
     rows += [other_row(kind, "d", "x") for kind in ("pull_request", "issue", "commit")]
     assert len({question for question, _ in asked(tmp_path, rows)}) == 4
+
+
+def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_documents([tmp_path])
+    assert caught.value.message == f"`{tmp_path}` is a folder, expected a file"
+    assert f"`localft data build {tmp_path} -o rows.jsonl`" in (caught.value.hint or "")
 
 
 def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ def test_what_gh_list_saved_alone(run: Runner) -> None:
         "\n\nReview by reviewer 1 on 2024-03-04, approved:\n\nFile: a.py (modified, +1 -0)"
     )
     assert texts[1] == "Issue #1 in owner/name: Title 1\nState: open, opened on 2024-03-01\n\nBody"
-    assert run().notes == ["1 item came without patches: docs/data.md says how to save them too"]
+    assert run().notes == ["1 item came without patches: docs/github.md says how to save them too"]
     assert run.texts(state="merged", limit=1) == texts[:1]
     assert run.texts(kind="issue") == texts[1:]
     assert run.texts(since="2024-03-03T00:00:00Z") == texts  # the issue's JSON does not say when it changed
@@ -236,8 +236,8 @@ def test_what_was_not_saved_is_said(run: Runner) -> None:
     summary = run()
     assert summary.left_out == {"comments, reviews and files of what was not saved itself": 1}
     assert summary.notes == [
-        "1 item came without comments: docs/data.md says how to save them too",
-        "1 item came without patches: docs/data.md says how to save them too",
+        "1 item came without comments: docs/github.md says how to save them too",
+        "1 item came without patches: docs/github.md says how to save them too",
     ]
 
 

@@ -16,7 +16,7 @@ from localft.report import end_lines, fact_lines, setting_text, shown_settings
 from localft.screens import JsonScreen, PlainScreen
 from localft.table import COLUMNS, WIDTHS, Reporter, aligned
 from localft.ui import TerminalScreen
-from localft.units import about, duration, rate, size
+from localft.units import about, duration, file_size, rate, size
 
 
 def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:
@@ -107,6 +107,9 @@ def test_units() -> None:
         "1:00:00",
     ]
     assert [size(n) for n in (0, 2**20, 2**30, 3 * 2**29)] == ["0 MiB", "1 MiB", "1.00 GiB", "1.50 GiB"]
+    assert [file_size(n) for n in (0, 1023, 3000, 2**20 - 1, 2**20, 3 * 2**30)] == [
+        *("0 bytes", "1023 bytes", "3 KiB", "1024 KiB", "1.0 MiB", "3,072.0 MiB")
+    ]
     assert [rate(n) for n in (0.123456, 9.87, 99.4, 1234.5)] == ["0.123", "9.87", "99.4", "1,234"]
     assert [setting_text(*pair) for pair in (("warmup", 0.05), ("warmup", 30), ("packing", True), ("lr", 2e-4))] == [
         *("5 %", "30", "yes", "0.0002")

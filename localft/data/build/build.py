@@ -146,13 +146,14 @@ def _write(document: Document, request: Request, result: Result, file: IO[str]) 
     result.secrets += found
     result.secret_documents += bool(found)
     splitter = Splitter(result.measure)
-    n_rows = 0
-    for chunk in lay_out(document, document.lines if request.secrets == "keep" else lines, splitter):
-        n_rows += 1
+    chunks = list(lay_out(document, document.lines if request.secrets == "keep" else lines, splitter))
+    n_rows = len(chunks)
+    for number, chunk in enumerate(chunks, 1):
         if request.secrets == "drop" and _has_secret(document, chunk.first, chunk.last, hit):
             result.dropped_rows += 1
             continue
-        row = {"text": chunk.text, "doc": document.doc, "source": {**document.source, **chunk.extra}}
+        part = {"part": [number, n_rows]} if n_rows > 1 else {}
+        row = {"text": chunk.text, "doc": document.doc, "source": {**document.source, **chunk.extra, **part}}
         line = json.dumps(row, ensure_ascii=False) + "\n"
         file.write(line)
         if not result.ledger.is_new(sha256(chunk.text[chunk.n_head :].strip().encode()).digest()):

@@ -16,7 +16,7 @@ from localft.data.build.rules import VENDORED, reason_by_name
 from localft.errors import DatasetError
 
 Skip = Callable[[str, str], None]
-LINK, CIRCLE = "symbolic link (what it leads to is not read twice)", "symbolic link that leads in a circle"
+LINK, CIRCLE = "symbolic link, not followed", "symbolic link that leads in a circle"
 NO_FILE, UNREADABLE, NO_FOLDER = "neither a file nor a folder", "unreadable: {}", "unreadable folder: {}"
 VENDORED_FOLDER, IGNORED = "vendored or cache folder", "in .gitignore"
 

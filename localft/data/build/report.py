@@ -9,6 +9,7 @@ from typing import Any
 
 from localft.data.build.build import Request, Result
 from localft.data.summary import count
+from localft.units import file_size
 
 _NAMES, _NAME_WIDTH = 3, 34
 _DONE = {"redact": "redacted", "drop": "found, and the rows with them left out", "keep": "found and KEPT"}
@@ -39,7 +40,7 @@ def lines(result: Result, request: Request, out: Path) -> Iterator[tuple[str, st
     yield "secrets", _secrets(result, request)
     for note in result.notes:
         yield "note", note
-    yield "written", f"{out}, {result.n_bytes / 2**20:,.1f} MiB"
+    yield "written", f"{out}, {file_size(result.n_bytes)}"
 
 
 def _secrets(result: Result, request: Request) -> str:

@@ -26,9 +26,11 @@ from localft.data.tokenize import Unit
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError, ModelError
 from localft.prepare import data_settings, data_sources
+from localft.settings import flag_name
 from localft.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]
+_FOR_A_MODEL = ("template", "raw", "train_on_prompt", "ctx", "packing")
 
 
 @dataclass
@@ -143,7 +145,9 @@ class _Check:
         """How the model would have its rows; None where there is no model, which `missing` then explains."""
         config = self.config
         if not config.model:
-            self.found.missing.append("tokens, lengths, n_ctx and time need a model: name one with --model")
+            flags = [flag_name(name) for name in _FOR_A_MODEL if getattr(config, name) not in (None, False)]
+            too = f" ({', '.join(flags)} without one counts for nothing)" if flags else ""
+            self.found.missing.append(f"tokens, lengths, n_ctx and time need a model: name one with --model{too}")
             return None
         try:
             base = local_base(config.model, self.say)
@@ -176,7 +180,7 @@ class _Check:
         self._judge(division.leakage)
         division = division.settled("drop" if settings.on_leak == "drop" else "warn")
         n_ctx, split = division.n_ctx, division.split
-        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength)
+        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength, settings.n_ctx_train)
         how = "drop" if settings.overlength == "refuse" else settings.overlength
         train, shares = mix(self.sources, parts, [], split, n_ctx, how)
         val = fit_units(split.val, n_ctx, how)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from localft.data.check.problem import Problem
 from localft.data.files import place
+from localft.data.row import BUILT_KINDS
 from localft.data.rows import Row
 from localft.data.summary import count
 
@@ -70,8 +71,10 @@ def out_of_order(row: Row) -> Iterator[Problem]:
 
 
 def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Rows in which a chat template's own words are typed."""
+    """Rows in which a chat template's own words are typed; not those that quote a repository."""
     for row in rows:
+        if row.source_kind in BUILT_KINDS:
+            continue
         found = next(
             (m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None
         )

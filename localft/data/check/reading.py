@@ -89,7 +89,8 @@ def _left_out(path: Path, found: Rows) -> Iterator[Problem]:
 
 
 def _mixed(path: Path, found: Rows) -> Iterator[Problem]:
-    if len(found.formats) > 1:
+    # files of `localft data` hold texts and the conversations made from them together
+    if len(found.formats) > 1 and not all(row.source_kind for row in found.rows):
         other = next((row.line for row in found.rows if row.kind != found.rows[0].kind), 0)
         parts = ", ".join(f"{count(n, 'row')} of {name}" for name, n in found.formats.most_common())
         where = f"; line {other} is the first unlike those before it" if other else ""

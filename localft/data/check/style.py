@@ -43,7 +43,8 @@ def _continuations_for_chat(rows: Sequence[Row], wording: Wording) -> Iterator[P
     pairs = [row for row in rows if row.kind == "completion"]
     spaced = [row for row in pairs if row.messages[1].content[:1] in (" ", "\n")]
     if spaced and len(spaced) > _MOST * len(pairs):
-        message = f"of {count(len(pairs), 'completion')} {len(spaced):,} begin with a space or a line break"
+        some = f"of {count(len(pairs), 'completion')} {len(spaced):,} begin"
+        message = f"{'every completion begins' if len(spaced) == len(pairs) else some} with a space or a line break"
         hint = (
             "that is how text for a base model goes on; behind a chat template an answer begins without: "
             "take it away, or give --raw"

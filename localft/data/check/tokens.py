@@ -14,6 +14,7 @@ from localft.data.data_settings import Overlength
 from localft.data.divide import Division
 from localft.data.files import place
 from localft.data.fit import Fit, percentile99
+from localft.data.row import BUILT_KINDS
 from localft.data.rows import Row
 from localft.data.template import describe
 from localft.data.tokenize import TokenizedRow, Unit
@@ -21,6 +22,7 @@ from localft.data.wording import Wording
 from localft.errors import DatasetError
 
 _BARS = 12
+_QUESTION = 112  # tokens that a question and what stands around its answer take beside a row of text, at most
 _WIDTHS = [step * 10**power for power in range(8) for step in (1, 2, 4, 5, 8)]
 
 
@@ -109,21 +111,30 @@ def _endless(unit: Unit, wording: Wording) -> Iterator[Problem]:
             return
 
 
-def too_long(units: Sequence[Unit], n_ctx: int, overlength: Overlength) -> Iterator[Problem]:
-    """Rows with answers that do not fit into `n_ctx` positions."""
+def too_long(units: Sequence[Unit], n_ctx: int, overlength: Overlength, n_ctx_train: int = 0) -> Iterator[Problem]:
+    """Rows with answers that do not fit into `n_ctx` positions.
+
+    Args:
+        n_ctx_train: context that the model was trained on; 0 where it is not known.
+    """
     for unit in units:
         for part in unit.parts:
             if not part.is_text and part.length > n_ctx:
-                yield _too_long(part, n_ctx, overlength)
+                yield _too_long(unit, part, n_ctx, overlength, n_ctx_train)
 
 
-def _too_long(part: TokenizedRow, n_ctx: int, overlength: Overlength) -> Problem:
+def _too_long(unit: Unit, part: TokenizedRow, n_ctx: int, overlength: Overlength, n_ctx_train: int) -> Problem:
     beyond = part.length - n_ctx
     kept = int(part.loss_mask[: n_ctx + 1].sum())
     done = "loses its end" if overlength == "truncate" and kept else "is left out"
     message = f"{place(part.source, part.line)} takes {part.length:,} positions, {beyond:,} more than n_ctx, and {done}"
     lost = f"truncated it would keep {kept:,} of {part.n_supervised:,} supervised tokens"
     hint = f"--ctx {part.length} keeps it whole; {lost if kept else 'no part of its answer lies within n_ctx'}"
+    if 0 < n_ctx_train < part.length:
+        hint = f"the model was trained on {n_ctx_train:,}; {hint}"
+        if unit.row.source_kind in BUILT_KINDS and n_ctx_train > 2 * _QUESTION:
+            room = f"--chunk-tokens {n_ctx_train - _QUESTION}"
+            hint = f"the model was trained on {n_ctx_train:,}: build the rows with its --model and {room}"
     level: Any = "error" if overlength == "refuse" else "warning"
     return Problem(level, "too long", part.source, part.line, message, hint)
 
@@ -168,7 +179,7 @@ def _counts(rows: Sequence[TokenizedRow]) -> Counts:
 
 
 def histogram(lengths: Sequence[int]) -> Iterator[Bar]:
-    """At most twelve bars of one round width up to the 99th percentile, and one for what is longer.
+    """At most twelve bars of one round width from the shortest up to the 99th percentile, and one for what is longer.
 
     Args:
         lengths: ascending.
@@ -176,8 +187,8 @@ def histogram(lengths: Sequence[int]) -> Iterator[Bar]:
     if not lengths:
         return
     top = max(1, percentile99(lengths))
-    width = next(width for width in _WIDTHS if width * _BARS > top)
-    edges = range(0, top + 1, width)
+    width = next(width for width in _WIDTHS if width * _BARS > top - lengths[0] // width * width)
+    edges = range(lengths[0] // width * width, top + 1, width)
     found = np.histogram(lengths, [*edges, edges[-1] + width, max(lengths[-1] + 1, edges[-1] + width + 1)])[0].tolist()
     for first, n in zip(edges, found, strict=False):
         yield Bar(first, first + width - 1, n)

@@ -60,12 +60,14 @@ def sections(found: CheckReport, everything: bool) -> Iterator[Section]:
 def verdict(found: CheckReport) -> str:
     """The last line."""
     n_rows = sum(len(read.rows) for read in found.files)
+    n_gone = sum(found.tokens.dropped.values()) if found.tokens else 0
+    usable = f"{count(n_rows, 'row')} read, {n_gone:,} left out" if n_gone else f"{count(n_rows, 'row')} can be used"
     if found.errors:
         return f"{count(len(found.errors), 'error')}: `localft finetune` would not start on this data"
     leaks = f", {count(len(found.leakage.leaks), 'leak')}" if found.leakage.leaks else ""
     if found.warnings or leaks:
-        return f"{count(n_rows, 'row')} can be used; {count(len(found.warnings), 'warning')}{leaks}"
-    return f"{count(n_rows, 'row')} can be used; nothing is wrong with them"
+        return f"{usable}; {count(len(found.warnings), 'warning')}{leaks}"
+    return f"{usable}; nothing is wrong with them"
 
 
 def wrapped(line: str, width: int) -> str:

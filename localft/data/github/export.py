@@ -179,7 +179,7 @@ def _saved(options: Options, path: Path, summary: Summary) -> Iterator[RawItem]:
     if saved.n_stray:
         summary.left_out["comments, reviews and files of what was not saved itself"] += saved.n_stray
     for what, n in saved.missing().items():
-        summary.notes.append(f"{count(n, 'item')} came without {what}: docs/data.md says how to save them too")
+        summary.notes.append(f"{count(n, 'item')} came without {what}: docs/github.md says how to save them too")
     yield from saved.items(options.selection, summary.left_out)
 
 

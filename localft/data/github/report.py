@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from localft.data.github.export import Secrets, Summary
 from localft.data.summary import count
-from localft.units import about
+from localft.units import about, file_size
 
 _DONE = {"redact": "redacted", "drop": "found, left out with all their rows", "keep": "found and KEPT"}
 
@@ -30,7 +30,7 @@ def lines(summary: Summary, secrets: Secrets) -> Iterator[tuple[str, str]]:
     yield "secrets", f"{summary.secrets.total():,} in {where} {_DONE[secrets]}: {kinds}" if kinds else "none found"
     yield from _requests(summary)
     yield from (("note", note) for note in summary.notes)
-    yield "written", f"{summary.output}, {summary.n_bytes / 2**20:,.1f} MiB, in {about(summary.seconds)}"
+    yield "written", f"{summary.output}, {file_size(summary.n_bytes)}, in {about(summary.seconds)}"
 
 
 def _requests(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,7 @@ _PULL_KEYS = (
 )
 _HINT = (
     "save pull requests and issues, their comments, reviews and files, as `gh api` or `gh pr list --json` print them; "
-    "docs/data.md has the commands"
+    "docs/github.md has the commands"
 )
 
 

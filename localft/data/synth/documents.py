@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.lines import json_values
-from localft.data.row import USUAL_COLUMNS
+from localft.data.row import BUILT_KINDS, USUAL_COLUMNS
 from localft.data.shapes import read_row
 from localft.errors import DatasetError
 
-KINDS = ("file", "page", "pull_request", "issue", "commit")
+KINDS = BUILT_KINDS
 NO_KIND, NO_TEXT, EMPTY = "rows without a source", "rows that are conversations already", "empty rows"
 _TITLE = re.compile(r"(?:File|Page): .*\n(?:Section: .*\n)?\n*")
 _PART = re.compile(r" \((?:lines \d+-\d+|part \d+)\)\Z")
@@ -68,6 +68,14 @@ class Piece:
             case [int(first), int(last)]:
                 return first, last
         return None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all that its document has, as far as it says; rows beside it may be missing."""
+        match self.source.get("part"):
+            case [int(), int(n)] if n > 1:
+                return False
+        return not self.is_part
 
     @property
     def is_part(self) -> bool:

@@ -13,6 +13,7 @@ TWICE = "asked already, with the same answer"
 OTHERWISE = "asked already, with another answer"
 NEEDS_TEXT = "a question that only makes sense beside the text"
 UNSUPPORTED = "an answer that the text does not support"
+NO_WORDS = "a page or section of headings and directives alone"
 NOT_JSON = "a reply without any pair"
 
 _OUT_OF_SIGHT = re.compile(

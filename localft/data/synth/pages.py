@@ -13,7 +13,7 @@ from localft.data.synth.documents import Document, Piece
 def page_asks(document: Document) -> Iterator[Ask]:
     """A walk through the page where it is one row, else through each section of it."""
     pieces = [piece for piece in document.pieces if piece.path]
-    if len(pieces) == 1 and not pieces[0].is_part and len(pieces[0].headings) < 2:
+    if len(pieces) == 1 and pieces[0].is_whole and len(pieces[0].headings) < 2:
         piece = pieces[0]
         title = f"{_quoted(piece.headings)} ({piece.path})" if piece.headings else piece.path
         yield Ask(piece, "page", phrasings.PAGE, piece.body, {"name": piece.name, "title": title})

@@ -10,7 +10,7 @@ from typing import Any
 from localft.data.summary import count
 from localft.data.synth.asking import Progress
 from localft.data.synth.synth import Result
-from localft.units import duration, rate
+from localft.units import duration, file_size, rate
 
 _NOUNS = {"pull_request": "pull request"}
 
@@ -43,7 +43,7 @@ def lines(result: Result, price: Price | None, out: Path) -> Iterator[tuple[str,
         yield "dropped", f"{n:,} {reason}"
     if result.progress:
         yield from _asked(result, result.progress, price)
-    yield "written", f"{out}, {count(result.pairs.total(), 'row')}, {out.stat().st_size / 2**20:,.1f} MiB"
+    yield "written", f"{out}, {count(result.pairs.total(), 'row')}, {file_size(out.stat().st_size)}"
 
 
 def _asked(result: Result, progress: Progress, price: Price | None) -> Iterator[tuple[str, str]]:

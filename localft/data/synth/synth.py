@@ -15,8 +15,9 @@ from localft.data.synth.asking import REFUSED, Asking, Progress
 from localft.data.synth.changes import subject_of
 from localft.data.synth.documents import KINDS, Document, Material, Piece, read_documents
 from localft.data.synth.journal import Answered, Journal, journal_path
-from localft.data.synth.keeping import NEEDS_TEXT, UNSUPPORTED, Keeper, cleaned, needs_text
+from localft.data.synth.keeping import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, Keeper, cleaned, needs_text
 from localft.data.synth.phrasings import choose
+from localft.data.synth.substance import says_nothing
 from localft.data.synth.support import Support
 from localft.data.synth.templates import asks
 from localft.errors import ConfigError, DatasetError
@@ -152,6 +153,9 @@ def _by_template(
     document: Document, shared: frozenset[str], request: Request, keeper: Keeper, result: Result
 ) -> Iterator[dict[str, Any]]:
     for ask in asks(document, shared):
+        if document.kind == "page" and says_nothing(ask.piece.body):
+            keeper.drop(NO_WORDS)
+            continue
         key = f"{document.doc}\0{ask.template}\0{sorted(ask.fields.items())}"
         for phrasing in choose(ask.phrasings, request.seed, key, request.phrasings):
             question = ask.question(phrasing)

@@ -31,7 +31,7 @@ def asks(document: Document, shared_subjects: frozenset[str] = frozenset()) -> I
 
 def _file_asks(document: Document) -> Iterator[Ask]:
     pieces = [piece for piece in document.pieces if piece.path]
-    if len(pieces) == 1 and not pieces[0].is_part:
+    if len(pieces) == 1 and pieces[0].is_whole:
         piece = pieces[0]
         yield Ask(piece, "file", phrasings.FILE, _content(piece, piece.path, "looks"), _fields(piece))
         return
