@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -15,11 +16,11 @@ Weigh = Callable[[MicroBatch], float]
 
 SHARE = 0.03  # of the run's expected time that timing may take
 ONCE_SHARE = 0.1  # that it may take for its only look at a large micro-batch
-LEAST_SECONDS, MOST_SECONDS = 0.4, 30.0  # but nobody minds so little, and nobody likes to wait longer
+LEAST_SECONDS, MOST_SECONDS = 0.8, 30.0  # but nobody minds so little, and nobody likes to wait longer
 WARM_SECONDS = 0.3
-HELD_UP = 1.3  # times what was to be expected
 MOST_BATCHES = 8
 SMALL = 64  # tokens
+EVALUATIONS = 3  # of which the first does not count
 FORWARD = 1 / 3  # of a training pass: evaluation goes forward only, and the backward pass costs twice that
 
 
@@ -73,23 +74,24 @@ def weigher(hparams: Mapping[str, int]) -> Weigh:
 
 
 def fit(points: Sequence[tuple[float, float]]) -> Line:
-    """The line through (work, seconds), without those that something else on the machine must have held up."""
-    line = _through(points)
-    kept = [(work, seconds) for work, seconds in points if seconds <= HELD_UP * line(work)]
-    return _through(kept) if 3 <= len(kept) < len(points) else line
+    """The line nearest to the (work, seconds) in the sum of relative deviations; neither part is below 0.
 
-
-def _through(points: Sequence[tuple[float, float]]) -> Line:
-    """Least squares of seconds / work over 1 / work; neither part is below 0.
-
-    Without a fixed part that is the mean of seconds / work.
+    Such a line goes through two of the points, or through one and 0. Those that something else on the machine held up
+    do not move it while they are the fewer.
     """
-    work, seconds = np.array(points, np.float64).T
-    if work.max() > 1.2 * work.min():
-        fixed, per_work = np.polyfit(1 / work, seconds / work, 1)
-        if fixed >= 0 and per_work >= 0:
-            return Line(float(fixed), float(per_work))
-    return Line(0.0, float((seconds / work).mean()))
+    through_two = [_through(*pair) for pair in combinations(points, 2)]
+    lines = [line for line in through_two if line and line.fixed >= 0 and line.per_work >= 0]
+    lines += [Line(0.0, seconds / work) for work, seconds in points]
+    return min(lines, key=lambda line: sum(abs(line(work) / max(seconds, 1e-9) - 1) for work, seconds in points))
+
+
+def _through(one: tuple[float, float], other: tuple[float, float]) -> Line | None:
+    """The line through two points; None where their work hardly differs."""
+    (work, seconds), (more_work, more_seconds) = sorted((one, other))
+    if more_work < 1.2 * work:
+        return None
+    per_work = (more_seconds - seconds) / (more_work - work)
+    return Line(seconds - per_work * work, per_work)
 
 
 def piece(batch: MicroBatch, n_tok: int) -> MicroBatch:
@@ -144,11 +146,11 @@ class Rehearsal:
         self.spent = 0.0
         if self.warm_up(batches[-1]):
             self.points = [self.point(small), self.point(small)]
-        evaluate = self.evaluations(validation) if validation else []
+        work, seconds = self.evaluation(validation) if validation else (0.0, 0.0)
         self.passes(batches)
         train = fit(self.points)
-        forward = Line(train.fixed * FORWARD, train.per_work * FORWARD)
-        return Timing(train, fit(evaluate) if evaluate else forward, apply, self.n_tok)
+        share = seconds / train(work) if validation else FORWARD
+        return Timing(train, Line(share * train.fixed, share * train.per_work), apply, self.n_tok)
 
     def warm_up(self, heaviest: MicroBatch) -> bool:
         """Run the heaviest micro-batch, if the run is long enough: buffers get their size, processors their speed."""
@@ -174,13 +176,13 @@ class Rehearsal:
                 self.points.append(self.point(part))
             n_tok //= 2
 
-    def evaluations(self, validation: Sequence[MicroBatch]) -> list[tuple[float, float]]:
-        """Time the largest validation batch, or a piece of it where that would take long."""
+    def evaluation(self, validation: Sequence[MicroBatch]) -> tuple[float, float]:
+        """(work, seconds) of the largest validation batch, or of the largest piece of it that leaves time for more."""
         batch = max(validation, key=self.weigh)
-        if not self.affords(15 * FORWARD * self.cost(batch)):
-            batch = piece(batch, SMALL)
-        self.timed(lambda: self.engine.evaluate(batch))
-        return [(self.weigh(batch), self.timed(lambda: self.engine.evaluate(batch))) for _ in range(2)]
+        while batch.n_tok > SMALL and not self.affords(2 * EVALUATIONS * FORWARD * self.cost(batch)):
+            batch = piece(batch, max(SMALL, batch.n_tok // 2))
+        _, *seconds = [self.timed(lambda: self.engine.evaluate(batch)) for _ in range(EVALUATIONS)]
+        return self.weigh(batch), sum(seconds) / len(seconds)
 
     def budget(self, share: float = SHARE) -> float:
         """Seconds that timing may take."""
