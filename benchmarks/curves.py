@@ -35,6 +35,8 @@ from rounds import rates, run  # noqa: E402
 CURVES = ("n_ctx", "rank", "threads", "size", "type")
 TYPES = ("f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 ONE_STEP = 4e9  # weights from which a point is a single step of half the tokens
+MUCH = 1.5e12  # weights times tokens that a point's measured steps pass in all; at least two steps, at most MOST_ROUNDS
+MOST_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -118,11 +120,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def measure(point: Point, args: argparse.Namespace) -> dict[str, Any]:
-    """Rates of the point and of the reference in two rounds, and the point's peak memory."""
+    """Rates of the point and of the reference in a few rounds, and the point's peak memory."""
     reference = Point("", "", "", "native:q8_0", args.shape, threads=args.threads)
     children = [_child(reference), _child(point)]
-    single = n_weight(SHAPES[point.shape]) > ONE_STEP
-    theirs, ours = run(children, 0 if single else 1, 1 if single else 2, breakdown=False)
+    size = n_weight(SHAPES[point.shape])
+    n_round = 1 if size > ONE_STEP else min(max(2, round(MUCH / (size * point.n_ctx))), MOST_ROUNDS)
+    theirs, ours = run(children, 0 if size > ONE_STEP else 1, n_round, breakdown=False)
     if "failed" in ours or "failed" in theirs:
         return {"failed": ours.get("failed") or theirs["failed"]}
     return {

@@ -197,6 +197,9 @@ struct GraphOptions {
 
 StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
 
+// Write what an allocated graph reads of a micro-batch; `supervised`: the positions that are.
+void fill_inputs(const StepGraph & graph, const Model::Impl & model, const Batch & batch, const std::vector<int32_t> & supervised);
+
 // Compute a graph that is allocated and filled, and add to `spent` what each kind of its nodes took.
 ggml_status compute_by_kind(ggml_backend_t backend, const Ops & ops, std::map<std::string, Trainer::Spent> & spent);
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 
 #include <sys/mman.h>
@@ -66,9 +65,6 @@ struct Trainer::Impl {
     void         choose_recompute();
     void         check(const Batch & batch, const char * op) const;
     void         check_supported(const StepGraph & g) const;
-    void         fill(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
-    void         fill_plain(const StepGraph & g);
-    void         fill_targets(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) const;
     void         run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
     double       read_loss(const StepGraph & g) const;
     MicroResult  pass(Pass pass, const Batch & batch, int64_t micro_step);
@@ -179,57 +175,12 @@ void Trainer::Impl::check_supported(const StepGraph & g) const {
     }
 }
 
-void Trainer::Impl::fill(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) {
-    const int64_t       n_embd   = m.hparams.n_embd;
-    const ggml_tensor * e        = m.embedding;
-    const auto          to_float = ggml_get_type_traits(e->type)->to_float;
-    std::vector<float>  x(n_embd * b.n_tok);
-    for (int64_t i = 0; i < b.n_tok; i++) {
-        const char * row = static_cast<const char *>(e->data) + b.tokens[i] * e->nb[1];
-        if (e->type == GGML_TYPE_F32) std::copy_n(reinterpret_cast<const float *>(row), n_embd, x.data() + i * n_embd);
-        else to_float(row, x.data() + i * n_embd, n_embd);
-    }
-    upload(g.x0, x);
-    std::vector<int32_t> positions(b.n_tok);
-    for (int64_t r = 0; r < b.n_row; r++)
-        for (int32_t i = b.row_starts[r]; i < b.row_starts[r + 1]; i++) positions[i] = i - b.row_starts[r];
-    ggml_backend_tensor_set(g.positions, positions.data(), 0, ggml_nbytes(g.positions));
-    for (int32_t & p : positions) p = -p;
-    if (g.positions_back && g.positions_back->buffer) ggml_backend_tensor_set(g.positions_back, positions.data(), 0, ggml_nbytes(g.positions_back));
-    if (g.supervised) ggml_backend_tensor_set(g.supervised, supervised.data(), 0, ggml_nbytes(g.supervised));
-    if (g.zeros) ggml_backend_tensor_memset(g.zeros, 0, 0, ggml_nbytes(g.zeros));
-    fill_targets(g, b, supervised);
-    fill_plain(g);
-}
-
-void Trainer::Impl::fill_targets(const StepGraph & g, const Batch & b, const std::vector<int32_t> & supervised) const {
-    for (const StepGraph::Chunk & chunk : g.chunks) {
-        std::vector<int32_t> targets(chunk.n);
-        for (int64_t i = 0; i < chunk.n; i++) targets[i] = b.targets[supervised[chunk.first + i]];
-        ggml_backend_tensor_set(chunk.targets, targets.data(), 0, ggml_nbytes(chunk.targets));
-    }
-}
-
-void Trainer::Impl::fill_plain(const StepGraph & g) {
-    for (const Ops::Mask & mask : g.ops->masks) {
-        std::vector<float> values(mask.n * mask.n);
-        for (int64_t i = 0; i < mask.n; i++)
-            for (int64_t j = 0; j < mask.n; j++) values[i * mask.n + j] = j <= i ? 0.0f : -std::numeric_limits<float>::infinity();
-        upload(mask.tensor, values);
-    }
-    for (const Ops::DropoutMask & mask : g.ops->dropout_masks) {
-        std::vector<float> values(ggml_nelements(mask.tensor));
-        for (size_t i = 0; i < values.size(); i++) values[i] = dropout_factor(g.ops->dropout_seed, mask.stream, i, options.dropout);
-        upload(mask.tensor, values);
-    }
-}
-
 void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) {
     check_supported(g);
     if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph()))
         fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
     if (m.is_cpu) use_large_pages(g.x0->buffer);
-    fill(g, batch, supervised);
+    fill_inputs(g, m, batch, supervised);
     const ggml_status status = clock ? compute_by_kind(m.backend.get(), *g.ops, *clock) : ggml_backend_graph_compute(m.backend.get(), g.ops->graph());
     if (status == GGML_STATUS_ABORTED) throw Interrupted();
     if (status != GGML_STATUS_SUCCESS) fail("compute", std::string("the device failed: ") + ggml_status_to_string(status));

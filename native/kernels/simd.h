@@ -59,6 +59,10 @@ inline vf load_shorts(const int16_t * p) {
 inline void dot_pairs(vi & sum, vi a, vi b) {
 #if defined(__AVX512VNNI__)
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b)); // GCC 12 spills the registers of the intrinsic
+#elif defined(__AVX2__)
+    vi pairs;
+    __asm__("vpmaddwd %2, %1, %0" : "=v"(pairs) : "v"(a), "v"(b));
+    sum += pairs;
 #else
     const vi low = ((vi) ((vu) a << 16) >> 16) * ((vi) ((vu) b << 16) >> 16), high = (a >> 16) * (b >> 16);
     sum = (vi) ((vu) sum + (vu) low + (vu) high); // unsigned: what NaN was quantised to may overflow, and counts for nothing
