@@ -35,8 +35,8 @@ from rounds import rates, run  # noqa: E402
 CURVES = ("n_ctx", "rank", "threads", "size", "type")
 TYPES = ("f32", "f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 ONE_STEP = 4e9  # weights from which a point is a single step of half the tokens
-MUCH = 1.5e12  # weights times tokens that a point's measured steps pass in all; at least two steps, at most MOST_ROUNDS
-MOST_ROUNDS = 8
+MUCH = 1e12  # weights times tokens that a point's measured steps pass in all; at least two steps, at most MOST_ROUNDS
+MOST_ROUNDS = 6
 
 
 @dataclass(frozen=True)
