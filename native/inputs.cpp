@@ -9,11 +9,6 @@ namespace localft {
 
 namespace {
 
-template <typename T>
-void set(ggml_tensor * t, const std::vector<T> & values) {
-    ggml_backend_tensor_set(t, values.data(), 0, ggml_nbytes(t));
-}
-
 std::vector<float> embeddings(const ggml_tensor * e, const Batch & b) {
     const int64_t      n_embd   = e->ne[0];
     const auto         to_float = ggml_get_type_traits(e->type)->to_float;
@@ -55,14 +50,14 @@ std::vector<float> dropout(const Ops & ops, const Ops::DropoutMask & mask) {
 } // namespace
 
 void fill_inputs(const StepGraph & g, const Model::Impl & m, const Batch & b, const std::vector<int32_t> & supervised) {
-    set(g.x0, embeddings(m.embedding, b));
-    set(g.positions, positions(b, 1));
-    if (g.positions_back && g.positions_back->buffer) set(g.positions_back, positions(b, -1));
-    if (g.supervised) set(g.supervised, supervised);
+    upload(g.x0, embeddings(m.embedding, b));
+    upload(g.positions, positions(b, 1));
+    if (g.positions_back && g.positions_back->buffer) upload(g.positions_back, positions(b, -1));
+    if (g.supervised) upload(g.supervised, supervised);
     if (g.zeros) ggml_backend_tensor_memset(g.zeros, 0, 0, ggml_nbytes(g.zeros));
-    for (const StepGraph::Chunk & chunk : g.chunks) set(chunk.targets, targets(chunk, b, supervised));
-    for (const Ops::Mask & mask : g.ops->masks) set(mask.tensor, causal(mask.n));
-    for (const Ops::DropoutMask & mask : g.ops->dropout_masks) set(mask.tensor, dropout(*g.ops, mask));
+    for (const StepGraph::Chunk & chunk : g.chunks) upload(chunk.targets, targets(chunk, b, supervised));
+    for (const Ops::Mask & mask : g.ops->masks) upload(mask.tensor, causal(mask.n));
+    for (const Ops::DropoutMask & mask : g.ops->dropout_masks) upload(mask.tensor, dropout(*g.ops, mask));
 }
 
 } // namespace localft

@@ -84,10 +84,19 @@ std::vector<float> download(const ggml_tensor * t) {
     return values;
 }
 
-void upload(ggml_tensor * t, const std::vector<float> & values) {
+template <typename T>
+static void upload_values(ggml_tensor * t, const std::vector<T> & values) {
     if ((int64_t) values.size() != ggml_nelements(t))
-        fail("a factor has " + std::to_string(values.size()) + " values, not " + std::to_string(ggml_nelements(t)));
+        fail("a tensor takes " + std::to_string(ggml_nelements(t)) + " values, not " + std::to_string(values.size()));
     ggml_backend_tensor_set(t, values.data(), 0, ggml_nbytes(t));
+}
+
+void upload(ggml_tensor * t, const std::vector<float> & values) {
+    upload_values(t, values);
+}
+
+void upload(ggml_tensor * t, const std::vector<int32_t> & values) {
+    upload_values(t, values);
 }
 
 void adamw(float * p, const float * g, float * m, float * v, int64_t n, int64_t step, float scale, const AdamOptions & o) {

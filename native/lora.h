@@ -40,6 +40,7 @@ private:
 std::vector<float> transposed(const std::vector<float> & x, int64_t rows, int64_t cols);
 std::vector<float> download(const ggml_tensor * t);
 void               upload(ggml_tensor * t, const std::vector<float> & values);
+void               upload(ggml_tensor * t, const std::vector<int32_t> & values);
 
 // One AdamW update as torch.optim.AdamW defines it; `step` counts from 1. `scale` multiplies the gradient first.
 void adamw(float * p, const float * g, float * m, float * v, int64_t n, int64_t step, float scale, const AdamOptions & options);

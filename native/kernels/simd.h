@@ -62,10 +62,10 @@ inline void dot_pairs(vi & sum, vi a, vi b) {
 #elif defined(__AVX2__)
     vi pairs;
     __asm__("vpmaddwd %2, %1, %0" : "=v"(pairs) : "v"(a), "v"(b));
-    sum += pairs;
+    sum = (vi) ((vu) sum + (vu) pairs); // unsigned: what NaN was quantised to may overflow, and counts for nothing
 #else
     const vi low = ((vi) ((vu) a << 16) >> 16) * ((vi) ((vu) b << 16) >> 16), high = (a >> 16) * (b >> 16);
-    sum = (vi) ((vu) sum + (vu) low + (vu) high); // unsigned: what NaN was quantised to may overflow, and counts for nothing
+    sum = (vi) ((vu) sum + (vu) low + (vu) high);
 #endif
 }
 
