@@ -15,8 +15,8 @@ import click
 
 from localft.card import load_cards
 from localft.cli import cli
-from localft.config import TrainConfig
-from localft.settings import flag_name
+from localft.settings.setting import flag_name
+from localft.settings.train_config import TrainConfig
 
 DOCS = Path(__file__).resolve().parent
 

@@ -16,7 +16,6 @@ import numpy as np
 from localft import diagnosis
 from localft.adapter.identity import file_type
 from localft.card import card_defaults
-from localft.config import TrainConfig, resolve
 from localft.conversion import convert
 from localft.conversion.convert_model import converted
 from localft.conversion.header import read_header
@@ -25,6 +24,7 @@ from localft.conversion.stand_in import write_stand_in
 from localft.engine import AdamSpec, Engine, LoraSpec, MicroBatch
 from localft.hub import localft_home, resolve_model
 from localft.prepare import MICRO_TOKENS, with_hardware
+from localft.settings.train_config import TrainConfig, resolve
 from localft.targets import select_targets
 from localft.timing import SMALL, Clock, piece
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft import __version__
-from localft.config import TrainConfig
 from localft.data.batches import BatchPlan
 from localft.data.dataset import Dataset
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.events import Notice
 from localft.record import BaseModel, Resolved, RunRecord
 from localft.schedule import Schedule, warmup_steps
+from localft.settings.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine

@@ -9,11 +9,11 @@ from localft import __version__
 from localft.adapter import Adapter, LoraTensor, write_adapter
 from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
 from localft.checkpoint import Cursor, write_checkpoint
-from localft.config import TrainConfig
 from localft.engine import EngineState
-from localft.legacy import output_paths
 from localft.record import RunRecord
 from localft.run import Run, writing
+from localft.settings.old_finetune_flags import output_paths
+from localft.settings.train_config import TrainConfig
 
 
 class DiskKeeper:

@@ -10,7 +10,6 @@ from typing import Any
 from localft import hardware
 from localft.adapter import file_sha256
 from localft.adapter.identity import file_type
-from localft.config import SETTINGS, TrainConfig
 from localft.conversion.header import read_header
 from localft.data.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
@@ -20,6 +19,7 @@ from localft.errors import ConfigError, DatasetError, EngineError, LocalftError,
 from localft.events import Notice
 from localft.job import Job
 from localft.record import BaseModel, RunRecord
+from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.targets import select_targets
 from localft.tokenizer import Tokenizer
 

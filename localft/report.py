@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from localft.config import SETTINGS
 from localft.data.summary import count
 from localft.evaluate import perplexity
 from localft.events import Estimate, Interrupted, RunEnd, RunStart
+from localft.settings.train_config import SETTINGS
 from localft.units import about, duration, rate, size
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localft.config import SETTINGS, TrainConfig, check_together, read_config_file
 from localft.errors import ConfigError, LocalftError
 from localft.record import RunRecord
 from localft.run import CONFIG, Run, newest_run, resume_command
-from localft.settings import coerce, flag_name
+from localft.settings.setting import coerce, flag_name
+from localft.settings.train_config import SETTINGS, TrainConfig, check_together, read_config_file
 
 # Settings that a resumed run takes from the new command, with what that does.
 _LONGER = "the learning rate follows the new length from here on"

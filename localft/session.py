@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from localft.answers import compare_answers
 from localft.card import card_defaults
 from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
-from localft.config import TrainConfig, read_config_file, resolve
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.job import Job
@@ -20,6 +19,7 @@ from localft.prepare import prepare_job
 from localft.record import RunRecord
 from localft.resume import Change, apply_changes, find_checkpoint
 from localft.run import Run, create_run, now, require_free
+from localft.settings.train_config import TrainConfig, read_config_file, resolve
 from localft.train import LoopPlan, train_loop
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def open_session(
     """Merge the settings of a new run, or of one to go on with.
 
     Raises:
-        ConfigError: see `localft.config.resolve`; or a resumed run cannot take a changed setting.
+        ConfigError: see `localft.settings.train_config.resolve`; or a resumed run cannot take a changed setting.
         LocalftError: there is no such run, or its checkpoint is damaged.
     """
     from_file = read_config_file(config_file) if config_file else {}

@@ -232,7 +232,7 @@ def finetune(
         resume: a run's folder or a checkpoint to go on from; True = the newest run.
         dry_run: stop before the first step; nothing is written.
         report: called as report(stage, done, total) while models are downloaded and converted.
-        settings: any setting of `localft.config.TrainConfig`, such as `lr=1e-4`.
+        settings: any setting of `localft.settings.train_config.TrainConfig`, such as `lr=1e-4`.
 
     Returns:
         An iterator of events. Closing it early saves a checkpoint.

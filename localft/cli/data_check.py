@@ -41,8 +41,8 @@ _TONES = {"error": "red", "warning": "yellow"}
 def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
     from localft.card import card_defaults
     from localft.cli.convert import Bar
-    from localft.config import resolve
     from localft.data.check.checking import check
+    from localft.settings.train_config import resolve
 
     given = {name: value for name, value in flags.items() if value is not None}
     resolved = resolve({**given, **({"data": data} if data else {})}, config, card_defaults)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localft.config import MACHINE, MODEL, OTHER_WORDS, RUN, SETTINGS, TRAIN
 from localft.errors import ConfigError
-from localft.legacy import is_old_form, translate
-from localft.settings import Setting, flag_name
+from localft.settings.old_finetune_flags import is_old_form, translate
+from localft.settings.setting import Setting, flag_name
+from localft.settings.train_config import MACHINE, MODEL, OTHER_WORDS, RUN, SETTINGS, TRAIN
 
 if TYPE_CHECKING:
     from localft.events import TrainEvent

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.data_settings import OnLeak
 from localft.data.documents import number_documents
 from localft.data.files import data_suffix
 from localft.data.leakage import Leakage, find_leaks, settle
@@ -21,6 +20,7 @@ from localft.data.summary import count
 from localft.data.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
+from localft.settings.data_settings import OnLeak
 
 SHARE = 0.1
 _LINES = (".jsonl", ".ndjson", ".json")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.data.collect import Collector
-from localft.data.data_settings import DataSettings, Overlength
 from localft.data.divide import Division, divide
 from localft.data.fit import Fit, fit_units, percentile99
 from localft.data.large import Report
@@ -21,6 +20,7 @@ from localft.data.template import TemplateInfo, describe
 from localft.data.tokenize import TokenizedRow
 from localft.data.wording import Wording
 from localft.errors import ConfigError, DatasetError
+from localft.settings.data_settings import DataSettings, Overlength
 from localft.tokenizer import Tokenizer
 
 __all__ = ["DataSettings", "Dataset", "Overlength", "prepare"]

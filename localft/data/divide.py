@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from localft.data.data_settings import DataSettings, OnLeak
 from localft.data.fit import choose_n_ctx
 from localft.data.leakage import Leakage, find_leaks, settle
 from localft.data.split import Split, shuffled, split_rows
 from localft.data.tokenize import Unit
+from localft.settings.data_settings import DataSettings, OnLeak
 
 _LEFT_OUT = "of a document that validates, and no part of the validation"
 _LEAKING = "gives a validation row away (--on-leak drop)"

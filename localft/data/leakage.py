@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
-from localft.data.data_settings import OnLeak
 from localft.data.files import place
 from localft.data.leak_search import ContainedSearch, NearSearch
 from localft.data.pieces import digest, letters, normal
 from localft.data.rows import Row
 from localft.data.summary import count
 from localft.errors import DatasetError
+from localft.settings.data_settings import OnLeak
 
 LeakKind = Literal["exact", "near", "contained", "same prompt"]
 Item = TypeVar("Item")

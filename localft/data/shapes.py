@@ -11,7 +11,7 @@ from localft.data.files import EXPECTED, data_suffix, is_table, name_of, place
 from localft.data.row import Columns, Message, Row, RowKind
 from localft.data.turns import read_turns
 from localft.errors import DatasetError
-from localft.settings import nearest
+from localft.settings.setting import nearest
 
 
 class Shape(NamedTuple):

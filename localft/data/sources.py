@@ -12,7 +12,7 @@ from pathlib import Path
 from localft.data.compressed import SUFFIXES as COMPRESSED
 from localft.data.files import data_suffix
 from localft.errors import ConfigError, DatasetError
-from localft.settings import split_share
+from localft.settings.setting import split_share
 
 Report = Callable[[str, int, int], None]
 

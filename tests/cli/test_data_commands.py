@@ -14,10 +14,10 @@ from tiny_llama import write_model
 import localft
 from localft.cli.data_check import command as check_command
 from localft.cli.data_show import command as show_command
-from localft.config import resolve
 from localft.data.check.checking import check
 from localft.errors import ConfigError, DatasetError
 from localft.events import DataReady
+from localft.settings.train_config import resolve
 
 
 @pytest.fixture(scope="module")

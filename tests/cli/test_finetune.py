@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from localft.cli.doctor import command as doctor
 from localft.cli.finetune import command
-from localft.config import SETTINGS
 from localft.errors import ConfigError
+from localft.settings.train_config import SETTINGS
 
 NAMES = (
     "ctx epochs max-steps batch-size micro-batch-size lr lr-schedule warmup weight-decay grad-clip lora-rank "

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localft.config import OTHER_WORDS, SETTINGS, TrainConfig, resolve
 from localft.errors import ConfigError
+from localft.settings.train_config import OTHER_WORDS, SETTINGS, TrainConfig, resolve
 
 
 def write(tmp_path: Path, text: str) -> Path:

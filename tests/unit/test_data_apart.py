@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from localft.cli.data_split import command
-from localft.config import resolve
 from localft.data.apart import keep_apart
 from localft.data.check.checking import check
 from localft.data.sources import find_sources
 from localft.errors import ConfigError, DatasetError
+from localft.settings.train_config import resolve
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"]
 

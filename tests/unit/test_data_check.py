@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import vocabs
 
-from localft.config import resolve
 from localft.data.check.checking import CheckReport, check
 from localft.data.check.problem import Problem
 from localft.data.check.style import look_at_style
@@ -17,6 +16,7 @@ from localft.data.check.tokens import Bar, histogram, tokenize, too_long
 from localft.data.check.words import sections, verdict, wrapped
 from localft.data.rows import read_file
 from localft.data.wording import Wording
+from localft.settings.train_config import resolve
 from localft.tokenizer import Tokenizer
 
 PAIR = {"prompt": "Capital of France?", "completion": "Paris"}

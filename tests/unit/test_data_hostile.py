@@ -22,7 +22,6 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from localft.cli.data_check import command
-from localft.config import resolve
 from localft.data.check.checking import CheckReport, check
 from localft.data.check.tokens import report, tokenize, too_long
 from localft.data.check.words import sections, verdict
@@ -37,6 +36,7 @@ from localft.data.sources import find_sources
 from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError
+from localft.settings.train_config import resolve
 from localft.tokenizer import Tokenizer
 
 if sys.version_info >= (3, 14):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from localft.config import resolve
 from localft.data.check.checking import check
 from localft.data.leak_search import ANSWER_PIECE, CONTAINED, NEAR, ContainedSearch, NearSearch
 from localft.data.leakage import Leak, LeakKind, find_leaks, settle
 from localft.data.pieces import letters, normal, pieces
 from localft.data.rows import Message, Row, read_file
 from localft.errors import DatasetError
+from localft.settings.train_config import resolve
 
 WORDS = [
     "river",

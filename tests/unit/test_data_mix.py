@@ -13,13 +13,13 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.config import resolve
 from localft.data.batches import BatchPlan, draw, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.sources import find_sources
 from localft.data.tokenize import TokenizedRow
 from localft.errors import ConfigError, DatasetError
 from localft.report import data_counts, data_lines
+from localft.settings.train_config import resolve
 from localft.tokenizer import Tokenizer
 
 

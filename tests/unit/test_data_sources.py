@@ -21,7 +21,7 @@ from localft.data import web
 from localft.data.dataset import DataSettings, prepare
 from localft.data.sources import find_sources, split_weight
 from localft.errors import ConfigError, DatasetError
-from localft.settings import split_share
+from localft.settings.setting import split_share
 
 
 def write(path: Path, content: str | bytes = "x") -> Path:

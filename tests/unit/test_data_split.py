@@ -13,13 +13,13 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.config import resolve
 from localft.data.dataset import DataSettings, prepare
 from localft.data.documents import content_key, number_documents
 from localft.data.rows import Message, Row
 from localft.data.split import Split, quotas, split_rows
 from localft.data.tokenize import TokenizedRow, Unit
 from localft.errors import ConfigError
+from localft.settings.train_config import resolve
 
 
 def talk(i: int, question: str = "", **about: str) -> Row:

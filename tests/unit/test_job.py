@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from localft.config import resolve
 from localft.job import Job
+from localft.settings.train_config import resolve
 
 
 def job(**settings: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localft.errors import ConfigError
-from localft.legacy import is_old_form, output_paths, translate
+from localft.settings.old_finetune_flags import is_old_form, output_paths, translate
 
 OLD = [
     *("--model-base", "M.gguf", "--train-data", "D.txt", "--threads", "2", "--batch", "4", "--sample-start", "<s>"),

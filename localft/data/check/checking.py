@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localft.config import TrainConfig
 from localft.data.check.content import look_at_rows
 from localft.data.check.cost import Cost, epoch_cost
 from localft.data.check.model import local_base
@@ -26,7 +25,8 @@ from localft.data.tokenize import Unit
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError, ModelError
 from localft.prepare import data_settings, data_sources
-from localft.settings import flag_name
+from localft.settings.setting import flag_name
+from localft.settings.train_config import TrainConfig
 from localft.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.checkpoint import Cursor
-from localft.config import TrainConfig
 from localft.data.batches import BatchPlan, evaluation_batches, plan
 from localft.data.mix import Share
 from localft.data.tokenize import TokenizedRow
@@ -16,6 +15,7 @@ from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.estimate import estimate
 from localft.prepare import MICRO_TOKENS, with_hardware
 from localft.schedule import Schedule
+from localft.settings.train_config import TrainConfig
 from localft.targets import select_targets
 from localft.timing import weigher
 from localft.train import LoopPlan

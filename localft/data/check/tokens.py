@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from localft.data.check.problem import Problem
-from localft.data.data_settings import Overlength
 from localft.data.divide import Division
 from localft.data.files import place
 from localft.data.fit import Fit, percentile99
@@ -20,6 +19,7 @@ from localft.data.template import describe
 from localft.data.tokenize import TokenizedRow, Unit
 from localft.data.wording import Wording
 from localft.errors import DatasetError
+from localft.settings.data_settings import Overlength
 
 _BARS = 12
 _QUESTION = 112  # tokens that a question and what stands around its answer take beside a row of text, at most

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from localft.errors import ConfigError
-from localft.settings import (
+from localft.settings.setting import (
     coerce,
     flag_name,
     nearest,
