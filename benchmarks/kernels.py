@@ -22,11 +22,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from localft.card import Shape, load_cards  # noqa: E402
-from localft.conversion.quantize import find_outtype  # noqa: E402
-from localft.conversion.stand_in import write_stand_in  # noqa: E402
 from localft.engine import AdamSpec, LoraSpec, MicroBatch  # noqa: E402
 from localft.engine.native import NativeEngine, lora_targets  # noqa: E402
+from localft.model.card import Shape, load_cards  # noqa: E402
+from localft.model.conversion.outtype import find_outtype  # noqa: E402
+from localft.model.conversion.stand_in import write_stand_in  # noqa: E402
 
 SIDES = {"int16": ("auto", "int16"), "f32": ("auto", "f32"), "ggml": ("plain", "f32")}
 KINDS = ("product", "attention", "elementwise", "low-rank", "head")

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from localft.adapter.peft import HF_MODULES
-from localft.card import Shape
-from localft.conversion.hparams import Hparams
-from localft.conversion.quantize import find_outtype
-from localft.conversion.stand_in import F32, TILE, stand_in_hparams, stand_in_weight, write_stand_in
 from localft.engine.torch_lora import unpermute
 from localft.errors import LocalftError
+from localft.model.card import Shape
+from localft.model.conversion.hparams import Hparams
+from localft.model.conversion.outtype import find_outtype
+from localft.model.conversion.stand_in import F32, TILE, stand_in_hparams, stand_in_weight, write_stand_in
 
 MAX_CHECKPOINT = 2e9  # weights of a shape that PEFT is asked to load in f32
 

@@ -27,7 +27,7 @@ def write_rows(data: Path, tokenizer: Path, n_vocab: int, n_ctx: int, folder: Pa
         The file for `load_rows`, and what the result JSON says about it.
     """
     from localft.data.dataset import DataSettings, prepare
-    from localft.tokenizer import Tokenizer
+    from localft.model.tokenizer import Tokenizer
 
     vocabulary = tokenizer if tokenizer.suffix == ".gguf" else _vocabulary(tokenizer, folder)
     rows = prepare(data, Tokenizer(vocabulary), DataSettings(ctx=n_ctx, no_val=True)).train
@@ -64,11 +64,11 @@ def load_rows(path: Path) -> list[TokenizedRow]:
 
 def _vocabulary(tokenizer: Path, folder: Path) -> Path:
     """A GGUF that holds nothing but the vocabulary in `tokenizer`."""
-    from localft.card import Shape
-    from localft.conversion.quantize import OUTTYPES
-    from localft.conversion.stand_in import stand_in_hparams
-    from localft.conversion.vocabulary import read_vocabulary
-    from localft.conversion.write import write_gguf
+    from localft.model.card import Shape
+    from localft.model.conversion.gguf_writer import write_gguf
+    from localft.model.conversion.outtype import OUTTYPES
+    from localft.model.conversion.stand_in import stand_in_hparams
+    from localft.model.conversion.vocabulary import read_vocabulary
 
     # Only n_vocab is read here; llama.cpp wants the other sizes to be there.
     hparams = stand_in_hparams(
@@ -81,8 +81,8 @@ def _vocabulary(tokenizer: Path, folder: Path) -> Path:
 
 
 def _n_vocab(tokenizer: Path) -> int:
-    from localft.conversion.sentencepiece import read_sentencepiece
-    from localft.conversion.tokenizer_json import read_tokenizer_json
+    from localft.model.conversion.sentencepiece import read_sentencepiece
+    from localft.model.conversion.tokenizer_json import read_tokenizer_json
 
     if (tokenizer / "tokenizer.model").is_file():
         return len(read_sentencepiece(tokenizer / "tokenizer.model").pieces)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from localft.card import load_cards
 from localft.cli import cli
+from localft.model.card import load_cards
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 

@@ -16,14 +16,14 @@ __all__ = ["ChatSession", "LocalftError", "__version__", "convert", "finetune"]
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
-    from localft.conversion import convert
     from localft.errors import LocalftError
+    from localft.model.conversion import convert
     from localft.train import finetune
 
 _HOMES = {
     "ChatSession": "localft.chat",
     "LocalftError": "localft.errors",
-    "convert": "localft.conversion",
+    "convert": "localft.model.conversion",
     "finetune": "localft.train",
 }
 

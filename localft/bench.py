@@ -15,14 +15,14 @@ import numpy as np
 
 from localft import diagnosis
 from localft.adapter.identity import file_type
-from localft.card import card_defaults
-from localft.conversion import convert
-from localft.conversion.convert_model import converted
-from localft.conversion.header import read_header
-from localft.conversion.quantize import find_outtype
-from localft.conversion.stand_in import write_stand_in
 from localft.engine import AdamSpec, Engine, LoraSpec, MicroBatch
-from localft.hub import localft_home, resolve_model
+from localft.model.card import card_defaults
+from localft.model.conversion import convert
+from localft.model.conversion.converter import converted
+from localft.model.conversion.outtype import find_outtype
+from localft.model.conversion.stand_in import write_stand_in
+from localft.model.gguf_header import read_header
+from localft.model.source import localft_home, resolve_model
 from localft.prepare import MICRO_TOKENS, with_hardware
 from localft.settings.train_config import TrainConfig, resolve
 from localft.targets import select_targets

@@ -13,10 +13,10 @@ from gguf import GGUFWriter
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
-from localft.conversion.header import Header, read_header
 from localft.engine import EngineState, LoraState
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
+from localft.model.gguf_header import Header, read_header
 from localft.record import RunRecord
 
 VERSION = 1

@@ -10,7 +10,6 @@ from typing import Any
 from localft import hardware
 from localft.adapter import file_sha256
 from localft.adapter.identity import file_type
-from localft.conversion.header import read_header
 from localft.data.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.files import no_such_file
@@ -18,10 +17,11 @@ from localft.data.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
 from localft.job import Job
+from localft.model.gguf_header import read_header
+from localft.model.tokenizer import Tokenizer
 from localft.record import BaseModel, RunRecord
 from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.targets import select_targets
-from localft.tokenizer import Tokenizer
 
 Report = Callable[[str, int, int], None]
 MICRO_TOKENS = 1024
@@ -74,8 +74,8 @@ def _find_base(
     notices: list[Notice],
     report: Report | None,
 ) -> BaseModel:
-    from localft.conversion import convert
-    from localft.conversion.check import check_gguf
+    from localft.model.conversion import convert
+    from localft.model.gguf_check import check_gguf
 
     if previous and Path(previous.base.path).is_file():
         path, name = Path(previous.base.path), previous.base.name

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.answers import compare_answers
-from localft.card import card_defaults
 from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.job import Job
 from localft.keeper import DiskKeeper
+from localft.model.card import card_defaults
 from localft.prepare import prepare_job
 from localft.record import RunRecord
 from localft.resume import Change, apply_changes, find_checkpoint

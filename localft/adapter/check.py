@@ -9,9 +9,9 @@ import numpy as np
 
 from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header, read_values
 from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, file_sha256, file_type
-from localft.conversion.check import check_header
-from localft.conversion.header import Header, read_header
 from localft.errors import AdapterError, LocalftError
+from localft.model.gguf_check import check_header
+from localft.model.gguf_header import Header, read_header
 
 _OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
 

@@ -14,9 +14,9 @@ from gguf.constants import GGMLQuantizationType, GGUFValueType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
-from localft.conversion.header import Header, read_header
 from localft.errors import AdapterError, ModelError
 from localft.files import atomic_path
+from localft.model.gguf_header import Header, read_header
 
 Q = GGMLQuantizationType
 FACTOR_TYPES = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)

@@ -11,9 +11,9 @@ from pathlib import Path
 from gguf.constants import LlamaFileType
 
 from localft.adapter.file import metadata_text
-from localft.conversion.header import Header, read_header
 from localft.errors import ModelError
 from localft.files import write_text
+from localft.model.gguf_header import Header, read_header
 
 BASE_NAME = "localft.base.name"
 BASE_SHA256 = "localft.base.sha256"
@@ -62,7 +62,7 @@ def _hash(path: Path) -> str:
 
 
 def _cache_file() -> Path:
-    from localft.hub import localft_home
+    from localft.model.source import localft_home
 
     return localft_home() / "sha256.json"
 
@@ -96,7 +96,7 @@ def find_base(header: Header, beside: Path) -> Path | None:
 
 
 def _candidates(beside: Path) -> list[Path]:
-    from localft.hub import localft_home
+    from localft.model.source import localft_home
 
     folders = [Path(), beside.resolve().parent, localft_home() / "models"]
     found = {path.resolve(): None for folder in folders for path in sorted(folder.glob("*.gguf"))}

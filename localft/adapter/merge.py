@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from localft.adapter.check import check_adapter, read_base_header
 from localft.adapter.file import Adapter, read_adapter, read_values
-from localft.conversion.header import Header
 from localft.errors import AdapterError
 from localft.files import atomic_path
+from localft.model.gguf_header import Header
 
 Q = GGMLQuantizationType
 MERGEABLE = (Q.F32, Q.F16, Q.BF16)

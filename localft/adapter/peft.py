@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from localft.adapter.check import read_base_header
 from localft.adapter.file import Adapter, LoraTensor
-from localft.conversion.header import Header
 from localft.errors import AdapterError
 from localft.files import atomic_path, write_text
+from localft.model.gguf_header import Header
 
 Factor = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from localft.chat.template import Message, Prompter, continued, template_for
 from localft.data.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 DEFAULT_N_CTX = 4096
 SMALL_MODEL_BYTES = 64 << 20

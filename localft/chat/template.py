@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from localft.data.template import TemplateInfo, choose_templates, render_prompt
 from localft.errors import AdapterError, ModelError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 class Message(NamedTuple):

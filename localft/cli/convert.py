@@ -30,7 +30,7 @@ Examples:
 @click.option("--force", is_flag=True, help="Convert even where the file is there and complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
-    from localft.conversion import convert
+    from localft.model.conversion import convert
 
     shown = Bar()
     try:

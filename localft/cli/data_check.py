@@ -39,9 +39,9 @@ _TONES = {"error": "red", "warning": "yellow"}
 
 
 def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
-    from localft.card import card_defaults
     from localft.cli.convert import Bar
     from localft.data.check.checking import check
+    from localft.model.card import card_defaults
     from localft.settings.train_config import resolve
 
     given = {name: value for name, value in flags.items() if value is not None}

@@ -79,12 +79,12 @@ def _read(
     raw: bool,
 ) -> Shown:
     from localft.cli.convert import Bar
-    from localft.data.check.model import local_base
     from localft.data.row import Columns
     from localft.data.show.pieces import read_shown
     from localft.data.sources import find_sources
     from localft.data.wording import Wording
-    from localft.tokenizer import Tokenizer
+    from localft.model.local_base import local_base
+    from localft.model.tokenizer import Tokenizer
 
     bar = Bar()
     try:

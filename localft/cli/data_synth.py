@@ -200,8 +200,8 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
 
 def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.convert import Bar
-    from localft.data.check.model import local_base
     from localft.data.synth.gguf import LocalModel
+    from localft.model.local_base import local_base
 
     bar = Bar()
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from localft.data.jinja import ChatTemplate, RenderError
 from localft.data.marks import MARK, Key, fill, mark, split
 from localft.data.rows import Message
-from localft.tokenizer import Span, Tokenizer
+from localft.model.tokenizer import Span, Tokenizer
 
 
 @dataclass(frozen=True)

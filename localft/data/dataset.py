@@ -20,8 +20,8 @@ from localft.data.template import TemplateInfo, describe
 from localft.data.tokenize import TokenizedRow
 from localft.data.wording import Wording
 from localft.errors import ConfigError, DatasetError
+from localft.model.tokenizer import Tokenizer
 from localft.settings.data_settings import DataSettings, Overlength
-from localft.tokenizer import Tokenizer
 
 __all__ = ["DataSettings", "Dataset", "Overlength", "prepare"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, DatasetError
-from localft.hub import localft_home
+from localft.model.source import localft_home
 
 Report = Callable[[str, int, int], None]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from localft.data.rows import Message
 from localft.data.tokenize import Unit
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 _MAX_CHARACTERS = 400
 

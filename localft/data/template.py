@@ -13,7 +13,7 @@ from localft.data.files import place
 from localft.data.jinja import ChatTemplate, RenderError
 from localft.data.rows import Message, Row, RowKind
 from localft.errors import ConfigError, DatasetError, ModelError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 TemplateKind = Literal["chat", "alpaca", "completion", "messages", "raw"]
 

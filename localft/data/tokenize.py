@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from localft.data.conversation import Formatter
 from localft.data.rows import Row
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from localft.data.files import data_suffix
 from localft.errors import DatasetError
 from localft.files import atomic_path
-from localft.hub import localft_home
+from localft.model.source import localft_home
 
 Report = Callable[[str, int, int], None]
 

@@ -8,7 +8,7 @@ from localft.data.jinja import RenderError
 from localft.data.rows import Row, RowKind
 from localft.data.template import TemplateInfo, choose_templates, formatter, refused
 from localft.data.tokenize import Unit, tokenize_row
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 class Wording:

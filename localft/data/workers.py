@@ -27,7 +27,7 @@ from localft.data.tally import Tally
 from localft.data.token_file import Piece
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 _AHEAD = 3  # blocks for each process that are read before their turn
 

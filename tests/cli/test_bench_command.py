@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from tiny_llama import write_model
 
-import localft.hub
+import localft.model.source
 from localft import bench as module
-from localft.card import Shape, load_cards
 from localft.cli.bench import command
 from localft.errors import ConfigError
+from localft.model.card import Shape, load_cards
 
 SHAPE = Shape(n_vocab=300, n_embd=64, n_layer=2, n_head=4, n_head_kv=2, n_ff=96, tied=False)
 
@@ -56,7 +56,7 @@ def test_the_screen_says_it_in_lines(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_here_is_stood_in_for(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     card = replace(load_cards()["tinymistral"], shape=SHAPE)
-    monkeypatch.setattr(localft.hub, "find_card", lambda _: card)
+    monkeypatch.setattr(localft.model.source, "find_card", lambda _: card)
     found = measured("--model", "tinymistral", "--ctx", "16")
     assert (found["model"], found["weights"], found["type"]) == ("tinymistral", "random", "q8_0")
     assert list(home.rglob("*.gguf")) == []

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from checkpoints import write_checkpoint
 
-from localft.conversion import convert
+from localft.model.conversion import convert
 
 pytestmark = pytest.mark.conformance
 

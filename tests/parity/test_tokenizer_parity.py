@@ -9,7 +9,7 @@ import gguf
 import pytest
 
 from localft.data.jinja import ChatTemplate, RenderError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.parity
 

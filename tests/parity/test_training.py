@@ -95,7 +95,7 @@ def test_faster_modes_are_as_exact_as_autocast(outtype: str, arithmetic: str, fa
 @pytest.fixture(scope="module")
 def stories(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """stories260K as a GGUF of localft's own conversion (f32), and its checkpoint."""
-    from localft.conversion import convert
+    from localft.model.conversion import convert
 
     checkpoint = shared / "models" / "stories260K"
     out = tmp_path_factory.mktemp("stories") / "stories260K-f32.gguf"
@@ -104,7 +104,7 @@ def stories(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def shakespeare(shared: Path, gguf_file: Path) -> list[MicroBatch]:
     """N_STEP micro-batches of N_ROW windows of N_CTX tokens, in the text's order, and one more to validate on."""
-    from localft.tokenizer import Tokenizer
+    from localft.model.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(gguf_file)
     text = (shared / "data" / "tinyshakespeare.txt").read_text(encoding="utf-8")

@@ -23,10 +23,10 @@ from golden import models  # noqa: E402
 from job import Job  # noqa: E402
 from rows import DEMO, write_rows  # noqa: E402
 
-from localft.card import Shape  # noqa: E402
-from localft.conversion.hparams import read_hparams  # noqa: E402
-from localft.conversion.quantize import find_outtype  # noqa: E402
-from localft.conversion.stand_in import stand_in_hparams, write_stand_in  # noqa: E402
+from localft.model.card import Shape  # noqa: E402
+from localft.model.conversion.hparams import read_hparams  # noqa: E402
+from localft.model.conversion.outtype import find_outtype  # noqa: E402
+from localft.model.conversion.stand_in import stand_in_hparams, write_stand_in  # noqa: E402
 
 
 class FakeChild:

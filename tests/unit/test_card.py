@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import localft.card as module
-from localft.card import find_card, load_cards, read_card
-from localft.conversion.hparams import ARCHITECTURES
+import localft.model.card as module
 from localft.errors import ConfigError
+from localft.model.card import find_card, load_cards, read_card
+from localft.model.conversion.hparams import ARCHITECTURES
 
 GOOD = """\
 hf_id = "owner/name"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from checkpoints import write_checkpoint
 
-from localft.conversion import convert
 from localft.errors import ModelError
+from localft.model.conversion import convert
 
 
 def test_a_rerun_is_skipped_until_something_changes(tmp_path: Path) -> None:

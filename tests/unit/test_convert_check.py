@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from checkpoints import random_tensors, write_checkpoint, write_safetensors
 
-from localft.conversion import check_gguf, convert
-from localft.conversion.header import read_header
 from localft.errors import ModelError
+from localft.model.conversion import check_gguf, convert
+from localft.model.gguf_header import read_header
 
 Edit = Callable[[gguf.GGUFWriter, dict[str, Any], dict[str, np.ndarray]], None]
 

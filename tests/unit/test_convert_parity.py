@@ -13,9 +13,9 @@ from checkpoints import HARD_STRINGS, VOCABULARIES, random_tensors, write_checkp
 from convert_tokens import GOLDEN, reference
 from numpy.typing import NDArray
 
-from localft.conversion import convert
-from localft.conversion.hparams import read_json
 from localft.errors import ModelError
+from localft.model.conversion import convert
+from localft.model.conversion.hparams import read_json
 
 pytestmark = [
     pytest.mark.parity,

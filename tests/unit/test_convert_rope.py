@@ -11,10 +11,10 @@ from checkpoints import random_tensors, write_checkpoint
 from converted import config_of, tensors_of, types_of
 from numpy.typing import NDArray
 
-from localft.conversion import convert
-from localft.conversion.header import read_header
-from localft.conversion.hparams import RopeScaling, read_hparams
-from localft.conversion.weights import permute, rope_factors
+from localft.model.conversion import convert
+from localft.model.conversion.hparams import RopeScaling, read_hparams
+from localft.model.conversion.weights import permute, rope_factors
+from localft.model.gguf_header import read_header
 
 
 def test_rows_of_q_and_k_become_pairs_of_neighbours(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from checkpoints import HARD_STRINGS, VOCABULARIES, write_checkpoint
 
-from localft.conversion import convert
-from localft.conversion.header import read_header
-from localft.conversion.hparams import read_hparams
-from localft.conversion.sentencepiece import parse
-from localft.conversion.vocabulary import Vocabulary, read_vocabulary
 from localft.errors import ModelError
+from localft.model.conversion import convert
+from localft.model.conversion.hparams import read_hparams
+from localft.model.conversion.sentencepiece import parse
+from localft.model.conversion.vocabulary import Vocabulary, read_vocabulary
+from localft.model.gguf_header import read_header
 
 GOLDEN = json.loads(Path(__file__).with_name("convert_tokens.json").read_text(encoding="utf-8"))
 

@@ -17,7 +17,7 @@ from localft.data.build.document import Document, joined, to_lines
 from localft.data.build.layout import Chunk, lay_out
 from localft.data.build.tokens import Measure, estimate, measure
 from localft.data.dataset import DataSettings, prepare
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 def by_words(limit: int) -> Measure:

@@ -16,8 +16,8 @@ from localft.data.check.tokens import Bar, histogram, tokenize, too_long
 from localft.data.check.words import sections, verdict, wrapped
 from localft.data.rows import read_file
 from localft.data.wording import Wording
+from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
-from localft.tokenizer import Tokenizer
 
 PAIR = {"prompt": "Capital of France?", "completion": "Paris"}
 

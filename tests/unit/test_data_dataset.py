@@ -15,7 +15,7 @@ from localft.data.fit import percentile99
 from localft.data.rows import Message
 from localft.data.template import render_prompt
 from localft.errors import ConfigError, DatasetError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

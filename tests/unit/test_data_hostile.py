@@ -36,8 +36,8 @@ from localft.data.sources import find_sources
 from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError
+from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
-from localft.tokenizer import Tokenizer
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -33,7 +33,7 @@ from localft.data.stored import StoredRow, StoredTokens, stored_units
 from localft.data.wording import Wording
 from localft.data.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 TEMPLATES = {"plain": None, "chat": vocabs.CHATML, "thinking": vocabs.THINKING}
 

@@ -18,9 +18,9 @@ from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.sources import find_sources
 from localft.data.tokenize import TokenizedRow
 from localft.errors import ConfigError, DatasetError
+from localft.model.tokenizer import Tokenizer
 from localft.report import data_counts, data_lines
 from localft.settings.train_config import resolve
-from localft.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

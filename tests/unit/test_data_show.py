@@ -17,7 +17,7 @@ from localft.data.sources import Part, find_sources
 from localft.data.visible import visible
 from localft.data.wording import Wording
 from localft.errors import DatasetError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 TALK = {
     "messages": [

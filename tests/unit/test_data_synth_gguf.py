@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from localft.chat.sampling import Sampling
-from localft.data.check.model import local_base
 from localft.data.synth import gguf
 from localft.data.synth.documents import Piece
 from localft.data.synth.gguf import LocalModel
 from localft.data.synth.grammar import Grammar, grammar_of
 from localft.data.synth.prompt import messages_of, read_pairs, schema
 from localft.errors import EngineError
+from localft.model.local_base import local_base
 
 PIECE = Piece("The dog ran home. " * 20, "n:a.md", {"kind": "page", "site": "n", "path": "a.md"})
 

@@ -16,7 +16,7 @@ from localft.data.jinja import ChatTemplate, RenderError
 from localft.data.rows import Message
 from localft.data.template import BUILT_IN, TemplateInfo, choose_templates, formatter, render_prompt
 from localft.errors import ConfigError, ModelError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 DATE = "2025-03-04"
 TALK = [Message("user", "the thing"), Message("assistant", "an answer")]

@@ -19,8 +19,8 @@ import pytest
 from checkpoints import write_checkpoint
 
 from localft.errors import ConfigError, ModelError
-from localft.hub import localft_home, resolve_model
-from localft.huggingface import needed_files
+from localft.model.huggingface import needed_files
+from localft.model.source import localft_home, resolve_model
 
 SHA = "a" * 40
 
@@ -119,7 +119,7 @@ class Outcome(NamedTuple):
 SCRIPT = """
 import json, sys
 from localft.errors import LocalftError
-from localft.hub import fetch_checkpoint, resolve_model
+from localft.model.source import fetch_checkpoint, resolve_model
 exec(sys.argv[2])
 try:
     path, error, hint = str(fetch_checkpoint(resolve_model(sys.argv[1]))), "", ""
@@ -260,7 +260,9 @@ def test_a_repo_without_a_checkpoint(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_a_converted_model_needs_no_checkpoint_any_more(tiny: Path, hub: Hub, home: Path) -> None:
-    convert = "import sys; from localft.conversion import convert; r = convert(sys.argv[1]); print(r.path, r.skipped)"
+    convert = (
+        "import sys; from localft.model.conversion import convert; r = convert(sys.argv[1]); print(r.path, r.skipped)"
+    )
 
     def run(endpoint: str) -> str:
         command = [sys.executable, "-c", convert, "owner/tiny"]
@@ -346,7 +348,7 @@ def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_errno_of_a_full_disk() -> None:
-    from localft.huggingface import _translate
+    from localft.model.huggingface import _translate
 
     wrapped = RuntimeError("download failed")
     wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")

@@ -11,15 +11,15 @@ import pytest
 from checkpoints import write_checkpoint
 from golden import models
 
-from localft.card import Shape
-from localft.conversion import convert
-from localft.conversion.check import check_gguf
-from localft.conversion.header import read_header
-from localft.conversion.hparams import read_hparams
-from localft.conversion.quantize import find_outtype
-from localft.conversion.stand_in import TILE, stand_in_weight, write_stand_in
 from localft.engine import AdamSpec, LoraSpec
 from localft.engine.native import NativeEngine
+from localft.model.card import Shape
+from localft.model.conversion import convert
+from localft.model.conversion.hparams import read_hparams
+from localft.model.conversion.outtype import find_outtype
+from localft.model.conversion.stand_in import TILE, stand_in_weight, write_stand_in
+from localft.model.gguf_check import check_gguf
+from localft.model.gguf_header import read_header
 
 SHAPE = Shape(n_vocab=300, n_embd=256, n_layer=4, n_head=4, n_head_kv=2, n_ff=512, tied=False)
 

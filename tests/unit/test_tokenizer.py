@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import localft.llama
 from localft.errors import ModelError
-from localft.tokenizer import Span, Tokenizer
+from localft.model.tokenizer import Span, Tokenizer
 
 SCRAPS = ["the", " the", "a", " ", "  ", "\n", "\n\n", "s>", "</", "hello", "é", "日本", "🙂", "▁", "<think>", "x"]
 SPECIALS = ["<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>"]
@@ -141,7 +141,7 @@ def test_long_text_is_tokenized_in_lines_with_the_same_result(tmp_path: Path, mo
     tokenizer = vocabs.spm(tmp_path)
     text = "".join(f"the thing{i}\n\n  and another\n" for i in range(50))
     whole = tokenizer.encode(text)
-    monkeypatch.setattr(localft.tokenizer, "_SPM_CHUNK_BYTES", 16)
+    monkeypatch.setattr(localft.model.tokenizer, "_SPM_CHUNK_BYTES", 16)
     assert tokenizer._newline_alone
     assert tokenizer.encode(text) == whole
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gguf
 
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localft.data.build import git
 from localft.errors import DatasetError
-from localft.hub import localft_home
+from localft.model.source import localft_home
 
 _URL = re.compile(r"(?:https?|ssh|git|file)://\S+", re.IGNORECASE)
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:[^\s:]+")

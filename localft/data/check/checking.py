@@ -9,7 +9,6 @@ from typing import Any
 
 from localft.data.check.content import look_at_rows
 from localft.data.check.cost import Cost, epoch_cost
-from localft.data.check.model import local_base
 from localft.data.check.problem import Problem
 from localft.data.check.reading import FileRead, Reader
 from localft.data.check.style import look_at_style
@@ -24,10 +23,11 @@ from localft.data.sources import Sources
 from localft.data.tokenize import Unit
 from localft.data.wording import Wording
 from localft.errors import DatasetError, LocalftError, ModelError
+from localft.model.local_base import local_base
+from localft.model.tokenizer import Tokenizer
 from localft.prepare import data_settings, data_sources
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
-from localft.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]
 _FOR_A_MODEL = ("template", "raw", "train_on_prompt", "ctx", "packing")

@@ -23,7 +23,7 @@ from localft.data.github.wording import Treated, Wording
 from localft.data.summary import count
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
-from localft.hub import localft_home
+from localft.model.source import localft_home
 
 API_URL = "https://api.github.com"
 Secrets = Literal["redact", "drop", "keep"]

@@ -13,7 +13,7 @@ from localft.data.template import describe
 from localft.data.tokenize import TokenizedRow
 from localft.data.wording import Wording
 from localft.errors import DatasetError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

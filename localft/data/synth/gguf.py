@@ -16,7 +16,7 @@ from localft.data.synth.grammar import Grammar, grammar_of
 from localft.data.synth.openai import Reply
 from localft.data.synth.prompt import messages_of, schema
 from localft.errors import EngineError
-from localft.tokenizer import Tokenizer
+from localft.model.tokenizer import Tokenizer
 
 # tokens of context: the model's own, but not less and not more than this
 _LEAST_CTX, _MOST_CTX = 2048, 8192

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localft.conversion.hparams import read_json
 from localft.errors import ModelError
+from localft.model.conversion.hparams import read_json
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 _BYTE_LEVEL_GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}

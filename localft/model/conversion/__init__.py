@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localft.conversion.check import check_gguf
-from localft.conversion.convert_model import ConvertResult, convert
+from localft.model.conversion.converter import ConvertResult, convert
+from localft.model.gguf_check import check_gguf
 
 __all__ = ["ConvertResult", "check_gguf", "convert"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gguf import TokenType
 
-from localft.conversion import sentencepiece as spm
-from localft.conversion.hparams import Hparams, read_json
-from localft.conversion.sentencepiece import read_sentencepiece
-from localft.conversion.specials import Vocabulary, read_specials
-from localft.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
 from localft.errors import ModelError
+from localft.model.conversion import sentencepiece as spm
+from localft.model.conversion.hparams import Hparams, read_json
+from localft.model.conversion.sentencepiece import read_sentencepiece
+from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
+from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 

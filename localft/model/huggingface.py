@@ -59,7 +59,7 @@ def cached_checkpoint(repo_id: str, revision: str) -> Path | None:
     """The checkpoint's folder in the Hugging Face cache, if all its parts are there; never opens the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    from localft.conversion.checkpoint import weight_files
+    from localft.model.conversion.hf_checkpoint import weight_files
 
     config = try_to_load_from_cache(repo_id, "config.json", revision=revision)
     if not isinstance(config, str):

@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 # What a card may preset: settings of a training run that depend on the model. Their values are checked where

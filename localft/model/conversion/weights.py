@@ -13,9 +13,9 @@ from gguf import MODEL_ARCH_NAMES, get_tensor_name_map, quants
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
-from localft.conversion.checkpoint import Checkpoint
-from localft.conversion.hparams import Hparams, RopeScaling
 from localft.errors import ModelError
+from localft.model.conversion.hf_checkpoint import Checkpoint
+from localft.model.conversion.hparams import Hparams, RopeScaling
 
 # Buffers that old checkpoints carry and that follow from the config.
 _IGNORED = re.compile(r".*\.(rotary_emb\.inv_freq|attention\.(masked_)?bias)")

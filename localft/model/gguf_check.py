@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
-from localft.conversion.header import Array, Header, TensorInfo, damaged, read_header
 from localft.errors import ModelError
+from localft.model.gguf_header import Array, Header, TensorInfo, damaged, read_header
 
 _INTEGERS = {
     GGUFValueType.UINT8,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.conversion.hparams import read_json
 from localft.errors import ModelError
+from localft.model.conversion.hparams import read_json
 
 SAFETENSORS = "model.safetensors"
 PYTORCH = "pytorch_model.bin"

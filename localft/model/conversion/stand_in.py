@@ -17,13 +17,13 @@ from gguf import TokenType
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
-from localft.card import Shape
-from localft.conversion.header import read_header
-from localft.conversion.hparams import ARCHITECTURES, Hparams
-from localft.conversion.quantize import OUTTYPES, OutType, quantize_gguf
-from localft.conversion.specials import Vocabulary
-from localft.conversion.weights import PlannedTensor, encode, type_for
-from localft.conversion.write import Progress, write_gguf
+from localft.model.card import Shape
+from localft.model.conversion.gguf_writer import Progress, write_gguf
+from localft.model.conversion.hparams import ARCHITECTURES, Hparams
+from localft.model.conversion.outtype import OUTTYPES, OutType, quantize_gguf
+from localft.model.conversion.tokenizer_config import Vocabulary
+from localft.model.conversion.weights import PlannedTensor, encode, type_for
+from localft.model.gguf_header import read_header
 
 F32 = NDArray[np.float32]
 TILE = 32

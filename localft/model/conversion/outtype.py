@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
-from localft.conversion.header import Header
 from localft.errors import ConfigError, ModelError
+from localft.model.gguf_header import Header
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_outtype(name: str) -> OutType:
     Raises:
         ConfigError: there is none; names the nearest.
     """
-    from localft.card import nearest
+    from localft.model.card import nearest
 
     if name.lower() in OUTTYPES:
         return OUTTYPES[name.lower()]
@@ -87,11 +87,11 @@ def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Progre
     Raises:
         ModelError: llama.cpp refused.
     """
-    package = str(Path(__file__).resolve().parents[2])
+    package = str(Path(__file__).resolve().parents[3])
     command = [
         sys.executable,
         "-m",
-        "localft.conversion.quantizer",
+        "localft.model.conversion.quantizer",
         str(source),
         str(target),
         str(int(outtype.file_type)),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.card import ModelCard, find_card, load_cards, nearest
 from localft.errors import ConfigError, ModelError
+from localft.model.card import ModelCard, find_card, load_cards, nearest
 
 Progress = Callable[[str, int, int], None]
 
@@ -112,9 +112,9 @@ def fetch_checkpoint(source: ModelSource, progress: Progress | None = None) -> P
         return source.checkpoint
     if source.repo_id is None:
         raise ModelError(f"`{source.name}` is a GGUF file; it has no checkpoint", "give a card's name or a repo id")
-    from localft.conversion.hparams import read_hparams
-    from localft.conversion.vocabulary import read_vocabulary
-    from localft.huggingface import download
+    from localft.model.conversion.hparams import read_hparams
+    from localft.model.conversion.vocabulary import read_vocabulary
+    from localft.model.huggingface import download
 
     def check(folder: Path) -> None:
         read_vocabulary(folder, read_hparams(folder))

@@ -9,10 +9,10 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from localft.conversion.hparams import Hparams
-from localft.conversion.quantize import OutType
-from localft.conversion.specials import Vocabulary
-from localft.conversion.weights import PlannedTensor
+from localft.model.conversion.hparams import Hparams
+from localft.model.conversion.outtype import OutType
+from localft.model.conversion.tokenizer_config import Vocabulary
+from localft.model.conversion.weights import PlannedTensor
 
 Progress = Callable[[str, int, int], None]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from localft.conversion import check_gguf, convert
-from localft.conversion.convert_model import converted
 from localft.errors import ModelError
-from localft.hub import resolve_model
+from localft.model.conversion import check_gguf, convert
+from localft.model.conversion.converter import converted
+from localft.model.source import resolve_model
 
 Progress = Callable[[str, int, int], None]
 OUTTYPE = "q8_0"

@@ -10,8 +10,8 @@ from typing import Any
 
 from gguf import SpecialVocab, TokenType
 
-from localft.conversion.hparams import read_json
 from localft.errors import ModelError
+from localft.model.conversion.hparams import read_json
 
 # The gguf package logs remarks about templates that it only half understands; what matters is checked here.
 logging.getLogger("gguf").addHandler(logging.NullHandler())

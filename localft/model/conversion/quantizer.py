@@ -1,4 +1,4 @@
-"""llama.cpp's quantizer as a process: `python -m localft.conversion.quantizer SOURCE TARGET FILE_TYPE`.
+"""llama.cpp's quantizer as a process: `python -m localft.model.conversion.quantizer SOURCE TARGET FILE_TYPE`.
 
 Prints `progress DONE TOTAL` per tensor and `error TEXT` for what llama.cpp complains of.
 """

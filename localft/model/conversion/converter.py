@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.conversion.check import check_gguf, check_header
-from localft.conversion.checkpoint import Checkpoint, open_checkpoint, weight_files
-from localft.conversion.header import Header, read_header
-from localft.conversion.hparams import Hparams, read_hparams
-from localft.conversion.quantize import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
-from localft.conversion.vocabulary import read_vocabulary
-from localft.conversion.weights import plan_tensors
-from localft.conversion.write import Progress, write_gguf
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
-from localft.hub import ModelSource, fetch_checkpoint, localft_home, resolve_model
+from localft.model.conversion.gguf_writer import Progress, write_gguf
+from localft.model.conversion.hf_checkpoint import Checkpoint, open_checkpoint, weight_files
+from localft.model.conversion.hparams import Hparams, read_hparams
+from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
+from localft.model.conversion.vocabulary import read_vocabulary
+from localft.model.conversion.weights import plan_tensors
+from localft.model.gguf_check import check_gguf, check_header
+from localft.model.gguf_header import Header, read_header
+from localft.model.source import ModelSource, fetch_checkpoint, localft_home, resolve_model
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
 FORMAT = 1

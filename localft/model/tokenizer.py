@@ -18,7 +18,7 @@ import numpy as np
 
 from localft import llama
 from localft.errors import ModelError
-from localft.special_tokens import Special, SpecialTokens
+from localft.model.special_tokens import Special, SpecialTokens
 
 _SPM, _BPE = 1, 2
 _SPM_CHUNK_BYTES = 1 << 16
@@ -48,7 +48,7 @@ class Tokenizer:
         end_ids: tokens that end an answer (EOS, EOT and the like).
 
     Args:
-        gguf: a model file that `localft.conversion.check.check_gguf` has passed; only its vocabulary is loaded.
+        gguf: a model file that `localft.model.gguf_check.check_gguf` has passed; only its vocabulary is loaded.
 
     Raises:
         ModelError: llama.cpp cannot load it, or its vocabulary is neither sentencepiece nor BPE.

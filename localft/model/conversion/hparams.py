@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localft.card import Shape
-from localft.conversion.check import MAX_CONTEXT, MAX_LAYERS, llama_shapes
 from localft.errors import ModelError
+from localft.model.card import Shape
+from localft.model.gguf_check import MAX_CONTEXT, MAX_LAYERS, llama_shapes
 
 
 @dataclass(frozen=True)
