@@ -9,9 +9,9 @@ import numpy as np
 from model import SHAPES, matrices
 from rows import load_rows
 
-from localft.data.batches import balance, micro_batch
-from localft.data.split import shuffled
-from localft.data.tokenize import TokenizedRow
+from localft.data.batching.batches import balance, micro_batch
+from localft.data.split.validation import shuffled
+from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 
 MICRO_TOKENS = 1024  # what `localft finetune` fills a micro-batch with

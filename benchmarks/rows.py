@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from localft.data.tokenize import TokenizedRow
+from localft.data.tokens.tokenize import TokenizedRow
 
 DEMO = Path(__file__).resolve().parent.parent / "localft" / "demo" / "model"
 

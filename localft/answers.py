@@ -12,7 +12,7 @@ from localft.events import Answers, Notice, TrainEvent
 if TYPE_CHECKING:
     from localft.chat import ChatSession, Message
     from localft.data.dataset import Dataset
-    from localft.data.prompts import ValPrompt
+    from localft.data.tokens.val_prompts import ValPrompt
 
 Report = Callable[[str, int, int], None]
 N_PROMPTS = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft import __version__
-from localft.data.batches import BatchPlan
+from localft.data.batching.batches import BatchPlan
 from localft.data.dataset import Dataset
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.events import Notice

@@ -10,10 +10,10 @@ from typing import Any
 from localft import hardware
 from localft.adapter import file_sha256
 from localft.adapter.identity import file_type
-from localft.data.batches import evaluation_batches, plan
+from localft.data.batching.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.files import no_such_file
-from localft.data.sources import Sources, find_sources
+from localft.data.reading.data_file import no_such_file
+from localft.data.reading.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
 from localft.job import Job

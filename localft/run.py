@@ -19,7 +19,7 @@ from localft.files import write_text
 from localft.record import RunRecord
 
 if TYPE_CHECKING:
-    from localft.data.template import TemplateInfo
+    from localft.data.wording.template import TemplateInfo
 
 ROOT = Path("runs")
 CONFIG = "config.json"
@@ -97,7 +97,7 @@ class Run:
     @property
     def template(self) -> TemplateInfo:
         """How the run's rows were formatted."""
-        from localft.data.template import TemplateInfo
+        from localft.data.wording.template import TemplateInfo
 
         return TemplateInfo.from_dict(self.record.template)
 

@@ -15,7 +15,7 @@ from localft.adapter.identity import TEMPLATE
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling, TextStream, choose, require_settings
 from localft.chat.template import Message, Prompter, continued, template_for
-from localft.data.template import TemplateInfo
+from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
 from localft.model.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localft.adapter.file import metadata_text, read_adapter_header
 from localft.adapter.identity import BASE_NAME, find_base
-from localft.data.template import TemplateInfo
+from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
 
 RUNS = Path("runs")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from localft.data.template import TemplateInfo, choose_templates, render_prompt
+from localft.data.wording.template import TemplateInfo, choose_templates, render_prompt
 from localft.errors import AdapterError, ModelError
 from localft.model.tokenizer import Tokenizer
 

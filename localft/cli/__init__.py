@@ -37,7 +37,7 @@ def cli() -> None:
 
 def print_error(error: LocalftError) -> None:
     """Write the message and its hint to stderr; what they quote from a file cannot steer the terminal."""
-    from localft.data.visible import visible
+    from localft.visible import visible
 
     click.echo(click.style("error", fg="red", bold=True) + _broken(f": {visible(error.message)}", 5), err=True)
     if error.hint:

@@ -64,7 +64,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
 
 def _print(found: CheckReport, everything: bool) -> None:
     from localft.data.check.words import sections, verdict, wrapped
-    from localft.data.visible import visible
+    from localft.visible import visible
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for section in sections(found, everything):

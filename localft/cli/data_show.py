@@ -79,10 +79,10 @@ def _read(
     raw: bool,
 ) -> Shown:
     from localft.cli.convert import Bar
-    from localft.data.row import Columns
+    from localft.data.reading.sources import find_sources
+    from localft.data.rows.row import Columns
     from localft.data.show.pieces import read_shown
-    from localft.data.sources import find_sources
-    from localft.data.wording import Wording
+    from localft.data.tokens.run_wording import Wording
     from localft.model.local_base import local_base
     from localft.model.tokenizer import Tokenizer
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from localft.data.apart import Apart
+    from localft.data.split.test_set import Apart
 
 HELP = """Keep a test set apart: whole documents, chosen once, that no run trains or validates on.
 
@@ -61,7 +61,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
     from localft.cli.labelled import echo_labelled
-    from localft.data.apart import keep_apart
+    from localft.data.split.test_set import keep_apart
 
     found = keep_apart(rows, out, share, seed, on_leak)
     if as_json:

@@ -224,7 +224,7 @@ class Shown:
 
     def update(self, progress: Progress) -> None:
         from localft.data.synth.report import progress_line
-        from localft.data.visible import visible
+        from localft.visible import visible
 
         now = time.monotonic()
         if now - self.last < (0.1 if self.on else 30) or not self.asking:

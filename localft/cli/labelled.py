@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 
 import click
 
-from localft.data.visible import visible
+from localft.visible import visible
 
 _LABEL = 10
 

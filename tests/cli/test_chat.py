@@ -110,7 +110,7 @@ def test_no_run_yet_and_no_such_adapter_are_said(files: dict[str, Path]) -> None
 
 
 def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:
-    from localft.data.template import choose_templates
+    from localft.data.wording.template import choose_templates
     from localft.model.tokenizer import Tokenizer
     from localft.record import BaseModel, Resolved, RunRecord
     from localft.run import Run

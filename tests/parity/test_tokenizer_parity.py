@@ -8,7 +8,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from localft.data.jinja import ChatTemplate, RenderError
+from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.model.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.parity

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localft.answers import compare_answers
-from localft.data.prompts import ValPrompt
+from localft.data.tokens.val_prompts import ValPrompt
 from localft.errors import EngineError
 from localft.events import Answers, Notice
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batches import balance, evaluation_batches, micro_batch, plan
-from localft.data.packing import pack
-from localft.data.tokenize import TokenizedRow
+from localft.data.batching.batches import balance, evaluation_batches, micro_batch, plan
+from localft.data.batching.packing import pack
+from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import MicroBatch
 from localft.errors import DatasetError
 

@@ -14,8 +14,8 @@ from localft.data.check.problem import Problem
 from localft.data.check.style import look_at_style
 from localft.data.check.tokens import Bar, histogram, tokenize, too_long
 from localft.data.check.words import sections, verdict, wrapped
-from localft.data.rows import read_file
-from localft.data.wording import Wording
+from localft.data.rows.reader import read_file
+from localft.data.tokens.run_wording import Wording
 from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
 

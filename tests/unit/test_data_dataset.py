@@ -11,9 +11,9 @@ import pytest
 import vocabs
 
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.fit import percentile99
-from localft.data.rows import Message
-from localft.data.template import render_prompt
+from localft.data.rows.reader import Message
+from localft.data.tokens.context_length import percentile99
+from localft.data.wording.template import render_prompt
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
 

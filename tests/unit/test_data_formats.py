@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.rows import Columns, Message, Row, read_file
+from localft.data.rows.reader import Columns, Message, Row, read_file
 from localft.errors import DatasetError, LocalftError
 
 if sys.version_info >= (3, 14):

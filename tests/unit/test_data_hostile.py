@@ -26,18 +26,18 @@ from localft.data.check.checking import CheckReport, check
 from localft.data.check.tokens import report, tokenize, too_long
 from localft.data.check.words import sections, verdict
 from localft.data.dataset import DataSettings, prepare
-from localft.data.divide import divide
-from localft.data.fit import fit_units
-from localft.data.rows import read_file
+from localft.data.reading.sources import find_sources
+from localft.data.rows.reader import read_file
 from localft.data.show.page import page
 from localft.data.show.pieces import read_shown
 from localft.data.show.terminal import Ink, lines
-from localft.data.sources import find_sources
-from localft.data.visible import visible
-from localft.data.wording import Wording
+from localft.data.split.sides import divide
+from localft.data.tokens.context_length import fit_units
+from localft.data.tokens.run_wording import Wording
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
+from localft.visible import visible
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -335,8 +335,8 @@ def test_an_endless_line_is_refused_before_it_is_read(tmp_path: Path, monkeypatc
 
 
 def test_long_files_of_short_lines_and_long_arrays_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localft.data.lines.MAX_LINE", 100)
-    monkeypatch.setattr("localft.data.lines.BLOCK", 7)
+    monkeypatch.setattr("localft.data.reading.lines.MAX_LINE", 100)
+    monkeypatch.setattr("localft.data.reading.lines.BLOCK", 7)
     (tmp_path / "x.jsonl").write_bytes(ONE * 50)
     (tmp_path / "x.json").write_bytes(b"\n[" + b",".join([ONE.strip()] * 50) + b"]")
     assert len(read_file(tmp_path / "x.jsonl").rows) == len(read_file(tmp_path / "x.json").rows) == 50

@@ -21,17 +21,18 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft import cache
-from localft.data import large, lines
-from localft.data.batches import plan
+from localft.data.batching.batches import plan
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.documents import content_key
-from localft.data.lines import Block, blocks, json_values
-from localft.data.row import USUAL_COLUMNS
-from localft.data.rows import read_file
-from localft.data.stored import StoredRow, StoredTokens, stored_units
-from localft.data.wording import Wording
-from localft.data.workers import Task, serve
+from localft.data.reading import lines
+from localft.data.reading.lines import Block, blocks, json_values
+from localft.data.rows.documents import content_key
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import USUAL_COLUMNS
+from localft.data.tokens import cache
+from localft.data.tokens import tokenize_on_disk as large
+from localft.data.tokens.rows_on_disk import StoredRow, StoredTokens, stored_units
+from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
 

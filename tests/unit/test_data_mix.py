@@ -13,10 +13,10 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batches import BatchPlan, draw, plan
+from localft.data.batching.batches import BatchPlan, draw, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.sources import find_sources
-from localft.data.tokenize import TokenizedRow
+from localft.data.reading.sources import find_sources
+from localft.data.tokens.tokenize import TokenizedRow
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
 from localft.report import data_counts, data_lines

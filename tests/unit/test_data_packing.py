@@ -13,10 +13,10 @@ import vocabs
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localft.data.batches import plan
+from localft.data.batching.batches import plan
+from localft.data.batching.packing import pack
 from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.packing import pack
-from localft.data.tokenize import TokenizedRow, wrapped
+from localft.data.tokens.tokenize import TokenizedRow, wrapped
 from localft.errors import ConfigError
 from localft.model.tokenizer import Tokenizer
 from localft.report import data_lines

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localft.data.rows import Message, Row, read_file
-from localft.data.sources import find_sources
+from localft.data.reading.sources import find_sources
+from localft.data.rows.reader import Message, Row, read_file
 from localft.errors import DatasetError
 
 ANSWER = Message("assistant", "a")
@@ -170,7 +170,7 @@ def test_any_depth_of_nesting_has_its_sentence(tmp_path: Path, depth: int) -> No
 
 
 def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localft.data.lines.MAX_LINE", 100)
+    monkeypatch.setattr("localft.data.reading.lines.MAX_LINE", 100)
     path = write(tmp_path / "x.jsonl", '{"text": "a"}\n{"text": "' + "b" * 100 + '"}\n{"text": "c"}')
     kept, messages, _ = problems(path)
     assert kept == [1, 3]

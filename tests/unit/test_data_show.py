@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import vocabs
 
-from localft.data.rows import read_file
+from localft.data.reading.sources import Part, find_sources
+from localft.data.rows.reader import read_file
 from localft.data.show.page import page
 from localft.data.show.pieces import read_shown, show_row
 from localft.data.show.terminal import Ink, lines
-from localft.data.sources import Part, find_sources
-from localft.data.visible import visible
-from localft.data.wording import Wording
+from localft.data.tokens.run_wording import Wording
 from localft.errors import DatasetError
 from localft.model.tokenizer import Tokenizer
+from localft.visible import visible
 
 TALK = {
     "messages": [

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import vocabs
 
-from localft.data import web
 from localft.data.dataset import DataSettings, prepare
-from localft.data.sources import find_sources, split_weight
+from localft.data.reading import web
+from localft.data.reading.sources import find_sources, split_weight
 from localft.errors import ConfigError, DatasetError
 from localft.settings.setting import split_share
 

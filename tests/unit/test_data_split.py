@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localft.data.dataset import DataSettings, prepare
-from localft.data.documents import content_key, number_documents
-from localft.data.rows import Message, Row
-from localft.data.split import Split, quotas, split_rows
-from localft.data.tokenize import TokenizedRow, Unit
+from localft.data.rows.documents import content_key, number_documents
+from localft.data.rows.reader import Message, Row
+from localft.data.split.validation import Split, quotas, split_rows
+from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import ConfigError
 from localft.settings.train_config import resolve
 

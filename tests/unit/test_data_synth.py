@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localft.data.rows import read_file
+from localft.data.rows.reader import read_file
 from localft.data.synth.definitions import named_parts
 from localft.data.synth.documents import Document, Piece, read_documents
 from localft.data.synth.fence import fenced, language_of

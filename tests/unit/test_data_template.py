@@ -11,10 +11,10 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.conversation import Tokens
-from localft.data.jinja import ChatTemplate, RenderError
-from localft.data.rows import Message
-from localft.data.template import BUILT_IN, TemplateInfo, choose_templates, formatter, render_prompt
+from localft.data.rows.reader import Message
+from localft.data.wording.chat_template import ChatTemplate, RenderError
+from localft.data.wording.conversation import Tokens
+from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter, render_prompt
 from localft.errors import ConfigError, ModelError
 from localft.model.tokenizer import Tokenizer
 

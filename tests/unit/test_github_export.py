@@ -18,7 +18,7 @@ from localft.data.github import client
 from localft.data.github.export import Options, Summary, export
 from localft.data.github.repository import Repository, Selection, parse_repository, parse_since
 from localft.data.github.trouble import GitHubError
-from localft.data.rows import read_file
+from localft.data.rows.reader import read_file
 from localft.errors import ConfigError, DatasetError
 
 MERGED = "2024-03-05T09:00:00Z"

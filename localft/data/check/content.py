@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from localft.data.check.problem import Problem
-from localft.data.files import place
-from localft.data.row import BUILT_KINDS
-from localft.data.rows import Row
+from localft.data.reading.data_file import place
+from localft.data.rows.reader import Row
+from localft.data.rows.row import BUILT_KINDS
 from localft.data.summary import count
 
 _MARKUP = re.compile(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.checkpoint import Cursor
-from localft.data.batches import BatchPlan, evaluation_batches, plan
-from localft.data.mix import Share
-from localft.data.tokenize import TokenizedRow
+from localft.data.batching.batches import BatchPlan, evaluation_batches, plan
+from localft.data.batching.mix import Share
+from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.estimate import estimate
 from localft.prepare import MICRO_TOKENS, with_hardware

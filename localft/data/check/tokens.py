@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from localft.data.check.problem import Problem
-from localft.data.divide import Division
-from localft.data.files import place
-from localft.data.fit import Fit, percentile99
-from localft.data.row import BUILT_KINDS
-from localft.data.rows import Row
-from localft.data.template import describe
-from localft.data.tokenize import TokenizedRow, Unit
-from localft.data.wording import Wording
+from localft.data.reading.data_file import place
+from localft.data.rows.reader import Row
+from localft.data.rows.row import BUILT_KINDS
+from localft.data.split.sides import Division
+from localft.data.tokens.context_length import Fit, percentile99
+from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.tokenize import TokenizedRow, Unit
+from localft.data.wording.template import describe
 from localft.errors import DatasetError
 from localft.settings.data_settings import Overlength
 

@@ -10,8 +10,8 @@ from localft.data.check.checking import CheckReport
 from localft.data.check.cost import Cost
 from localft.data.check.problem import Problem
 from localft.data.check.tokens import TokenReport
-from localft.data.leakage import Leak, Leakage, LeakKind
-from localft.data.rows import Row
+from localft.data.rows.reader import Row
+from localft.data.split.leakage import Leak, Leakage, LeakKind
 from localft.data.summary import count
 from localft.units import about, size
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.files import read_text
 from localft.data.github.cache import PARTS
 from localft.data.github.fetch import RawItem
 from localft.data.github.fields import kind_of
 from localft.data.github.repository import NOUNS, Kind, Repository, Selection
 from localft.data.github.trouble import printable
+from localft.data.reading.data_file import read_text
 from localft.data.summary import count
 from localft.errors import DatasetError
 

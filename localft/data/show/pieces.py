@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from localft.data.row import USUAL_COLUMNS, Columns, Row
-from localft.data.rows import read_file
-from localft.data.sources import Part
-from localft.data.split import shuffled
-from localft.data.template import describe
-from localft.data.tokenize import TokenizedRow
-from localft.data.wording import Wording
+from localft.data.reading.sources import Part
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
+from localft.data.split.validation import shuffled
+from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.tokenize import TokenizedRow
+from localft.data.wording.template import describe
 from localft.errors import DatasetError
 from localft.model.tokenizer import Tokenizer
 

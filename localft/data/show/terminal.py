@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from localft.data.show.pieces import Piece, ShownRow
 from localft.data.summary import count
-from localft.data.visible import visible
+from localft.visible import visible
 
 Style = Callable[..., str]
 END = "■"

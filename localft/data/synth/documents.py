@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.lines import json_values
-from localft.data.row import BUILT_KINDS, USUAL_COLUMNS
-from localft.data.shapes import read_row
+from localft.data.reading.lines import json_values
+from localft.data.rows.formats import read_row
+from localft.data.rows.row import BUILT_KINDS, USUAL_COLUMNS
 from localft.errors import DatasetError
 
 KINDS = BUILT_KINDS

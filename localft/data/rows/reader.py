@@ -1,0 +1,143 @@
+"""Files to rows, whatever their format."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localft.data.reading.data_file import EXPECTED, OnProblem, data_suffix, read_text, refuse
+from localft.data.reading.lines import Block, block_values, json_values
+from localft.data.reading.tables import csv_values, parquet_values
+from localft.data.rows.formats import read_row
+from localft.data.rows.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
+from localft.errors import DatasetError
+
+__all__ = ["ROLES", "Columns", "Message", "Row", "RowKind", "Rows", "read_file"]
+
+
+@dataclass
+class Rows:
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
+
+    rows: list[Row] = field(default_factory=list)
+    formats: Counter[str] = field(default_factory=Counter)
+    unknown_keys: Counter[str] = field(default_factory=Counter)
+    empty: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_file(
+    path: Path,
+    sample_start: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
+    doc: str = "",
+    on_problem: OnProblem = refuse,
+) -> Rows:
+    """Read one data file.
+
+    `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; `.csv`, `.tsv` and `.parquet` hold named
+    columns; any other text file is one document. Each may be compressed (`.gz`, `.zst`).
+
+    Args:
+        path: the file.
+        sample_start: text that stands before each document of a text file; it is left out of them.
+        columns: the user's names for the keys of questions and answers.
+        doc: id of a text file that is one of a folder of documents; such a file may be empty.
+        on_problem: called with the line and the error where a line cannot be used; the reader then goes on with the
+            next. By default it raises.
+
+    Raises:
+        DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
+    """
+    found = Rows()
+    values = _values(path, on_problem)
+    if values is None:
+        text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
+        _add_documents(found, path, text, sample_start, doc)
+    else:
+        _add_rows(found, path, values, columns, on_problem)
+    if not found.rows and not found.empty:
+        on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
+    return found
+
+
+def read_block(path: Path, block: Block, columns: Columns) -> Rows:
+    """Read a few lines of a file of JSON Lines, see `read_file`; there may be no row in them."""
+    found = Rows()
+    _add_rows(found, path, block_values(path, block), columns, refuse)
+    return found
+
+
+def _add_rows(
+    found: Rows, path: Path, values: Iterator[tuple[int, Any]], columns: Columns, on_problem: OnProblem
+) -> None:
+    for line, value in values:
+        try:
+            _add_row(found, path, line, value, columns)
+        except DatasetError as error:
+            on_problem(line, error)
+
+
+def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
+    """Each object of a file with the line that it starts on; None for a file of plain text."""
+    suffix = data_suffix(path)
+    if suffix in (".jsonl", ".json", ".ndjson"):
+        return json_values(path, on_problem)
+    if suffix in (".csv", ".tsv"):
+        return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
+    return parquet_values(path) if suffix == ".parquet" else None
+
+
+def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
+    row, name, unused = read_row(path, line, value, columns)
+    found.unknown_keys.update(unused)
+    if problem := empty_reason(row):
+        found.empty[problem] += 1
+        found.left_out.append((line, problem))
+        return
+    found.rows.append(row)
+    found.formats[name] += 1
+
+
+def empty_reason(row: Row) -> str:
+    """Why nothing can be learned from a row, "" where something can."""
+    if row.kind == "text":
+        return "" if row.text.strip() else "empty text"
+    answers = [message.content for message in row.messages if message.role == "assistant"]
+    return "" if all(answer.strip() for answer in answers) else "empty answer"
+
+
+def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None, doc: str) -> None:
+    starts = [0]
+    if sample_start:
+        at = -1
+        while (at := text.find(sample_start, at + 1 if at < 0 else at + len(sample_start))) >= 0:
+            starts.append(at)
+        if len(starts) == 1:
+            found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
+    kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
+    if _looks_like_json(text):
+        found.notes.append(f"`{path.name}` looks like JSON lines and is read as text: name it .jsonl to have its rows")
+    source_kind = "file" if doc else ""
+    for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
+        document = text[start + (len(sample_start or "") if number else 0) : end]
+        if document.strip():
+            line = text.count("\n", 0, start) + 1
+            found.rows.append(Row("text", str(path), line, document, doc=doc, source_kind=source_kind))
+            found.formats[kind] += 1
+        elif number or doc:
+            found.empty["empty text"] += 1
+            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
+
+
+def _looks_like_json(text: str) -> bool:
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return first[:1] == "{" and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False

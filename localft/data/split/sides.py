@@ -1,0 +1,83 @@
+"""What is trained on and what validates: n_ctx, the split, and what leaks from one side into the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from localft.data.split.leakage import Leakage, find_leaks, settle
+from localft.data.split.validation import Split, shuffled, split_rows
+from localft.data.tokens.context_length import choose_n_ctx
+from localft.data.tokens.tokenize import Unit
+from localft.settings.data_settings import DataSettings, OnLeak
+
+_LEFT_OUT = "of a document that validates, and no part of the validation"
+_LEAKING = "gives a validation row away (--on-leak drop)"
+
+
+@dataclass(frozen=True)
+class Division:
+    """Both sides of a run's data.
+
+    Attributes:
+        n_ctx, n_ctx_reason: positions per sequence, and why.
+        split: the rows that train and validate.
+        leakage: what the training rows give away, those that were then dropped included.
+        dropped: rows on neither side, by reason.
+    """
+
+    n_ctx: int
+    n_ctx_reason: str
+    split: Split
+    leakage: Leakage
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def settled(self, on_leak: OnLeak) -> Division:
+        """With "drop" without the training rows that give a validation row away, otherwise as it is.
+
+        Raises:
+            DatasetError: something leaks and `on_leak` is "refuse".
+        """
+        train = settle(self.split.train, self.leakage, on_leak)
+        n_gone = len(self.split.train) - len(train)
+        split = replace(self.split, train=tuple(train))
+        return replace(self, split=split, dropped=self.dropped + Counter({_LEAKING: n_gone}))
+
+
+def divide(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], settings: DataSettings) -> Division:
+    """Choose n_ctx and the validation rows, and compare both sides.
+
+    Args:
+        units: per row of the training files, what it became.
+        given: the same of the validation files; empty where they are not to be used.
+        val: the validation files.
+
+    Raises:
+        ConfigError: nothing would be left to train on.
+    """
+    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
+    split = _split(units, given, val, n_ctx, settings)
+    leakage = find_leaks([unit.row for unit in split.train], [unit.row for unit in split.val])
+    return Division(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))
+
+
+def _split(
+    units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], n_ctx: int, settings: DataSettings
+) -> Split:
+    if not units:
+        return Split((), tuple(given), "no row to train on")
+    if settings.all_data:
+        too = f", those of {', '.join(f'`{path.name}`' for path in val)} too" if val else ""
+        return Split(tuple(units), (), f"none: every row is trained on{too} (--all-data)")
+    if settings.no_val:
+        return Split(tuple(units), (), "none (--no-val)")
+    if not val:
+        samples, share = settings.val_samples, settings.val_split
+        return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
+    if settings.val_samples is None or settings.val_samples >= len(given):
+        return Split(tuple(units), tuple(given), f"all {len(given):,} rows of the validation file")
+    chosen = sorted(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
+    reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
+    return Split(tuple(units), tuple(given[i] for i in chosen), reason)

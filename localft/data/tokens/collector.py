@@ -1,0 +1,98 @@
+"""All files of a run to units, and what there is to say about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localft.data.reading.sources import Part
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
+from localft.data.summary import count
+from localft.data.tokens.counts import Tally
+from localft.data.tokens.rows_on_disk import stored_units
+from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.tokenize import Unit
+from localft.data.tokens.tokenize_on_disk import Report, is_large, read_large
+from localft.errors import ConfigError
+
+
+@dataclass
+class Collector:
+    """Reads file after file and keeps count.
+
+    Attributes:
+        files: what was read, in the user's words.
+        formats, kinds, dropped: rows by format; by kind, replayed ones aside; left out, by reason.
+        n_rows: rows read, those that are left out included.
+        report: called as report(stage, done, total) while a large file is tokenized.
+    """
+
+    wording: Wording
+    sample_start: str | None = None
+    columns: Columns = USUAL_COLUMNS
+    files: list[str] = field(default_factory=list)
+    formats: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[RowKind] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    n_rows: int = 0
+    report: Report | None = None
+
+    def part(self, part: Part) -> list[Unit]:
+        """The rows of one --data value."""
+        if not part.docs:
+            return self.read(part.files)
+        self.files.append(f"{part.name} ({count(len(part.files), 'text')})")
+        pairs = zip(part.files, part.docs, strict=True)
+        return [unit for path, doc in pairs for unit in self._read(path, doc)]
+
+    def read(self, paths: Sequence[Path]) -> list[Unit]:
+        """The rows of files, each named in the table."""
+        self.files += map(str, paths)
+        return [unit for path in paths for unit in self._read(path)]
+
+    def replay(self, part: Part) -> list[Unit]:
+        """Rows that are mixed in; they have no say in how chat words its prompts."""
+        kinds = self.kinds.copy()
+        units = self.part(part)
+        self.kinds = kinds
+        return units
+
+    def check_columns(self) -> None:
+        """Refuse columns that no row has.
+
+        Raises:
+            ConfigError: names them.
+        """
+        if error := missing_columns(self.columns, self.formats, self.n_rows):
+            raise error
+
+    def _read(self, path: Path, doc: str = "") -> list[Unit]:
+        stored = read_large(path, self.wording, self.columns, self.report) if is_large(path) else None
+        if stored is not None:
+            units, tally = stored_units(stored), stored.tally
+            self.wording.added_end |= tally.adds_end
+        else:
+            found = read_file(path, self.sample_start, self.columns, doc)
+            units = [self.wording.unit(row) for row in found.rows]
+            tally = Tally.of(found, self.wording)
+            self.notes += found.notes
+        self.formats += tally.formats
+        self.kinds += tally.kinds
+        self.dropped += tally.dropped
+        self.n_rows += tally.n_rows
+        self.notes += tally.notes(path.name)
+        return units
+
+
+def missing_columns(columns: Columns, formats: Counter[str], n_rows: int) -> ConfigError | None:
+    """What there is to say where no row has the columns that the user named."""
+    if not columns.given or formats["/".join(columns.fields)] or not n_rows:
+        return None
+    names = " and ".join(f"`{name}`" for name in columns.given)
+    flags = zip(("--prompt-column", "--answer-column"), columns, strict=True)
+    given = " and ".join(flag for flag, name in flags if name)
+    return ConfigError(f"no row has {names} ({given})", "the rows were recognised by other keys; check the spelling")

@@ -1,0 +1,142 @@
+"""n_ctx from the rows, and rows into n_ctx: long texts in windows, long answers dropped, truncated or refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from localft.data.reading.data_file import place
+from localft.data.rows.reader import Row
+from localft.data.summary import count
+from localft.data.tokens.tokenize import TokenizedRow, Unit, cut, windows, wrapped
+from localft.errors import DatasetError
+
+_ROUND = 32
+_TEXT_N_CTX = 1024
+
+
+@dataclass
+class Fit:
+    """Rows of at most n_ctx positions, and what had to be done to make them so.
+
+    Attributes:
+        cut_texts, n_windows: texts that were cut one by one, and into how many windows.
+        n_wrapped, n_wrapped_windows: texts that were joined first, and the windows of all of them.
+    """
+
+    rows: list[TokenizedRow] = field(default_factory=list)
+    cut_texts: list[Row] = field(default_factory=list)
+    n_windows: int = 0
+    n_wrapped: int = 0
+    n_wrapped_windows: int = 0
+    n_truncated: int = 0
+    n_truncated_tokens: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def percentile99(lengths: Sequence[int]) -> int:
+    """The shortest length that at least 99 % of the rows do not exceed."""
+    return sorted(lengths)[-(-99 * len(lengths) // 100) - 1] if lengths else 0
+
+
+def choose_n_ctx(units: Sequence[Unit], ctx: int | None, n_ctx_train: int, wrap: bool = False) -> tuple[int, str]:
+    """Positions per sequence, and why.
+
+    It is the 99th percentile of the rows, rounded up to a multiple of 32, at most what the model was trained on. Texts
+    lose nothing by being cut, so beyond 1024 positions they do not ask for more.
+
+    Args:
+        units: the rows that are read to train on.
+        ctx: what the user asked for, or None.
+        n_ctx_train: 0 where it is not known.
+        wrap: texts are joined, so that they fill 1024 positions together if not alone.
+    """
+    if ctx is not None:
+        beyond = f"; the model was trained on {n_ctx_train:,}" if 0 < n_ctx_train < ctx else ""
+        return ctx, f"--ctx{beyond}"
+    lengths = [(unit.is_text, part.length) for unit in units for part in unit.parts]
+    real = percentile99([length for _, length in lengths])
+    wanted = percentile99([min(length, _TEXT_N_CTX) if is_text else length for is_text, length in lengths])
+    together = min(_TEXT_N_CTX, sum(length for is_text, length in lengths if is_text)) if wrap else 0
+    fills = wrap and together >= wanted
+    rounded = max(_ROUND, -(-max(wanted, together) // _ROUND) * _ROUND)
+    if 0 < n_ctx_train < rounded:
+        why = "texts are joined to fill it" if fills else f"the 99th percentile of the rows is {real:,}"
+        return n_ctx_train, f"all that the model was trained on; {why}"
+    if fills:
+        return rounded, "texts are joined and cut into windows of this size; --ctx sets another"
+    if wanted < real:
+        return rounded, f"long texts are cut into windows of at most {_TEXT_N_CTX:,}; --ctx sets another size"
+    return rounded, f"the 99th percentile of the rows, {real:,}, rounded up"
+
+
+def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = False) -> Fit:
+    """Bring every row to at most `n_ctx` positions.
+
+    Args:
+        units: rows as read; not modified.
+        n_ctx: positions per sequence.
+        overlength: "drop", "truncate" or "refuse", for rows with answers; texts are always cut into windows.
+        wrap: texts are joined first, so that all windows but the last have `n_ctx` positions; see `wrapped`.
+
+    Raises:
+        DatasetError: an answer row is too long, and `overlength` is "refuse".
+    """
+    fit = Fit()
+    parts = [(unit.row, part) for unit in units for part in unit.parts]
+    if overlength == "refuse":
+        _refuse([part for _, part in parts if not part.is_text and part.length > n_ctx], n_ctx)
+    texts = [part for _, part in parts if wrap and part.is_text]
+    for row, part in parts:
+        if wrap and part.is_text:
+            continue
+        if part.length <= n_ctx:
+            _keep(fit, part, "nothing in it is supervised")
+        elif part.is_text:
+            cuts = windows(part, n_ctx)
+            fit.cut_texts.append(row)
+            fit.n_windows += len(cuts)
+            fit.rows += cuts
+        elif overlength == "drop":
+            fit.dropped[f"longer than n_ctx {n_ctx:,} (--overlength drop)"] += 1
+        elif _keep(fit, cut(part, 0, n_ctx + 1), f"no part of the answer lies within n_ctx {n_ctx:,}"):
+            fit.n_truncated += 1
+            fit.n_truncated_tokens += part.length - n_ctx
+    if texts:
+        cuts = wrapped(texts, n_ctx)
+        fit.n_wrapped, fit.n_wrapped_windows = len(texts), len(cuts)
+        fit.rows += cuts
+    return fit
+
+
+def joined(fits: Sequence[Fit]) -> Fit:
+    """The rows of several, in their order, and what was done to all of them."""
+    whole = Fit()
+    for fit in fits:
+        whole.rows += fit.rows
+        whole.cut_texts += fit.cut_texts
+        whole.n_windows += fit.n_windows
+        whole.n_wrapped += fit.n_wrapped
+        whole.n_wrapped_windows += fit.n_wrapped_windows
+        whole.n_truncated += fit.n_truncated
+        whole.n_truncated_tokens += fit.n_truncated_tokens
+        whole.dropped += fit.dropped
+    return whole
+
+
+def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
+    if row.n_supervised == 0:
+        fit.dropped[otherwise] += 1
+        return False
+    fit.rows.append(row)
+    return True
+
+
+def _refuse(rows: Sequence[TokenizedRow], n_ctx: int) -> None:
+    if rows:
+        first = rows[0]
+        longer = f"{count(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} longer than n_ctx {n_ctx:,}"
+        message = f"{longer}, the first in {place(first.source, first.line)}"
+        hint = f"it takes {first.length:,} positions: raise --ctx, or give `--overlength drop` or `truncate`"
+        raise DatasetError(message, hint)

@@ -1,0 +1,89 @@
+"""What is counted while a file is read, and what there is to say about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from localft.data.rows.reader import Rows
+from localft.data.rows.row import RowKind
+from localft.data.summary import count
+from localft.data.tokens.run_wording import Wording
+
+
+@dataclass
+class Tally:
+    """Counts of a file, or of a part of it; the sum of two is that of both.
+
+    Attributes:
+        formats, kinds, dropped: rows by format; by kind; left out, by reason.
+        unknown_keys: keys that no format knows.
+        n_unanswered: conversations that end with a question.
+        n_blunt: rows with nothing between prompt and completion.
+        adds_end: the chat template wrote no end token behind an answer.
+    """
+
+    formats: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[RowKind] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    unknown_keys: Counter[str] = field(default_factory=Counter)
+    n_unanswered: int = 0
+    n_blunt: int = 0
+    adds_end: bool = False
+
+    @classmethod
+    def of(cls, found: Rows, wording: Wording) -> Tally:
+        """The counts of rows that were read and tokenized."""
+        return cls(
+            formats=found.formats,
+            kinds=Counter(row.kind for row in found.rows),
+            dropped=found.empty,
+            unknown_keys=found.unknown_keys,
+            n_unanswered=sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows),
+            n_blunt=sum(wording.joins_bluntly(row) for row in found.rows),
+            adds_end=wording.adds_end,
+        )
+
+    def __iadd__(self, other: Tally) -> Tally:
+        self.formats += other.formats
+        self.kinds += other.kinds
+        self.dropped += other.dropped
+        self.unknown_keys += other.unknown_keys
+        self.n_unanswered += other.n_unanswered
+        self.n_blunt += other.n_blunt
+        self.adds_end = self.adds_end or other.adds_end
+        return self
+
+    @property
+    def n_rows(self) -> int:
+        """Rows read, those that are left out included."""
+        return sum(self.kinds.values()) + sum(self.dropped.values())
+
+    def notes(self, name: str) -> Iterator[str]:
+        """Sentences about the file `name`."""
+        if self.unknown_keys:
+            names = ", ".join(f'"{key}"' for key, _ in self.unknown_keys.most_common(5))
+            yield f"`{name}`: not used: {names}"
+        if self.n_unanswered:
+            ending = (
+                f"{count(self.n_unanswered, 'conversation')} {'ends' if self.n_unanswered == 1 else 'end'} unanswered"
+            )
+            yield f"`{name}`: {ending}; what follows the last answer is left out"
+        if self.n_blunt:
+            yield (
+                f"`{name}`: in {count(self.n_blunt, 'row')} nothing (no space, no line break) "
+                "stands between prompt and completion"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable values; `from_dict` reads them."""
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Tally:
+        counts: dict[str, Any] = {
+            n: Counter(value) if isinstance(value, dict) else value for n, value in values.items()
+        }
+        return cls(**counts)

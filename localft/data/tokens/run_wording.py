@@ -1,0 +1,75 @@
+"""Rows to tokens by the templates of one run, and what there is to say about that."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from localft.data.rows.reader import Row, RowKind
+from localft.data.tokens.tokenize import Unit, tokenize_row
+from localft.data.wording.chat_template import RenderError
+from localft.data.wording.template import TemplateInfo, choose_templates, formatter, refused
+from localft.model.tokenizer import Tokenizer
+
+
+class Wording:
+    """The templates of a run, by kind of row, and the formatters made of them."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, template: str | None, raw: bool, today: str | None, train_on_prompt: bool
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.train_on_prompt = train_on_prompt
+        self.templates = choose_templates(tokenizer, template, raw, today)
+        made = {info: formatter(info, tokenizer) for info in set(self.templates.values())}
+        self.formatters = {kind: made[info] for kind, info in self.templates.items()}
+        self.given = (template, raw)
+        self.today = self.templates["text"].date
+        self.added_end = False
+
+    @property
+    def adds_end(self) -> bool:
+        """The chat template wrote no end token behind an answer: here, or where rows were worded before."""
+        chats = [formats for kind, formats in self.formatters.items() if self.templates[kind].kind == "chat"]
+        return self.added_end or any(formats.adds_end for formats in chats)
+
+    @property
+    def made_of(self) -> list[object]:
+        """All that decides how rows are worded, as plain values; the day only where a template may print it."""
+        infos = {kind: info.to_dict() for kind, info in self.templates.items()}
+        dated = any("strftime_now" in info.source for info in self.templates.values())
+        return [
+            {kind: {**info, "date": ""} for kind, info in infos.items()},
+            self.today if dated else "",
+            self.train_on_prompt,
+        ]
+
+    def unit(self, row: Row) -> Unit:
+        try:
+            formats = self.formatters[row.kind]
+            return tokenize_row(row, self.tokenizer, formats, train_on_prompt=self.train_on_prompt)
+        except RenderError as error:
+            raise refused(row, error) from None
+
+    def joins_bluntly(self, row: Row) -> bool:
+        """Whether prompt and completion are joined as they stand with no whitespace at the joint."""
+        if row.kind == "text" or self.templates[row.kind].kind != "completion":
+            return False
+        asked, answer = row.messages[0], row.messages[1:2]
+        return (
+            bool(answer) and not (asked.input or asked.content)[-1:].isspace() and not answer[0].content[:1].isspace()
+        )
+
+    def main(self, kinds: Counter[RowKind]) -> TemplateInfo:
+        """What chat will follow: the wording of most question-answer rows, raw text where there are none."""
+        asked = [kind for kind, _ in kinds.most_common() if kind != "text"]
+        return self.templates[asked[0] if asked else "text"]
+
+    def notes(self, kinds: Counter[RowKind]) -> list[str]:
+        notes = []
+        if len({self.templates[kind] for kind in kinds if kind != "text"}) > 1:
+            notes.append(f"rows are worded in more than one way; chat will follow `{self.main(kinds).kind}`")
+        if self.adds_end:
+            notes.append("the chat template writes no end token behind answers: the model's EOS is put there")
+        if self.tokenizer.eos_id is None:
+            notes.append("the model has no EOS token: answers get no end token, and chat may not stop by itself")
+        return notes

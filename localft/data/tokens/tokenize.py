@@ -1,0 +1,124 @@
+"""Rows to tokens + loss_mask, and what happens to a row that is longer than n_ctx."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localft.data.rows.reader import Row
+from localft.data.wording.conversation import Formatter
+from localft.model.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedRow:
+    """One row as the engine will see it: n tokens are n − 1 positions, each with the next token as its target.
+
+    Attributes:
+        tokens: int32 [n].
+        loss_mask: uint8 [n]; loss_mask[i] = 1 means that token i is supervised as a target. loss_mask[0] = 0.
+        source, line: where the row came from.
+        is_text: a text, which may be cut into windows; otherwise it has answers and may not.
+    """
+
+    tokens: NDArray[np.int32]
+    loss_mask: NDArray[np.uint8]
+    source: str
+    line: int
+    is_text: bool = False
+
+    @property
+    def length(self) -> int:
+        """Positions that the row takes: one less than its tokens."""
+        return int(self.tokens.size) - 1
+
+    @cached_property
+    def n_supervised(self) -> int:
+        return int(self.loss_mask.sum())
+
+    def cut(self, start: int, stop: int) -> TokenizedRow:
+        """See `cut`."""
+        mask = self.loss_mask[start:stop].copy()
+        mask[:1] = 0
+        return replace(self, tokens=self.tokens[start:stop], loss_mask=mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A row of a file and what it became: one TokenizedRow, or one per answer. Splits never part it."""
+
+    row: Row
+    parts: tuple[TokenizedRow, ...]
+
+    @property
+    def is_text(self) -> bool:
+        return self.row.kind == "text"
+
+    @property
+    def length(self) -> int:
+        """Positions of its longest part."""
+        return max(part.length for part in self.parts)
+
+
+def tokenize_row(row: Row, tokenizer: Tokenizer, formatter: Formatter, *, train_on_prompt: bool) -> Unit:
+    """Tokens of one row: one TokenizedRow, or one per answer where the template allows no other way.
+
+    A text is BOS (where the model wants one), its tokens and EOS, all supervised.
+
+    Raises:
+        RenderError: the template refuses the row.
+    """
+    if row.kind == "text":
+        return Unit(row, (_text_row(row, tokenizer),))
+    parts = formatter.rows(row.messages, train_on_prompt=train_on_prompt)
+    arrays = ((np.asarray(part.ids, np.int32), np.asarray(part.mask, np.uint8)) for part in parts)
+    return Unit(row, tuple(TokenizedRow(ids, mask, row.source, row.line) for ids, mask in arrays))
+
+
+def _text_row(row: Row, tokenizer: Tokenizer) -> TokenizedRow:
+    ids = tokenizer.encode(row.text)
+    if tokenizer.add_bos and tokenizer.bos_id is not None:
+        ids.insert(0, tokenizer.bos_id)
+    if tokenizer.eos_id is not None:
+        ids.append(tokenizer.eos_id)
+    mask = np.ones(len(ids), np.uint8)
+    mask[:1] = 0
+    return TokenizedRow(np.asarray(ids, np.int32), mask, row.source, row.line, is_text=True)
+
+
+def windows(row: TokenizedRow, n_ctx: int) -> list[TokenizedRow]:
+    """A long text as consecutive windows of at most `n_ctx` positions; every token stays a target exactly once.
+
+    Each window begins with the last target of the one before it.
+    """
+    starts = range(0, max(row.length, 1), n_ctx)
+    return [cut(row, start, start + n_ctx + 1) for start in starts]
+
+
+def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
+    """Texts one behind the other as windows of `n_ctx` positions; the last may be shorter.
+
+    A window may begin in one text and end in another, which then sees what stands before it, an end token between
+    them. Each token is a target as often as without: once, the first of a text not at all.
+
+    Args:
+        rows: texts as `tokenize_row` makes them; not modified.
+        n_ctx: positions per window.
+    """
+    starts = np.cumsum([0, *(row.tokens.size for row in rows)])
+    tokens, mask = np.concatenate([row.tokens for row in rows]), np.concatenate([row.loss_mask for row in rows])
+    whole = TokenizedRow(tokens, mask, rows[0].source, rows[0].line, is_text=True)
+    first = np.searchsorted(starts, np.arange(0, max(whole.length, 1), n_ctx), side="right") - 1
+    return [
+        replace(window, source=rows[i].source, line=rows[i].line)
+        for window, i in zip(windows(whole, n_ctx), first.tolist(), strict=True)
+    ]
+
+
+def cut(row: TokenizedRow, start: int, stop: int) -> TokenizedRow:
+    """Tokens [start, stop) of a row as a row; the first of them is no target."""
+    return row.cut(start, stop)
