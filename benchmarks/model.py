@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.adapter.peft import HF_MODULES
-from localft.engine.torch_lora import unpermute
+from localft.engine.peft_model import unpermute
 from localft.errors import LocalftError
 from localft.model.card import Shape
 from localft.model.conversion.hparams import Hparams

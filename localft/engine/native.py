@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from localft import llama
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
-from localft.engine.lora import initial_state
+from localft.engine.initial_adapter import initial_state
 from localft.errors import EngineError, LocalftError
 from localft.hardware import peak_rss
 

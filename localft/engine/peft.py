@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
-from localft.engine.lora import initial_state
+from localft.engine.initial_adapter import initial_state
 from localft.engine.padding import check_batch, row_groups
-from localft.engine.torch_lora import (
+from localft.engine.peft_model import (
     F32,
     Factors,
     add_lora,

@@ -155,7 +155,7 @@ def test_bad_settings_are_refused(tmp_path: Path) -> None:
 
 def test_a_run_starts_as_the_native_engine_does(tmp_path: Path) -> None:
     """Both engines draw A from the same stream and set B to zero, so a run is the same run on either."""
-    from localft.engine.lora import initial_state
+    from localft.engine.initial_adapter import initial_state
     from localft.engine.peft import PeftEngine
 
     shape = models.MODELS["tiny"]
