@@ -9,7 +9,7 @@ from typing import Any
 
 from localft import hardware
 from localft.adapter import file_sha256
-from localft.adapter.identity import file_type
+from localft.adapter.base_model import file_type
 from localft.data.batching.batches import evaluation_batches, plan
 from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.reading.data_file import no_such_file

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, file_sha256, file_type
 from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header, read_values
-from localft.adapter.identity import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, file_sha256, file_type
 from localft.errors import AdapterError, LocalftError
 from localft.model.gguf_check import check_header
 from localft.model.gguf_header import Header, read_header

@@ -94,7 +94,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch
     path = tmp_path / "x"
     path.write_bytes(b"one")
     first = file_sha256(path)
-    monkeypatch.setattr("localft.adapter.identity._hash", lambda _: "computed anew")
+    monkeypatch.setattr("localft.adapter.base_model._hash", lambda _: "computed anew")
     assert file_sha256(path) == first
     path.write_bytes(b"more than one")
     assert file_sha256(path) == "computed anew"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from localft.adapter.identity import file_sha256
+from localft.adapter.base_model import file_sha256
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_file import data_suffix
 from localft.data.reading.lines import Block, blocks, is_array, spread_object
