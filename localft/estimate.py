@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from localft import hardware
-from localft.checkpoint import Cursor
 from localft.engine import Engine, MicroBatch
 from localft.events import Estimate
+from localft.run.checkpoint import Cursor
 from localft.timing import Clock, Rehearsal, Timing, Weigh
 from localft.train import LoopPlan
 

@@ -15,7 +15,7 @@ from localft.data.batching.batches import BatchPlan
 from localft.data.dataset import Dataset
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.events import Notice
-from localft.record import BaseModel, Resolved, RunRecord
+from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.schedule import Schedule, warmup_steps
 from localft.settings.train_config import TrainConfig
 

@@ -19,7 +19,7 @@ from localft.events import Notice
 from localft.job import Job
 from localft.model.gguf_header import read_header
 from localft.model.tokenizer import Tokenizer
-from localft.record import BaseModel, RunRecord
+from localft.run.record import BaseModel, RunRecord
 from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.targets import select_targets
 

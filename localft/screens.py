@@ -18,7 +18,7 @@ from localft.events import (
     TrainEvent,
     Validation,
 )
-from localft.run import json_line
+from localft.run.folder import json_line
 from localft.table import COLUMNS, Reporter, aligned
 
 

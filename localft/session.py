@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.answers import compare_answers
-from localft.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.job import Job
-from localft.keeper import DiskKeeper
 from localft.model.card import card_defaults
 from localft.prepare import prepare_job
-from localft.record import RunRecord
-from localft.resume import Change, apply_changes, find_checkpoint
-from localft.run import Run, create_run, now, require_free
+from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
+from localft.run.folder import Run, create_run, now, require_free
+from localft.run.record import RunRecord
+from localft.run.resume import Change, apply_changes, find_checkpoint
+from localft.run.writer import DiskKeeper
 from localft.settings.train_config import TrainConfig, read_config_file, resolve
 from localft.train import LoopPlan, train_loop
 

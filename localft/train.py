@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from localft.checkpoint import Cursor
 from localft.engine import Engine, EngineState, MicroBatch
 from localft.errors import EngineError
 from localft.evaluate import LossSum, evaluate
 from localft.events import Progress, Saved, Step, TrainEvent, Validation
+from localft.run.checkpoint import Cursor
 from localft.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def find_target(
 
 
 def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
-    from localft.run import Run, newest_run
+    from localft.run.folder import Run, newest_run
 
     run = newest_run(RUNS) if newest else Run.open(Path(lora))
     if newest:

@@ -147,9 +147,9 @@ def _show(events: Iterator[TrainEvent], screen: Screen) -> None:
 
 def _interrupted(events: Iterator[TrainEvent], screen: Screen, folder: Path) -> None:
     """Let the loop save its checkpoint, wherever it was, and say how to go on."""
-    from localft.checkpoint import read_checkpoint
     from localft.events import Interrupted
-    from localft.run import Run, resume_command
+    from localft.run.checkpoint import read_checkpoint
+    from localft.run.folder import Run, resume_command
 
     events.close()  # type: ignore[attr-defined]
     run = Run(folder)

@@ -112,8 +112,8 @@ def test_no_run_yet_and_no_such_adapter_are_said(files: dict[str, Path]) -> None
 def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:
     from localft.data.wording.template import choose_templates
     from localft.model.tokenizer import Tokenizer
-    from localft.record import BaseModel, Resolved, RunRecord
-    from localft.run import Run
+    from localft.run.folder import Run
+    from localft.run.record import BaseModel, Resolved, RunRecord
 
     folder.mkdir(parents=True)
     base = BaseModel(str(files["base"]), "tiny", "llama", "f32", file_sha256(files["base"]))

@@ -14,7 +14,7 @@ from tiny_llama import write_model
 import localft
 from localft.errors import ConfigError, LocalftError
 from localft.events import DataReady, RunEnd, RunStart, Step, TrainEvent
-from localft.run import Run
+from localft.run.folder import Run
 
 STEPS = 20
 

@@ -16,11 +16,11 @@ from tiny_llama import write_model
 
 import localft
 from localft.adapter import check_adapter, file_sha256, read_adapter
-from localft.checkpoint import read_checkpoint
 from localft.cli.finetune import command
 from localft.errors import ConfigError, LocalftError
 from localft.events import Answers, DataReady, RunEnd, RunStart, Step, TrainEvent, Validation
-from localft.run import Run, newest_run
+from localft.run.checkpoint import read_checkpoint
+from localft.run.folder import Run, newest_run
 from localft.session import Session
 
 PROGRAM = [sys.executable, "-c", "from localft.cli import main; main()", "finetune"]
@@ -209,7 +209,7 @@ def test_a_last_checkpoint_that_cannot_be_written_is_an_error(work: Path, monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("localft.keeper.write_checkpoint", full)
+    monkeypatch.setattr("localft.run.writer.write_checkpoint", full)
     with pytest.raises(LocalftError, match=r"checkpoint.gguf` could not be written: No space left on device") as error:
         events.close()  # type: ignore[attr-defined]
     assert error.value.hint is not None

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine
 
-from localft.checkpoint import Cursor, read_checkpoint, write_checkpoint
 from localft.errors import ConfigError, LocalftError
 from localft.events import Notice, Progress, Step, Validation
-from localft.record import BaseModel, Resolved, RunRecord
-from localft.resume import apply_changes, find_checkpoint
-from localft.run import Run, create_run, json_line, newest_run
+from localft.run.checkpoint import Cursor, read_checkpoint, write_checkpoint
+from localft.run.folder import Run, create_run, json_line, newest_run
+from localft.run.record import BaseModel, Resolved, RunRecord
+from localft.run.resume import apply_changes, find_checkpoint
 from localft.settings.train_config import TrainConfig, resolve
 
 

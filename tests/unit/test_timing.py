@@ -9,10 +9,10 @@ import pytest
 from fake_engine import FakeEngine, batch
 
 from localft import hardware
-from localft.checkpoint import Cursor
 from localft.engine import MicroBatch, MicroResult
 from localft.errors import EngineError
 from localft.estimate import MOST_STEPS, Ahead, estimate
+from localft.run.checkpoint import Cursor
 from localft.schedule import Schedule
 from localft.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
 from localft.train import LoopPlan

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, FakePlan, batch
 
-from localft.checkpoint import Cursor
 from localft.engine import EngineState, MicroResult
 from localft.errors import EngineError
 from localft.evaluate import LossSum, evaluate
 from localft.events import Progress, Saved, Step, TrainEvent, Validation
+from localft.run.checkpoint import Cursor
 from localft.schedule import Schedule
 from localft.train import LoopPlan, train_loop
 

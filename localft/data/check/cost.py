@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.checkpoint import Cursor
 from localft.data.batching.batches import BatchPlan, evaluation_batches, plan
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.estimate import estimate
 from localft.prepare import MICRO_TOKENS, with_hardware
+from localft.run.checkpoint import Cursor
 from localft.schedule import Schedule
 from localft.settings.train_config import TrainConfig
 from localft.targets import select_targets

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, LocalftError
-from localft.record import RunRecord
-from localft.run import CONFIG, Run, newest_run, resume_command
+from localft.run.folder import CONFIG, Run, newest_run, resume_command
+from localft.run.record import RunRecord
 from localft.settings.setting import coerce, flag_name
 from localft.settings.train_config import SETTINGS, TrainConfig, check_together, read_config_file
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from localft import __version__
 from localft.adapter import Adapter, LoraTensor, write_adapter
 from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
-from localft.checkpoint import Cursor, write_checkpoint
 from localft.engine import EngineState
-from localft.record import RunRecord
-from localft.run import Run, writing
+from localft.run.checkpoint import Cursor, write_checkpoint
+from localft.run.folder import Run, writing
+from localft.run.record import RunRecord
 from localft.settings.old_finetune_flags import output_paths
 from localft.settings.train_config import TrainConfig
 

@@ -17,7 +17,7 @@ from localft.engine import EngineState, LoraState
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
 from localft.model.gguf_header import Header, read_header
-from localft.record import RunRecord
+from localft.run.record import RunRecord
 
 VERSION = 1
 KIND = "checkpoint"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from localft.errors import LocalftError
 from localft.events import Step, TrainEvent, Validation
 from localft.files import write_text
-from localft.record import RunRecord
+from localft.run.record import RunRecord
 
 if TYPE_CHECKING:
     from localft.data.wording.template import TemplateInfo
