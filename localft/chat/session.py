@@ -12,9 +12,9 @@ import numpy as np
 from localft import llama
 from localft.adapter.base_model import TEMPLATE
 from localft.adapter.check import read_base_header
+from localft.chat.prompter import Message, Prompter, continued, template_for
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling, TextStream, choose, require_settings
-from localft.chat.template import Message, Prompter, continued, template_for
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from localft import llama
+from localft.chat.prompter import Message, Prompter, template_for
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling
 from localft.chat.session import default_threads
-from localft.chat.template import Message, Prompter, template_for
 from localft.data.synth.documents import Piece
 from localft.data.synth.grammar import Grammar, grammar_of
 from localft.data.synth.openai import Reply
