@@ -23,10 +23,10 @@ from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
 from localft.model.gguf_header import read_header
 from localft.model.source import localft_home, resolve_model
-from localft.prepare import MICRO_TOKENS, with_hardware
 from localft.settings.train_config import TrainConfig, resolve
-from localft.targets import select_targets
-from localft.timing import SMALL, Clock, piece
+from localft.training.setup import MICRO_TOKENS, with_hardware
+from localft.training.targets import select_targets
+from localft.training.timing import SMALL, Clock, piece
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine

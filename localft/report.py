@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from localft.data.summary import count
-from localft.evaluate import perplexity
 from localft.events import Estimate, Interrupted, RunEnd, RunStart
 from localft.settings.train_config import SETTINGS
+from localft.training.evaluation import perplexity
 from localft.units import about, duration, rate, size
 
 

@@ -21,7 +21,7 @@ from localft.errors import ConfigError, LocalftError
 from localft.events import Answers, DataReady, RunEnd, RunStart, Step, TrainEvent, Validation
 from localft.run.checkpoint import read_checkpoint
 from localft.run.folder import Run, newest_run
-from localft.session import Session
+from localft.training.finetune import Session
 
 PROGRAM = [sys.executable, "-c", "from localft.cli import main; main()", "finetune"]
 ROOT = Path(__file__).resolve().parents[2]

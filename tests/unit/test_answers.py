@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from localft.answers import compare_answers
 from localft.data.tokens.val_prompts import ValPrompt
 from localft.errors import EngineError
 from localft.events import Answers, Notice
+from localft.training.answers import compare_answers
 
 
 class FakeChat:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from localft.job import Job
 from localft.settings.train_config import resolve
+from localft.training.plan import Job
 
 
 def job(**settings: Any) -> Any:

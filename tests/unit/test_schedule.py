@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localft.schedule import Schedule, warmup_steps
+from localft.training.schedule import Schedule, warmup_steps
 
 
 def test_warm_up_then_cosine() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localft.errors import ConfigError
-from localft.targets import KNOWN, select_targets
+from localft.training.targets import KNOWN, select_targets
 
 PARTS = [name for name in KNOWN if name != "output"]
 TIED = {f"blk.{il}.{part}.weight": (64, 32) for il in range(4) for part in PARTS}

@@ -11,11 +11,11 @@ from fake_engine import FakeEngine, batch
 from localft import hardware
 from localft.engine import MicroBatch, MicroResult
 from localft.errors import EngineError
-from localft.estimate import MOST_STEPS, Ahead, estimate
 from localft.run.checkpoint import Cursor
-from localft.schedule import Schedule
-from localft.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
-from localft.train import LoopPlan
+from localft.training.estimate import MOST_STEPS, Ahead, estimate
+from localft.training.loop import LoopPlan
+from localft.training.schedule import Schedule
+from localft.training.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
 
 HPARAMS = {"n_embd": 8, "n_layer": 3, "n_head": 4, "n_head_kv": 2, "n_embd_head": 2, "n_ff": 10, "n_vocab": 100}
 FIXED, PER_TOKEN, EVALUATE, APPLY, FETCH = 0.25, 0.01, 0.4, 0.5, 0.125  # EVALUATE: of a training pass

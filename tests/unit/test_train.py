@@ -11,11 +11,11 @@ from fake_engine import FakeEngine, FakePlan, batch
 
 from localft.engine import EngineState, MicroResult
 from localft.errors import EngineError
-from localft.evaluate import LossSum, evaluate
 from localft.events import Progress, Saved, Step, TrainEvent, Validation
 from localft.run.checkpoint import Cursor
-from localft.schedule import Schedule
-from localft.train import LoopPlan, train_loop
+from localft.training.evaluation import LossSum, evaluate
+from localft.training.loop import LoopPlan, train_loop
+from localft.training.schedule import Schedule
 
 TOTAL = 10
 
@@ -98,7 +98,7 @@ def test_the_first_loss_is_the_first_step_s() -> None:
 
 def test_tokens_per_second_counts_the_step_s_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(1000))
-    monkeypatch.setattr("localft.train.time.perf_counter", lambda: next(ticks) * 2.0)
+    monkeypatch.setattr("localft.training.loop.time.perf_counter", lambda: next(ticks) * 2.0)
     events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryKeeper()))
     first = next(e for e in events if isinstance(e, Step))
     assert first.tok_per_sec == 7 / 2

@@ -25,9 +25,9 @@ from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError, LocalftError, ModelError
 from localft.model.local_base import local_base
 from localft.model.tokenizer import Tokenizer
-from localft.prepare import data_settings, data_sources
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
+from localft.training.setup import data_settings, data_sources
 
 Progress = Callable[[str, int, int], None]
 _FOR_A_MODEL = ("template", "raw", "train_on_prompt", "ctx", "packing")

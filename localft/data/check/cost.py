@@ -11,14 +11,14 @@ from localft.data.batching.batches import BatchPlan, evaluation_batches, plan
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
-from localft.estimate import estimate
-from localft.prepare import MICRO_TOKENS, with_hardware
 from localft.run.checkpoint import Cursor
-from localft.schedule import Schedule
 from localft.settings.train_config import TrainConfig
-from localft.targets import select_targets
-from localft.timing import weigher
-from localft.train import LoopPlan
+from localft.training.estimate import estimate
+from localft.training.loop import LoopPlan
+from localft.training.schedule import Schedule
+from localft.training.setup import MICRO_TOKENS, with_hardware
+from localft.training.targets import select_targets
+from localft.training.timing import weigher
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.answers import compare_answers
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
-from localft.job import Job
 from localft.model.card import card_defaults
-from localft.prepare import prepare_job
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint
 from localft.run.writer import DiskKeeper
 from localft.settings.train_config import TrainConfig, read_config_file, resolve
-from localft.train import LoopPlan, train_loop
+from localft.training.answers import compare_answers
+from localft.training.loop import LoopPlan, train_loop
+from localft.training.plan import Job
+from localft.training.setup import prepare_job
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
@@ -64,8 +64,8 @@ class Session:
 
     def estimate(self, job: Job, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
         """What is left will take; the engine is as it was."""
-        from localft.estimate import estimate
-        from localft.timing import weigher
+        from localft.training.estimate import estimate
+        from localft.training.timing import weigher
 
         if self.report:
             self.report("timing a few batches", 0, 0)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from localft.engine import Engine, EngineState, MicroBatch
 from localft.errors import EngineError
-from localft.evaluate import LossSum, evaluate
 from localft.events import Progress, Saved, Step, TrainEvent, Validation
 from localft.run.checkpoint import Cursor
-from localft.schedule import Schedule
+from localft.training.evaluation import LossSum, evaluate
+from localft.training.schedule import Schedule
 
 if TYPE_CHECKING:
-    from localft.session import Report
+    from localft.training.finetune import Report
 
 CHECKPOINT_SECONDS = 120.0
 
@@ -241,7 +241,7 @@ def finetune(
         ConfigError: a setting is unknown, wrong or at odds with another (at once, before the first event).
         LocalftError: model, data or engine failed (while iterating).
     """
-    from localft.session import open_session
+    from localft.training.finetune import open_session
 
     flags = {name: value for name, value in settings.items() if value is not None}
     if model is not None:

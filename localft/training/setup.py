@@ -16,12 +16,12 @@ from localft.data.reading.data_file import no_such_file
 from localft.data.reading.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
-from localft.job import Job
 from localft.model.gguf_header import read_header
 from localft.model.tokenizer import Tokenizer
 from localft.run.record import BaseModel, RunRecord
 from localft.settings.train_config import SETTINGS, TrainConfig
-from localft.targets import select_targets
+from localft.training.plan import Job
+from localft.training.targets import select_targets
 
 Report = Callable[[str, int, int], None]
 MICRO_TOKENS = 1024

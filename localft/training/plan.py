@@ -16,8 +16,8 @@ from localft.data.dataset import Dataset
 from localft.engine import AdamSpec, LoraSpec, MicroBatch
 from localft.events import Notice
 from localft.run.record import BaseModel, Resolved, RunRecord
-from localft.schedule import Schedule, warmup_steps
 from localft.settings.train_config import TrainConfig
+from localft.training.schedule import Schedule, warmup_steps
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine

@@ -9,8 +9,8 @@ from localft import hardware
 from localft.engine import Engine, MicroBatch
 from localft.events import Estimate
 from localft.run.checkpoint import Cursor
-from localft.timing import Clock, Rehearsal, Timing, Weigh
-from localft.train import LoopPlan
+from localft.training.loop import LoopPlan
+from localft.training.timing import Clock, Rehearsal, Timing, Weigh
 
 MOST_STEPS = 256
 MOST_KEPT = 16
@@ -108,7 +108,7 @@ def estimate(
 
     Args:
         engine: with the state that belongs to `cursor` in it, and no gradient.
-        weigh: see `localft.timing.weigher`.
+        weigh: see `localft.training.timing.weigher`.
         bytes_per_token: of activations in this process's memory, for micro-batches larger than those that are timed.
     """
     if cursor.step >= plan.total_steps:
