@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from localft.data.build.build import Request, Result, build
+from localft.curation.repository.build import Request, Result, build
 
 
 class Repo:

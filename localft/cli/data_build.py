@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from localft.data.build.build import Request, Result
+    from localft.curation.repository.build import Request, Result
 
 HELP = """Turn code, docs and git history into rows to train on.
 
@@ -94,8 +94,8 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, every name in it.")
 def command(out: Path, as_json: bool, **options: Any) -> None:
-    from localft.data.build.build import Request, build
-    from localft.data.build.report import as_json as json_pieces
+    from localft.curation.repository.build import Request, build
+    from localft.curation.repository.report import as_json as json_pieces
 
     request = Request(**options)
     with progress() as report:
@@ -136,7 +136,7 @@ def show(result: Result, request: Request, out: Path) -> None:
     from shutil import get_terminal_size
 
     from localft.cli.labelled import echo_labelled
-    from localft.data.build.report import lines, skipped
+    from localft.curation.repository.report import lines, skipped
 
     rows = list(skipped(result))
     if rows:

@@ -13,8 +13,8 @@ import click
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
-    from localft.data.github.export import Options, Secrets, Summary
-    from localft.data.github.repository import Kind
+    from localft.curation.github.export import Options, Secrets, Summary
+    from localft.curation.github.repository import Kind
 
 HELP = """Turn a repository's pull requests and issues into rows.
 
@@ -87,7 +87,7 @@ _EVERY = 30.0
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
 def command(output: Path, as_json: bool, **flags: Any) -> None:
-    from localft.data.github.export import export
+    from localft.curation.github.export import export
 
     options = _options(**flags)
     shown = Shown()
@@ -110,8 +110,8 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
 def _options(
     repository: str, kind: str | None, state: Any, since: str | None, limit: int | None, bots: bool, **others: Any
 ) -> Options:
-    from localft.data.github.export import API_URL, Options
-    from localft.data.github.repository import Selection, parse_repository, parse_since
+    from localft.curation.github.export import API_URL, Options
+    from localft.curation.github.repository import Selection, parse_repository, parse_since
 
     saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
     if saved is not None and (offline or api_url):
@@ -132,7 +132,7 @@ def _options(
 def show(summary: Summary, secrets: Secrets) -> None:
     """The table on stderr."""
     from localft.cli.labelled import echo_labelled
-    from localft.data.github.report import lines
+    from localft.curation.github.report import lines
 
     if summary.left_out:
         click.echo(click.style(f"left out ({summary.left_out.total():,})", bold=True), err=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from localft.data.synth.asking import Asking, Progress
-    from localft.data.synth.report import Price
-    from localft.data.synth.synth import Request, Result
+    from localft.curation.synthetic.model.ask_model import Asking, Progress
+    from localft.curation.synthetic.report import Price
+    from localft.curation.synthetic.synth import Request, Result
 
 HELP = """Turn rows of `localft data build` into conversations: questions with their answers.
 
@@ -131,8 +131,8 @@ def command(
     as_json: bool,
     **model: Any,
 ) -> None:
-    from localft.data.synth.report import Price
-    from localft.data.synth.synth import Request
+    from localft.curation.synthetic.report import Price
+    from localft.curation.synthetic.synth import Request
 
     _check(model)
     request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed)
@@ -158,9 +158,9 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     """Make the pairs and say what came of it."""
     import json
 
-    from localft.data.synth import report
-    from localft.data.synth.journal import journal_path
-    from localft.data.synth.synth import synth
+    from localft.curation.synthetic import report
+    from localft.curation.synthetic.model.journal import journal_path
+    from localft.curation.synthetic.synth import synth
     from localft.errors import LocalftError
 
     asking, local = _asking(request, model)
@@ -186,10 +186,10 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
     """Whom to ask, and what has to be closed afterwards."""
     if not model["endpoint"] and not model["model"]:
         return None, None
-    from localft.data.synth.asking import Asking
+    from localft.curation.synthetic.model.ask_model import Asking
 
     if model["endpoint"]:
-        from localft.data.synth.openai import Endpoint, chat_url, choose_key
+        from localft.curation.synthetic.model.openai import Endpoint, chat_url, choose_key
 
         url = chat_url(model["endpoint"])
         endpoint = Endpoint(url, model["endpoint_model"], choose_key(url, os.environ), model["timeout"])
@@ -200,7 +200,7 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
 
 def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.convert import Bar
-    from localft.data.synth.gguf import LocalModel
+    from localft.curation.synthetic.model.gguf import LocalModel
     from localft.model.local_base import local_base
 
     bar = Bar()
@@ -223,7 +223,7 @@ class Shown:
         self.last = 0.0 if self.on else time.monotonic()
 
     def update(self, progress: Progress) -> None:
-        from localft.data.synth.report import progress_line
+        from localft.curation.synthetic.report import progress_line
         from localft.visible import visible
 
         now = time.monotonic()
@@ -247,6 +247,6 @@ class Shown:
 def show(result: Result, price: Price | None, out: Path) -> None:
     """The summary on stderr."""
     from localft.cli.labelled import echo_labelled
-    from localft.data.synth.report import lines
+    from localft.curation.synthetic.report import lines
 
     echo_labelled(lines(result, price, out), ())

@@ -15,7 +15,7 @@ import pytest
 from repos import Repo, built
 
 from localft.cli import main
-from localft.data.build.build import Request, build
+from localft.curation.repository.build import Request, build
 
 Run = Callable[..., tuple[int, str, str]]
 AWS = "AKI" + "AJ4QXZ7N2LW5TYB6D"

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from github_server import NOW, Clock, Fault, GitHub
 
 from localft.cli.data_github import command
-from localft.data.github import client
+from localft.curation.github.api import client
 from localft.errors import ConfigError, LocalftError
 
 SECRET = "ghp_" + "z9" * 18
@@ -140,7 +140,7 @@ def test_help_imports_no_client() -> None:
         "import sys\n"
         "from localft.cli import cli\n"
         "cli.main(['data', 'github', '--help'], standalone_mode=False)\n"
-        "print(sorted({'httpx2', 'numpy', 'rich', 'localft.data.github.client'} & set(sys.modules)), file=sys.stderr)\n"
+        "print(sorted({'httpx2', 'numpy', 'rich', 'localft.curation.github.api.client'} & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"

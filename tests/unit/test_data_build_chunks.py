@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from repos import built
 
-from localft.data.build.boundaries import strengths
-from localft.data.build.chunks import Splitter
-from localft.data.build.document import Document, joined, to_lines
-from localft.data.build.layout import Chunk, lay_out
-from localft.data.build.tokens import Measure, estimate, measure
+from localft.curation.chunking.boundaries import strengths
+from localft.curation.chunking.chunks import Splitter
+from localft.curation.chunking.layout import Chunk, lay_out
+from localft.curation.repository.document import Document, joined, to_lines
+from localft.curation.text_length import Measure, estimate, measure
 from localft.data.dataset import DataSettings, prepare
 from localft.model.tokenizer import Tokenizer
 
@@ -183,7 +183,7 @@ def test_rows_fit_the_context_of_the_model_they_are_counted_for(
     tokenizer: Tokenizer = vocabs.bpe(tmp_path, add_bos=add_bos)
     around = int(add_bos)
     exact = Measure(lambda text: len(tokenizer.encode(text)), around, 64, "", True)
-    monkeypatch.setattr("localft.data.build.build.measure", lambda *_: exact)
+    monkeypatch.setattr("localft.curation.repository.build.measure", lambda *_: exact)
     folder = tmp_path / "p"
     folder.mkdir()
     for i in range(6):

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from repos import built, left_out
 
-from localft.data.build.chunks import Splitter
-from localft.data.build.document import Document, to_lines
-from localft.data.build.html import to_markdown
-from localft.data.build.layout import lay_out
-from localft.data.build.outline import front_matter, headings
-from localft.data.build.tokens import Measure
+from localft.curation.chunking.chunks import Splitter
+from localft.curation.chunking.html import to_markdown
+from localft.curation.chunking.layout import lay_out
+from localft.curation.chunking.outline import front_matter, headings
+from localft.curation.repository.document import Document, to_lines
+from localft.curation.text_length import Measure
 
 GUIDE = """# Guide
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from repos import Repo, built, left_out
 
-from localft.data.build import folder as folders
-from localft.data.build.clone import github_name, is_url, url_name
-from localft.data.build.git import without_password
+from localft.curation.repository import folder as folders
+from localft.curation.repository.clone import github_name, is_url, url_name
+from localft.curation.repository.git import without_password
 from localft.errors import ConfigError, DatasetError
 
 APP = 'def main() -> None:\n    """Start."""\n    print("hello")\n'

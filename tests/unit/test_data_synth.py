@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from localft.curation.synthetic.documents import Document, Piece, read_documents
+from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE, Keeper, needs_text
+from localft.curation.synthetic.has_content import says_nothing
+from localft.curation.synthetic.synth import Request, limited, synth
+from localft.curation.synthetic.templates.definitions import named_parts
+from localft.curation.synthetic.templates.fence import fenced, language_of
+from localft.curation.synthetic.templates.phrasings import FILE, choose
+from localft.curation.synthetic.templates.templates import asks
 from localft.data.rows.reader import read_file
-from localft.data.synth.definitions import named_parts
-from localft.data.synth.documents import Document, Piece, read_documents
-from localft.data.synth.fence import fenced, language_of
-from localft.data.synth.keeping import EMPTY, NO_WORDS, OTHERWISE, TWICE, Keeper, needs_text
-from localft.data.synth.phrasings import FILE, choose
-from localft.data.synth.substance import says_nothing
-from localft.data.synth.synth import Request, limited, synth
-from localft.data.synth.templates import asks
 from localft.errors import ConfigError, DatasetError
 
 NAME = "owner/name"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from localft.chat.sampling import Sampling
-from localft.data.synth import gguf
-from localft.data.synth.documents import Piece
-from localft.data.synth.gguf import LocalModel
-from localft.data.synth.grammar import Grammar, grammar_of
-from localft.data.synth.prompt import messages_of, read_pairs, schema
+from localft.curation.synthetic.documents import Piece
+from localft.curation.synthetic.model import gguf
+from localft.curation.synthetic.model.gguf import LocalModel
+from localft.curation.synthetic.model.grammar import Grammar, grammar_of
+from localft.curation.synthetic.model.prompt import messages_of, read_pairs, schema
 from localft.errors import EngineError
 from localft.model.local_base import local_base
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, chat_server, completion, refusal
 
-from localft.data.synth.asking import Asking
-from localft.data.synth.documents import Piece
-from localft.data.synth.journal import Answered, Journal
-from localft.data.synth.keeping import NEEDS_TEXT, NOT_JSON, UNSUPPORTED
-from localft.data.synth.openai import Endpoint, chat_url, choose_key
-from localft.data.synth.prompt import Pair, messages_of, read_pairs, schema
-from localft.data.synth.support import Support
-from localft.data.synth.synth import Request, Result, synth
+from localft.curation.synthetic.documents import Piece
+from localft.curation.synthetic.filter import NEEDS_TEXT, NOT_JSON, UNSUPPORTED
+from localft.curation.synthetic.model.ask_model import Asking
+from localft.curation.synthetic.model.journal import Answered, Journal
+from localft.curation.synthetic.model.openai import Endpoint, chat_url, choose_key
+from localft.curation.synthetic.model.prompt import Pair, messages_of, read_pairs, schema
+from localft.curation.synthetic.support import Support
+from localft.curation.synthetic.synth import Request, Result, synth
 from localft.errors import ConfigError, DatasetError, EndpointError
 
 TEXT = "The option --ctx sets the tokens of a row. Its default is the 99th percentile of the lengths."

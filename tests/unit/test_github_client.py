@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from github_server import NOW, Clock, Fault, GitHub
 
-from localft.data.github import client as module
-from localft.data.github.access import Token, find_token, without_token
-from localft.data.github.client import Client
-from localft.data.github.limits import Pause, asked_pause
-from localft.data.github.trouble import GitHubError
+from localft.curation.github.api import client as module
+from localft.curation.github.api.access import Token, find_token, without_token
+from localft.curation.github.api.client import Client
+from localft.curation.github.api.limits import Pause, asked_pause
+from localft.curation.github.api.trouble import GitHubError
 from localft.errors import ConfigError
 
 SECRET = "ghp_" + "x1" * 18

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from github_server import Clock, Fault, GitHub, user
 
-from localft.data.build.tokens import Measure, estimate
-from localft.data.github import client
-from localft.data.github.export import Options, Summary, export
-from localft.data.github.repository import Repository, Selection, parse_repository, parse_since
-from localft.data.github.trouble import GitHubError
+from localft.curation.github.api import client
+from localft.curation.github.api.trouble import GitHubError
+from localft.curation.github.export import Options, Summary, export
+from localft.curation.github.repository import Repository, Selection, parse_repository, parse_since
+from localft.curation.text_length import Measure, estimate
 from localft.data.rows.reader import read_file
 from localft.errors import ConfigError, DatasetError
 
@@ -189,7 +189,7 @@ def test_rows_have_at_most_chunk_tokens(sample: GitHub, run: Runner) -> None:
 def test_tokens_of_a_model(sample: GitHub, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     words = Measure(lambda text: len(text.split()), 0, 150, "words", True, lambda: closed.append(1))
-    monkeypatch.setattr("localft.data.github.export.measure", lambda *_: words)
+    monkeypatch.setattr("localft.curation.github.export.measure", lambda *_: words)
     summary = run(model="some")
     assert summary.n_tokens == sum(len(row["text"].split()) for row in run.rows())
     assert (summary.tokens_exact, closed) == (True, [1])

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localft.data.github.export import Options, Summary, export
-from localft.data.github.repository import Repository, Selection
+from localft.curation.github.export import Options, Summary, export
+from localft.curation.github.repository import Repository, Selection
 from localft.errors import DatasetError, LocalftError
 
 API = "https://api.github.com/repos/owner/name"

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.build.tokens import Measure, estimate
-from localft.data.github.accounts import is_bot
-from localft.data.github.parts import Parts, split
-from localft.data.github.people import prose, roles
-from localft.data.github.records import Change, Item, Person, Remark, RemarkKind
-from localft.data.github.redaction import redact
-from localft.data.github.repository import Repository
-from localft.data.github.wording import Section, Treated, Wording
+from localft.curation.github.accounts import is_bot
+from localft.curation.github.parts import Parts, split
+from localft.curation.github.people import prose, roles
+from localft.curation.github.records import Change, Item, Person, Remark, RemarkKind
+from localft.curation.github.redaction import redact
+from localft.curation.github.repository import Repository
+from localft.curation.github.sections import Section, Treated, Wording
+from localft.curation.text_length import Measure, estimate
 
 KIM, LEE, MAX, ROB = Person("Kim"), Person("lee"), Person("max"), Person("rob")
 

@@ -1,0 +1,194 @@
+"""A document to rows: one where it fits; else a file's chunks, a page's sections, or what fits of a diff."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from localft.curation.chunking.chunks import Splitter
+from localft.curation.chunking.outline import headings
+from localft.curation.repository.document import Document, Heading, Line, is_blank, joined, trimmed
+
+# names of what a diff's row lacks, and the tokens that they may take
+_NAMES, _SLACK = 5, 8
+
+
+class Chunk(NamedTuple):
+    """One row.
+
+    Attributes:
+        text: its head and its content.
+        extra: what its "source" has beyond the document's.
+        first, last: line numbers of its content.
+        n_head: characters before the content.
+    """
+
+    text: str
+    extra: dict[str, Any]
+    first: int
+    last: int
+    n_head: int = 0
+
+
+def lay_out(document: Document, lines: Sequence[Line], splitter: Splitter) -> Iterator[Chunk]:
+    """Rows of a document.
+
+    Args:
+        lines: the document's, without secrets.
+        splitter: says what fits; counts lines that it had to cut.
+    """
+    first, stop = trimmed(lines, 0, len(lines))
+    lines = lines[first:stop]
+    if not lines:
+        return
+    if document.layout == "diff":
+        yield from _diff(document, lines, splitter)
+    elif document.layout == "page":
+        yield from _Page(document, lines, splitter).rows()
+    else:
+        marks = headings(lines, document.form)
+        yield from _chunks(document, lines, splitter, marks, [document.title], {})
+
+
+def _numbers(document: Document, first: int, last: int) -> dict[str, Any]:
+    return {"lines": [first, last] if document.numbered else None}
+
+
+def _chunks(
+    document: Document,
+    lines: Sequence[Line],
+    splitter: Splitter,
+    marks: Sequence[Heading],
+    head: Sequence[str],
+    extra: dict[str, Any],
+) -> Iterator[Chunk]:
+    """Lines under the lines of `head`; those that do not fit together in chunks, which say where they are from."""
+    whole = "\n".join(head)
+    if splitter.fits(whole, lines):
+        yield _chunk(document, whole, lines, extra)
+        return
+    part = 0
+
+    def chunk_head(first: int, last: int, is_first: bool) -> str:
+        where = f"lines {first}-{last}" if document.numbered else f"part {part + 1}"
+        return whole if is_first else "\n".join([f"{head[0]} ({where})", *head[1:]])
+
+    for title, chosen in splitter.chunks(lines, chunk_head, document.layout, marks):
+        yield _chunk(document, title, chosen, extra)
+        part += 1
+
+
+def _chunk(document: Document, head: str, lines: Sequence[Line], extra: dict[str, Any]) -> Chunk:
+    first, last = lines[0].number, lines[-1].number
+    return Chunk(f"{head}\n\n{joined(lines)}\n", {**extra, **_numbers(document, first, last)}, first, last, len(head))
+
+
+class _Page:
+    """A page by section: the largest sections that fit, each with the headings above it."""
+
+    def __init__(self, document: Document, lines: Sequence[Line], splitter: Splitter) -> None:
+        self.document, self.lines, self.splitter = document, lines, splitter
+        self.marks = headings(lines, document.form)
+
+    def rows(self) -> Iterator[Chunk]:
+        stop = len(self.lines)
+        first = self.marks[0] if self.marks else None
+        # one heading over all of it is the page's title
+        lone = first and first.at == 0 and all(mark.level > first.level for mark in self.marks[1:])
+        yield from self._section(0, stop, 1 if lone else 0, [self.marks[0].text] if lone else [])
+
+    def _section(self, start: int, stop: int, mark: int, path: list[str]) -> Iterator[Chunk]:
+        """Lines [start, stop), whose headings from `mark` on are below those in `path`."""
+        start, stop = trimmed(self.lines, start, stop)
+        lines = self.lines[start:stop]
+        if not lines:
+            return
+        head = [self.document.title, *([f"Section: {' > '.join(path)}"] if path else [])]
+        inside = [(i, each) for i, each in enumerate(self.marks[mark:], mark) if each.at < stop]
+        if not inside or self.splitter.fits("\n".join(head), lines):
+            yield from _chunks(self.document, lines, self.splitter, [], head, {"heading": path})
+            return
+        top = min(each.level for _, each in inside)
+        tops = [(i, each) for i, each in inside if each.level == top]
+        yield from self._intro(start, inside[0][1].at, head, path)
+        if inside[0][0] < tops[0][0]:
+            yield from self._section(inside[0][1].at, tops[0][1].at, inside[0][0], path)
+        for (i, each), after in zip(tops, [*(each.at for _, each in tops[1:]), stop], strict=True):
+            yield from self._section(each.at, after, i + 1, [*path, each.text])
+
+    def _intro(self, start: int, stop: int, head: list[str], path: list[str]) -> Iterator[Chunk]:
+        """What stands before the first heading inside; a heading alone is said by the headings' path already."""
+        start, stop = trimmed(self.lines, start, stop)
+        titled = bool(path) and any(mark.at == start for mark in self.marks)
+        words = [
+            line
+            for line in self.lines[start + titled : stop]
+            if not is_blank(line) and any(map(str.isalnum, line.text))
+        ]
+        if words:
+            yield from _chunks(self.document, self.lines[start:stop], self.splitter, [], head, {"heading": path})
+
+
+def _diff(document: Document, lines: Sequence[Line], splitter: Splitter) -> Iterator[Chunk]:
+    """Message and diff as one row: the hunks that fit, and the names of the files that have more."""
+    message = joined(line for line in lines if line.number == 0)
+    hunks = list(_hunks([line for line in lines if line.number > 0]))
+    measure = splitter.measure
+    room = measure.limit - measure.row(message) - _SLACK
+    chosen: list[_Hunk] = []
+    for hunk in hunks:
+        size = measure.count(hunk.header + hunk.text)
+        if size <= room:
+            chosen.append(hunk)
+            room -= size
+    while chosen:
+        text = "\n".join([message, "", *_diff_lines(chosen), *_left_out(document.left_out, hunks, chosen)]) + "\n"
+        if measure.fits(text):
+            yield Chunk(text, {}, lines[0].number, lines[-1].number)
+            return
+        chosen.pop()
+
+
+class _Hunk(NamedTuple):
+    """A stretch of a file's diff, and the lines that name the file; a file that is only renamed has no stretch."""
+
+    path: str
+    header: str
+    text: str
+
+
+def _hunks(lines: Sequence[Line]) -> Iterator[_Hunk]:
+    starts = [i for i, line in enumerate(lines) if line.text.startswith("diff --git ")]
+    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
+        path = lines[start].text.rsplit(" b/", 1)[-1].strip()
+        at = [i for i in range(start, stop) if lines[i].text.startswith("@@ ")]
+        header = joined(lines[start : at[0] if at else stop])
+        if not at:
+            yield _Hunk(path, header, "")
+            continue
+        for first, after in zip(at, [*at[1:], stop], strict=True):
+            yield _Hunk(path, header, joined(lines[first:after]))
+
+
+def _diff_lines(chosen: Sequence[_Hunk]) -> Iterator[str]:
+    path = ""
+    for hunk in chosen:
+        if hunk.path != path:
+            yield hunk.header
+            path = hunk.path
+        if hunk.text:
+            yield hunk.text
+
+
+def _left_out(before: Sequence[str], hunks: Sequence[_Hunk], chosen: Sequence[_Hunk]) -> list[str]:
+    """A line that names what a row lacks: files, and of those that it has in part how much."""
+    total, kept = (Counter(hunk.path for hunk in each) for each in (hunks, chosen))
+    parts = (
+        f"{path} ({n - kept[path]} of {n} hunks)" if kept[path] else path for path, n in total.items() if n > kept[path]
+    )
+    names = list(dict.fromkeys([*parts, *before]))
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ["", f"[left out: {', '.join(names[:_NAMES])}{more}]"]

@@ -1,0 +1,139 @@
+"""A SOURCE of the command line: a folder, a working copy or a git URL; what it is called and which files it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from localft.curation.repository import clone, git
+from localft.curation.repository.folder import Skip, check_folder, walk
+from localft.curation.repository.ledger import File, Ledger
+from localft.curation.repository.rules import page_format, reason_by_name
+from localft.errors import ConfigError
+
+SUBMODULE = "submodule (give its folder as a SOURCE of its own)"
+KINDS = ("repo", "docs", "history")
+_NEARLY_ALL = 0.9
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from.
+
+    Attributes:
+        given: as the user gave it, without a password.
+        name: NAME of the documents' ids.
+        top: the working copy's top, a bare repository, or a folder.
+        under: the folder inside `top` that was asked for, with "/"; "" for all of it.
+        is_git: git lists the files; else the folder is walked.
+        revision: hash of the commit that is read, or that the working copy is at; None without one.
+        from_commit: contents are the commit's; else they are read from disk.
+        notes: sentences for the user.
+    """
+
+    given: str
+    name: str
+    top: Path
+    under: str = ""
+    is_git: bool = False
+    revision: str | None = None
+    from_commit: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def open_source(given: str, name: str | None, revision: str | None, needs_git: bool) -> Source:
+    """Find out what a SOURCE is; clones a URL.
+
+    Args:
+        name: in place of the name that the source itself gives.
+        revision: a branch, tag or commit; None for what lies in the folder, of a URL its default branch.
+        needs_git: its history is asked for.
+
+    Raises:
+        ConfigError: git or a revision is asked of a folder that has none.
+        DatasetError: there is no such folder, or it cannot be read or cloned.
+    """
+    if clone.is_url(given):
+        plain = git.without_password(given)
+        folder, warning = clone.clone(given)
+        commit = git.commit_of(folder, revision)
+        notes = (warning,) if warning else ()
+        return Source(plain, name or clone.url_name(plain), folder, "", True, commit, True, notes)
+    folder = Path(given).expanduser()
+    check_folder(folder, given)
+    folder = folder.resolve()
+    top = git.top_of(folder) if git.has_git() else None
+    if top is None:
+        if revision or needs_git:
+            what = f"--rev `{revision}`" if revision else "`--kind history`"
+            hint = "give a git working copy or a git URL" if git.has_git() else "git is not installed"
+            raise ConfigError(f"`{given}` is not in a git working copy, so {what} has no part here", hint)
+        return Source(given, name or folder.name or "root", folder, notes=_without_git(folder))
+    top = top.resolve()
+    under = folder.relative_to(top).as_posix() if folder != top else ""
+    commit = git.commit_of(top, revision)
+    from_commit = revision is not None or git.is_bare(top)
+    called = name or clone.remote_name(top) or top.name.removesuffix(".git")
+    return Source(given, called, top, "" if under == "." else under, True, commit, from_commit)
+
+
+def _without_git(folder: Path) -> tuple[str, ...]:
+    if not git.has_git() and any((each / ".git").exists() for each in (folder, *folder.parents)):
+        return (f"git is not installed: `{folder.name}` is read as a plain folder",)
+    return ()
+
+
+def list_source(source: Source, ledger: Ledger, skip: Skip, keep: frozenset[str]) -> int:
+    """Fill the ledger with a source's files and the dates of their last commits; how many there are.
+
+    Args:
+        skip: called with the reason and the path of what is no file to read.
+        keep: reasons of the rules that do not count.
+    """
+    if not source.is_git:
+        return ledger.list_files(walk(source.top, skip, keep))
+    if source.from_commit:
+        if source.revision is None:
+            return ledger.list_files(())
+        entries = git.tree(source.top, source.revision, source.under)
+        n_files = ledger.list_files(_committed(entries, skip))
+    else:
+        tracked = (entry._replace(size=-1) for entry in git.tracked(source.top, source.under))
+        n_files = ledger.list_files(_with_untracked(_committed(tracked, skip), git.untracked(source.top, source.under)))
+        if source.revision:
+            ledger.mark_changed(git.changed(source.top, source.under))
+    if source.revision:
+        ledger.set_dates(git.dates(source.top, source.revision))
+    return n_files
+
+
+def _committed(entries: Iterable[git.Entry], skip: Skip) -> Iterator[File]:
+    for entry in entries:
+        if entry.mode == "160000":
+            skip(SUBMODULE, os.fsdecode(entry.path))
+        else:
+            yield File(entry.path, entry.mode, entry.blob, entry.size, clean=True)
+
+
+def _with_untracked(tracked: Iterable[File], others: Iterable[bytes]) -> Iterator[File]:
+    yield from tracked
+    # a repository inside, which is no submodule, comes up as a folder
+    yield from (File(path) for path in others if not path.endswith(b"/"))
+
+
+def guess_kinds(source: Source, ledger: Ledger) -> tuple[tuple[str, ...], str]:
+    """Docs alone, and why, where a source is called a wiki or nearly all of its texts are pages; else repo and docs."""
+    called = (source.given.rstrip("/"), source.name)
+    if any(each.endswith((".wiki", ".wiki.git")) for each in called):
+        return ("docs",), "a wiki"
+    n_pages = n_texts = 0
+    for file in ledger.files():
+        path = os.fsdecode(file.path)
+        if not reason_by_name(path, -1, ()) and not path.rsplit("/", 1)[-1].startswith("."):
+            n_texts += 1
+            n_pages += bool(page_format(path))
+    if n_pages > _NEARLY_ALL * n_texts:
+        return ("docs",), f"{n_pages:,} of {n_texts:,} texts are pages"
+    return ("repo", "docs"), ""

@@ -1,0 +1,244 @@
+"""An OpenAI-compatible endpoint: the one service that `localft data synth` speaks to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from localft.curation.synthetic.model.prompt import schema
+from localft.curation.synthetic.model.trouble import PassingError, RefusedError, status_trouble
+from localft.errors import ConfigError
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_MAX_REPLY = 16 << 20
+_TEMPERATURE = 0.7
+# of a pair, and of what surrounds the pairs
+_PAIR_TOKENS, _MORE_TOKENS = 400, 200
+_FORMATS = ("json_schema", "json_object", "")
+
+
+class Reply(NamedTuple):
+    """What a model wrote, and the tokens of prompt and reply; None where the server does not count them."""
+
+    text: str
+    n_prompt: int | None
+    n_completion: int | None
+
+
+def chat_url(endpoint: str) -> str:
+    """The address of chat completions, from a base address with or without `/v1`.
+
+    Raises:
+        ConfigError: it is no http(s) address, or has a password in it.
+    """
+    hint = "give an address such as http://127.0.0.1:8080/v1"
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"--endpoint is no address: {error}", hint) from None
+    if parts.username or parts.password:
+        raise ConfigError("--endpoint has a password in it", "put the key into LOCALFT_API_KEY")
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, endpoint)):
+        raise ConfigError(f"--endpoint `{endpoint}` is no http(s) address", hint)
+    path = parts.path.rstrip("/")
+    if not path.endswith("/chat/completions"):
+        path = f"{path or '/v1'}/chat/completions"
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def choose_key(endpoint: str, environment: Mapping[str, str]) -> str:
+    """The key to send, "" for none; OPENAI_API_KEY never goes over the network unencrypted."""
+    if key := environment.get("LOCALFT_API_KEY", "").strip():
+        return key
+    parts = urlsplit(endpoint)
+    safe = parts.scheme == "https" or parts.hostname in _LOOPBACK
+    return environment.get("OPENAI_API_KEY", "").strip() if safe else ""
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """A redirect is an error: following one would send the key to whoever is named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@dataclass
+class Endpoint:
+    """Asks one model at one address; may be called from several threads.
+
+    What the server does not know (a JSON schema, a seed, …) is left out from then on.
+
+    Attributes:
+        url: see `chat_url`.
+        model: the server's name of it.
+        key: sent as a bearer token; in no message.
+        timeout: seconds without a byte.
+    """
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+    timeout: float = 120
+    _format: int = 0
+    _without: set[str] = field(default_factory=set)
+    _works: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        if self.key and not (self.key.isascii() and self.key.isprintable()):
+            raise ConfigError("the key has characters that no key has", "check LOCALFT_API_KEY and OPENAI_API_KEY")
+        self._opener = build_opener(_NoRedirects())
+
+    def ask(self, messages: list[dict[str, str]], n_pairs: int, seed: int) -> Reply:
+        """One reply.
+
+        Raises:
+            PassingError: too many requests, a server that fails or is silent: may go well later.
+            RefusedError: this request is not answered; others may be.
+            FinalError: no request will be answered.
+        """
+        while True:
+            with self._lock:
+                form, without = self._format, frozenset(self._without)
+            try:
+                reply = self._reply(self._post(self._body(messages, n_pairs, seed, form, without)))
+                self._works = True
+                return reply
+            except RefusedError as error:
+                if not self._give_in(error.said, form, without):
+                    raise
+
+    def _body(
+        self, messages: list[dict[str, str]], n_pairs: int, seed: int, form: int, without: frozenset[str]
+    ) -> dict[str, Any]:
+        n_tokens = _PAIR_TOKENS * n_pairs + _MORE_TOKENS
+        body: dict[str, Any] = {"model": self.model, "messages": messages, "stream": False}
+        extras = {"temperature": _TEMPERATURE, "seed": seed, "max_tokens": n_tokens}
+        body |= {name: value for name, value in extras.items() if name not in without}
+        if "max_tokens" in without and "max_completion_tokens" not in without:
+            # models that think first take their thoughts from the same budget
+            body["max_completion_tokens"] = 4 * n_tokens
+        if _FORMATS[form] == "json_schema":
+            named = {"name": "pairs", "strict": True, "schema": schema(n_pairs)}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif _FORMATS[form]:
+            body["response_format"] = {"type": _FORMATS[form]}
+        return body
+
+    def _give_in(self, said: str, form: int, without: frozenset[str]) -> bool:
+        """Whether a refused request is worth another try with less in it."""
+        if "context" in said and ("length" in said or "exceed" in said or "size" in said):
+            return False
+        with self._lock:
+            if self._format != form or self._without != set(without):
+                return True
+            if self._works:
+                return False
+            for name in ("max_completion_tokens", "max_tokens", "temperature", "seed"):
+                sent = name not in without and (name != "max_completion_tokens" or "max_tokens" in without)
+                if sent and name in said:
+                    self._without.add(name)
+                    return True
+            if form + 1 < len(_FORMATS):
+                self._format += 1
+                return True
+        return False
+
+    def _post(self, body: dict[str, Any]) -> bytes:
+        headers = {"Content-Type": "application/json", "User-Agent": "localft", "Accept": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        data = json.dumps(body).encode()
+        response: HTTPResponse
+        try:
+            request = Request(self.url, data=data, headers=headers, method="POST")
+            with self._opener.open(request, timeout=self.timeout) as response:
+                return response.read(_MAX_REPLY)
+        except HTTPError as error:
+            with error:
+                raise status_trouble(self, error.code, _said(error), _wait(error.headers)) from None
+        except TimeoutError:
+            raise PassingError(self._slow(), _SLOW_HINT) from None
+        except URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                raise PassingError(self._slow(), _SLOW_HINT) from None
+            raise self._unreachable(error.reason) from None
+        except (HTTPException, OSError, ValueError) as error:
+            raise self._unreachable(error) from None
+
+    def _slow(self) -> str:
+        return f"the endpoint `{self.url}` did not answer within {self.timeout:g} seconds"
+
+    def _unreachable(self, reason: object) -> PassingError:
+        why = str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
+        return PassingError(f"the endpoint `{self.url}` cannot be reached: {why}", "check the address and the network")
+
+    def _reply(self, data: bytes) -> Reply:
+        """The answer in a response.
+
+        Raises:
+            PassingError: it is none.
+        """
+        try:
+            value = json.loads(data)
+            content = value["choices"][0]["message"].get("content")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            message = f"the endpoint `{self.url}` answers something that is no chat completion"
+            raise PassingError(message, "check that the address is that of an OpenAI-compatible API") from None
+        usage = value.get("usage")
+        n_prompt, n_completion = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+        return Reply(content if isinstance(content, str) else "", n_prompt, n_completion)
+
+
+_SLOW_HINT = "give it longer with --timeout, or ask for less at once with --parallel 1 or --pairs 1"
+
+
+def _count(usage: Any, name: str) -> int | None:
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and value >= 0 else None
+
+
+def _said(error: HTTPError) -> str:
+    """What the server says is wrong."""
+    try:
+        text = error.read(1 << 16).decode("utf-8", "replace")
+    except (OSError, HTTPException):
+        return ""
+    try:
+        value = json.loads(text)
+        inner = value.get("error", value) if isinstance(value, dict) else text
+        if isinstance(inner, dict):
+            parts = [inner.get(name) for name in ("message", "code", "param", "detail")]
+            text = " ".join(str(part) for part in parts if isinstance(part, str) and part)
+        else:
+            text = str(inner)
+    except (ValueError, RecursionError):
+        pass
+    return " ".join(text.split())[:300]
+
+
+def _wait(headers: Message) -> float | None:
+    """Seconds that the server asks to wait."""
+    text = (headers.get("Retry-After") or "").strip()
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        from datetime import datetime, timezone
+
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        return max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,193 @@
+"""`localft data synth`: rows → documents → questions by template and by a model → one file of conversations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localft.curation.synthetic.documents import KINDS, Document, Material, Piece, read_documents
+from localft.curation.synthetic.filter import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, Keeper, cleaned, needs_text
+from localft.curation.synthetic.has_content import says_nothing
+from localft.curation.synthetic.model.ask_model import REFUSED, Asking, Progress
+from localft.curation.synthetic.model.journal import Answered, Journal, journal_path
+from localft.curation.synthetic.support import Support
+from localft.curation.synthetic.templates.changes import subject_of
+from localft.curation.synthetic.templates.phrasings import choose
+from localft.curation.synthetic.templates.templates import asks
+from localft.errors import ConfigError, DatasetError
+from localft.files import atomic_path
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make; see `localft data synth --help`.
+
+    Attributes:
+        phrasings: how many ways each of the templates' questions is asked; 0 leaves the templates out.
+        support: what share of a model's answer must stand in its text.
+        limit: how many documents at most, None for all.
+    """
+
+    paths: tuple[Path, ...]
+    kinds: tuple[str, ...] = KINDS
+    phrasings: int = 1
+    support: float = 0.5
+    limit: int | None = None
+    seed: int = 42
+
+
+@dataclass
+class Result:
+    """What came out.
+
+    Attributes:
+        n_rows, n_documents: that were read; documents that are used.
+        left_out: rows that nothing was asked about, by reason.
+        pairs: that were written, by (template or model, kind of document).
+        dropped: pairs that were not, by reason.
+        cut: rows of which the model saw the beginning only.
+        progress: of the asking, None without a model.
+        exact: its tokens were counted, not estimated.
+    """
+
+    n_rows: int = 0
+    n_documents: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
+    progress: Progress | None = None
+    exact: bool = True
+    journal: Path | None = None
+
+
+def synth(request: Request, out: Path, asking: Asking | None = None, report: Report = lambda _: None) -> Result:
+    """Write the pairs of all rows to `out`, whole or not at all.
+
+    Args:
+        asking: the model to ask, None for templates only.
+        report: called while a model is asked.
+
+    Raises:
+        ConfigError: options that cannot hold.
+        DatasetError: a file cannot be read, or there was nothing to write.
+        EndpointError: the endpoint gave up; its answers so far stay in the journal.
+    """
+    if out.resolve() in {path.resolve() for path in request.paths}:
+        raise ConfigError(f"--out `{out}` is one of the files to read", "give another name")
+    if not request.phrasings and asking is None:
+        raise ConfigError("without templates there is nobody to ask", "give --endpoint or --model, or --phrasings 1")
+    material = read_documents(request.paths, request.kinds)
+    documents = limited(material.documents, request.limit, request.seed)
+    result = Result(material.n_rows, len(documents), material.left_out)
+    if not documents:
+        raise DatasetError("there is no row to ask about", _why_none(material))
+    journal: AbstractContextManager[Journal | None] = Journal(journal_path(out)) if asking else nullcontext()
+    with journal as answers:
+        if asking and answers:
+            pieces = [piece for document in documents for piece in document.pieces]
+            result.progress = asking.run(pieces, answers, report)
+            result.exact, result.journal = asking.exact, answers.path
+        with atomic_path(out) as temporary:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                for row in _rows(request, documents, asking, answers, result):
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            if not result.pairs:
+                reasons = ", ".join(f"{n:,} × {reason}" for reason, n in result.dropped.most_common(4))
+                raise DatasetError("there is nothing to write: no pair is left", reasons or "no row could be asked for")
+    return result
+
+
+def limited(documents: Sequence[Document], limit: int | None, seed: int) -> list[Document]:
+    """`limit` of the documents, in their order; those of a smaller limit are among those of a larger one."""
+    if limit is None or len(documents) <= limit:
+        return list(documents)
+
+    def place(i: int) -> bytes:
+        name = f"{seed}\0{documents[i].doc}\0{documents[i].kind}\0{documents[i].pieces[0].line}"
+        return hashlib.blake2b(name.encode("utf-8", "replace")).digest()
+
+    return [documents[i] for i in sorted(sorted(range(len(documents)), key=place)[:limit])]
+
+
+def _why_none(material: Material) -> str:
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in material.left_out.most_common(4))
+    return f"left out: {reasons}; rows come from `localft data build`"
+
+
+def _rows(
+    request: Request, documents: Sequence[Document], asking: Asking | None, journal: Journal | None, result: Result
+) -> Iterator[dict[str, Any]]:
+    """Rows of conversations, document by document: what the templates ask, then what the model did."""
+    keeper = Keeper()
+    result.dropped = keeper.dropped
+    shared = _shared_subjects(documents)
+    for document in documents:
+        if request.phrasings:
+            yield from _by_template(document, shared, request, keeper, result)
+        if asking and journal:
+            for piece in document.pieces:
+                answered = journal.answered.get(asking.key(piece))
+                if answered is None:
+                    result.left_out[REFUSED] += 1
+                else:
+                    yield from _by_model(piece, answered, asking.asker.model, request, keeper, result)
+
+
+def _shared_subjects(documents: Sequence[Document]) -> frozenset[str]:
+    found = Counter(
+        (document.pieces[0].name, subject_of(document.pieces[0])) for document in documents if document.kind == "commit"
+    )
+    return frozenset(subject for (_, subject), n in found.items() if n > 1)
+
+
+def _by_template(
+    document: Document, shared: frozenset[str], request: Request, keeper: Keeper, result: Result
+) -> Iterator[dict[str, Any]]:
+    for ask in asks(document, shared):
+        if document.kind == "page" and says_nothing(ask.piece.body):
+            keeper.drop(NO_WORDS)
+            continue
+        key = f"{document.doc}\0{ask.template}\0{sorted(ask.fields.items())}"
+        for phrasing in choose(ask.phrasings, request.seed, key, request.phrasings):
+            question = ask.question(phrasing)
+            if keeper.keep(question, ask.answer):
+                result.pairs["template", document.kind] += 1
+                yield row_of(ask.piece, question, ask.answer, {"by": "template", "template": ask.template})
+
+
+def _by_model(
+    piece: Piece, answered: Answered, model: str, request: Request, keeper: Keeper, result: Result
+) -> Iterator[dict[str, Any]]:
+    if answered.problem:
+        keeper.drop(answered.problem)
+        return
+    text = piece.body[: answered.seen]
+    result.cut += answered.seen < len(piece.body)
+    # where a text is from is in the prompt, and may be in an answer
+    support = Support(f"{piece.name} {piece.path} {' '.join(piece.headings)} {text}")
+    for pair in answered.pairs:
+        question, answer = cleaned(pair.question), cleaned(pair.answer)
+        share = support.of(answer)
+        if question and answer and needs_text(question):
+            keeper.drop(NEEDS_TEXT)
+        elif question and answer and share < request.support:
+            keeper.drop(UNSUPPORTED)
+        elif keeper.keep(question, answer):
+            result.pairs["model", piece.kind] += 1
+            yield row_of(piece, question, answer, {"by": "model", "model": model, "support": round(share, 2)})
+
+
+def row_of(piece: Piece, question: str, answer: str, made: dict[str, Any]) -> dict[str, Any]:
+    """One conversation, with the id of the document that it is from."""
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    about = {"doc": piece.doc} if piece.doc else {}
+    return {"messages": messages, **about, "source": piece.source, "synth": made}

@@ -1,0 +1,132 @@
+"""Questions about pull requests, issues and commits: what changed and why, from their own descriptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from localft.curation.synthetic.documents import Document, Piece
+from localft.curation.synthetic.templates import phrasings
+from localft.curation.synthetic.templates.fence import fenced
+from localft.curation.synthetic.templates.questions import Ask, date_of
+
+_MOST_FILES = 12
+_FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)[^()]*, \+\d+ -\d+\)\Z")
+_SAID = re.compile(r"(?:Comment|Reply|Review comment|Review) by .+:\Z")
+_GOES_ON = "Description, continued:"
+_MORE = re.compile(r" and \d+ more\Z")
+_LEFT_OUT = re.compile(r"\n*\[left out: (?P<names>.+)\]\s*\Z")
+
+
+class _Thread(NamedTuple):
+    """A pull request or an issue: its title, "State: …" and such lines, its description, and the files it changes."""
+
+    title: str
+    about: dict[str, str]
+    description: str
+    files: tuple[str, ...]
+
+
+def thread_asks(document: Document) -> Iterator[Ask]:
+    """What a pull request or an issue is about, where its first row is there."""
+    piece = document.pieces[0]
+    thread = None if piece.is_part else _read_thread(document.pieces)
+    number = piece.fact("number") or piece.doc.rpartition("#")[2]
+    if thread is None or not number:
+        return
+    is_pull = piece.kind == "pull_request"
+    noun = "Pull request" if is_pull else "Issue"
+    state = f" ({thread.about['State']})" if "State" in thread.about else ""
+    parts = [f"{noun} #{number}, “{thread.title}”{state}" + ("." if not thread.description else ":")]
+    chosen: tuple[str, ...]
+    if thread.description:
+        parts.append(thread.description)
+        chosen = phrasings.PULL_REQUEST if is_pull else phrasings.ISSUE
+    else:
+        parts[0] += " It has no description."
+        chosen = phrasings.PULL_REQUEST_TITLE if is_pull else phrasings.ISSUE_TITLE
+    if thread.files:
+        parts.append(f"Files: {_shortened(thread.files)}.")
+    fields = {"name": piece.name, "number": number}
+    yield Ask(piece, piece.kind, chosen, "\n\n".join(parts), fields)
+
+
+def _read_thread(pieces: Sequence[Piece]) -> _Thread | None:
+    first, *lines = pieces[0].text.strip("\n").split("\n")
+    title = first.partition(": ")[2].strip()
+    if not title:
+        return None
+    about = {}
+    while lines and lines[0].partition(": ")[0] in ("State", "Labels"):
+        key, _, value = lines.pop(0).partition(": ")
+        about[key] = value
+    blocks = [_until_section(lines)]
+    is_whole = len(blocks[0]) < len(lines)
+    for piece in pieces[1:]:
+        rest = piece.text.strip("\n").split("\n")[1:]
+        start = next((i for i, line in enumerate(rest) if line.strip()), 0)
+        if is_whole or rest[start : start + 1] != [_GOES_ON]:
+            break
+        blocks.append(_until_section(rest[start + 1 :]))
+    description = "\n\n".join("\n".join(block).strip("\n") for block in blocks).strip()
+    files = [match["path"] for piece in pieces for line in piece.text.split("\n") if (match := _FILE.match(line))]
+    return _Thread(title, about, "" if description == "(no description)" else description, tuple(dict.fromkeys(files)))
+
+
+def _until_section(lines: Sequence[str]) -> list[str]:
+    """Lines before the first remark or file."""
+    stop = next((i for i, line in enumerate(lines) if _SAID.match(line) or _FILE.match(line)), len(lines))
+    return list(lines[:stop])
+
+
+def subject_of(piece: Piece) -> str:
+    """The first line of a commit's message."""
+    return piece.text.partition("\n")[0].removeprefix("Commit: ").strip()
+
+
+def commit_asks(document: Document, shared_subjects: frozenset[str]) -> Iterator[Ask]:
+    """What a commit changed and why, from its message, and what its diff is.
+
+    A commit is called by its subject where that names it, else by its hash.
+    """
+    piece = document.pieces[0]
+    message, mark, diff = piece.text.partition("\ndiff --git ")
+    subject = subject_of(piece)
+    revision = piece.fact("revision")[:12] or piece.doc.rpartition("@")[2]
+    named = subject and subject not in shared_subjects and subject != "(no message)"
+    if not mark or not (named or revision):
+        return
+    commit = f"the commit “{subject}”" if named else f"commit {revision}"
+    fields = {"name": piece.name, "commit": commit}
+    lines = message.split("\n")[1:]
+    body = "\n".join(line for line in lines if not line.startswith("Date: ")).strip()
+    diff, left_out = _without_note(f"diff --git {diff}".strip("\n"))
+    date, files = date_of(piece), _files(diff, left_out)
+    head = f"On {date}" if date else f"Commit {revision}" if revision else "It"
+    summary = f"{head}{', commit ' + revision if date and revision else ''}: {subject}"
+    why = [summary, *([body] if body else []), f"Changed files: {_shortened(files)}."]
+    every_file = len(files) <= _MOST_FILES and not _MORE.search(left_out)
+    chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT_FILES if date and every_file else phrasings.COMMIT
+    yield Ask(piece, "commit", chosen, "\n\n".join(why), fields)
+    of_it = f"the diff of {commit}"
+    lead = f"A part of {of_it}; left out are {left_out}:" if left_out else f"{of_it[0].upper()}{of_it[1:]}:"
+    shown = phrasings.DIFF_PART if left_out else phrasings.DIFF
+    yield Ask(piece, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
+
+
+def _without_note(diff: str) -> tuple[str, str]:
+    """A diff, and the names of what it lacks as the row gives them."""
+    match = _LEFT_OUT.search(diff)
+    return (diff[: match.start()], match["names"]) if match else (diff, "")
+
+
+def _files(diff: str, left_out: str) -> list[str]:
+    names = [line.rsplit(" b/", 1)[-1] for line in diff.split("\n") if line.startswith("diff --git ")]
+    more = [re.sub(r" \([^()]*\)\Z", "", name) for name in left_out.split(", ")] if left_out else []
+    return list(dict.fromkeys([*names, *more]))
+
+
+def _shortened(files: Sequence[str]) -> str:
+    more = len(files) - _MOST_FILES
+    return ", ".join(files[:_MOST_FILES]) + (f" and {more} more" if more > 0 else "")
