@@ -13,7 +13,7 @@ from localft.cli.finetune import setting_options
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
-    from localft.data.check.checking import CheckReport
+    from localft.inspect.check.check import CheckReport
 
 HELP = """Look through data before a run: every problem with its file and line, tokens, lengths, time, leakage.
 
@@ -40,7 +40,7 @@ _TONES = {"error": "red", "warning": "yellow"}
 
 def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
     from localft.cli.convert import Bar
-    from localft.data.check.checking import check
+    from localft.inspect.check.check import check
     from localft.model.card import card_defaults
     from localft.settings.train_config import resolve
 
@@ -63,7 +63,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
 
 
 def _print(found: CheckReport, everything: bool) -> None:
-    from localft.data.check.words import sections, verdict, wrapped
+    from localft.inspect.check.report import sections, verdict, wrapped
     from localft.visible import visible
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

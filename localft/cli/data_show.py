@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from localft.data.show.pieces import Shown
+    from localft.inspect.show.token_spans import Shown
 
 HELP = """Show rows as the model will see them: what is supervised (learned), special tokens, where answers end.
 
@@ -81,8 +81,8 @@ def _read(
     from localft.cli.convert import Bar
     from localft.data.reading.sources import find_sources
     from localft.data.rows.row import Columns
-    from localft.data.show.pieces import read_shown
     from localft.data.tokens.run_wording import Wording
+    from localft.inspect.show.token_spans import read_shown
     from localft.model.local_base import local_base
     from localft.model.tokenizer import Tokenizer
 
@@ -100,7 +100,7 @@ def _read(
 
 
 def _print(shown: Shown, tokens: bool) -> None:
-    from localft.data.show.terminal import Ink, lines
+    from localft.inspect.show.terminal import Ink, lines
 
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     ink = Ink(click.style if coloured else None, tokens)
@@ -110,8 +110,8 @@ def _print(shown: Shown, tokens: bool) -> None:
 
 
 def _write(html: Path, data: str, model: str, shown: Shown) -> None:
-    from localft.data.show.page import page
     from localft.files import write_text
+    from localft.inspect.show.page import page
 
     numbers = {row.number for row in shown.rows}
     facts = (f"{len(numbers):,} of {shown.n_rows:,} rows, as {model} will see them",)

@@ -14,9 +14,9 @@ from tiny_llama import write_model
 import localft
 from localft.cli.data_check import command as check_command
 from localft.cli.data_show import command as show_command
-from localft.data.check.checking import check
 from localft.errors import ConfigError, DatasetError
 from localft.events import DataReady
+from localft.inspect.check.check import check
 from localft.settings.train_config import resolve
 
 
@@ -29,7 +29,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: Path) -> Path:
     """A working folder with a base model and data of every sort."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("localft.data.check.checking.epoch_cost", lambda *what: None)
+    monkeypatch.setattr("localft.inspect.check.check.epoch_cost", lambda *what: None)
     (tmp_path / "base.gguf").symlink_to(base)
     rows = [
         {"prompt": f"say {i}?", "completion": f" it is {'very ' * (i % 7)}{i}.", "doc": f"d{i // 2}"} for i in range(40)

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from localft.cli.data_split import command
-from localft.data.check.checking import check
 from localft.data.reading.sources import find_sources
 from localft.data.split.test_set import keep_apart
 from localft.errors import ConfigError, DatasetError
+from localft.inspect.check.check import check
 from localft.settings.train_config import resolve
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"]

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import vocabs
 
-from localft.data.check.checking import CheckReport, check
-from localft.data.check.problem import Problem
-from localft.data.check.style import look_at_style
-from localft.data.check.tokens import Bar, histogram, tokenize, too_long
-from localft.data.check.words import sections, verdict, wrapped
 from localft.data.rows.reader import read_file
 from localft.data.tokens.run_wording import Wording
+from localft.inspect.check.check import CheckReport, check
+from localft.inspect.check.problem import Problem
+from localft.inspect.check.report import sections, verdict, wrapped
+from localft.inspect.check.style import look_at_style
+from localft.inspect.check.tokens import Bar, histogram, tokenize, too_long
 from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
 

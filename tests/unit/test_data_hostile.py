@@ -22,19 +22,19 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from localft.cli.data_check import command
-from localft.data.check.checking import CheckReport, check
-from localft.data.check.tokens import report, tokenize, too_long
-from localft.data.check.words import sections, verdict
 from localft.data.dataset import DataSettings, prepare
 from localft.data.reading.sources import find_sources
 from localft.data.rows.reader import read_file
-from localft.data.show.page import page
-from localft.data.show.pieces import read_shown
-from localft.data.show.terminal import Ink, lines
 from localft.data.split.sides import divide
 from localft.data.tokens.context_length import fit_units
 from localft.data.tokens.run_wording import Wording
 from localft.errors import DatasetError, LocalftError
+from localft.inspect.check.check import CheckReport, check
+from localft.inspect.check.report import sections, verdict
+from localft.inspect.check.tokens import report, tokenize, too_long
+from localft.inspect.show.page import page
+from localft.inspect.show.terminal import Ink, lines
+from localft.inspect.show.token_spans import read_shown
 from localft.model.tokenizer import Tokenizer
 from localft.settings.train_config import resolve
 from localft.visible import visible

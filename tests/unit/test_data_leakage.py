@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from localft.data.check.checking import check
 from localft.data.rows.reader import Message, Row, read_file
 from localft.data.split.leak_search import ANSWER_PIECE, CONTAINED, NEAR, ContainedSearch, NearSearch
 from localft.data.split.leakage import Leak, LeakKind, find_leaks, settle
 from localft.data.split.shingles import letters, normal, pieces
 from localft.errors import DatasetError
+from localft.inspect.check.check import check
 from localft.settings.train_config import resolve
 
 WORDS = [

@@ -11,11 +11,11 @@ import vocabs
 
 from localft.data.reading.sources import Part, find_sources
 from localft.data.rows.reader import read_file
-from localft.data.show.page import page
-from localft.data.show.pieces import read_shown, show_row
-from localft.data.show.terminal import Ink, lines
 from localft.data.tokens.run_wording import Wording
 from localft.errors import DatasetError
+from localft.inspect.show.page import page
+from localft.inspect.show.terminal import Ink, lines
+from localft.inspect.show.token_spans import read_shown, show_row
 from localft.model.tokenizer import Tokenizer
 from localft.visible import visible
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from localft.data.check.problem import Problem
 from localft.data.reading.data_file import place
 from localft.data.rows.reader import Row
 from localft.data.rows.row import BUILT_KINDS
 from localft.data.summary import count
+from localft.inspect.check.problem import Problem
 
 _MARKUP = re.compile(
     r"<\|(?:im_start|im_end|user|assistant|system|endoftext|eot_id|start_header_id|end_of_text|end)\|>"

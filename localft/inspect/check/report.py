@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from localft.data.check.checking import CheckReport
-from localft.data.check.cost import Cost
-from localft.data.check.problem import Problem
-from localft.data.check.tokens import TokenReport
 from localft.data.rows.reader import Row
 from localft.data.split.leakage import Leak, Leakage, LeakKind
 from localft.data.summary import count
+from localft.inspect.check.check import CheckReport
+from localft.inspect.check.cost import Cost
+from localft.inspect.check.problem import Problem
+from localft.inspect.check.tokens import TokenReport
 from localft.units import about, size
 
 SHOWN = 10

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from localft.data.check.problem import Problem
 from localft.data.reading.data_file import place
 from localft.data.rows.reader import Row
 from localft.data.rows.row import BUILT_KINDS
@@ -19,6 +18,7 @@ from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.data.wording.template import describe
 from localft.errors import DatasetError
+from localft.inspect.check.problem import Problem
 from localft.settings.data_settings import Overlength
 
 _BARS = 12

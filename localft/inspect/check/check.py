@@ -8,12 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from localft.data.batching.mix import describe_epoch, mix
-from localft.data.check.content import look_at_rows
-from localft.data.check.cost import Cost, epoch_cost
-from localft.data.check.problem import Problem
-from localft.data.check.reading import FileRead, Reader
-from localft.data.check.style import look_at_style
-from localft.data.check.tokens import TokenReport, report, tokenize, too_long
 from localft.data.reading.sources import Sources
 from localft.data.rows.row import Columns, Row
 from localft.data.split.leakage import Leakage, find_leaks, settle
@@ -23,6 +17,12 @@ from localft.data.tokens.context_length import fit_units
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError, LocalftError, ModelError
+from localft.inspect.check.content import look_at_rows
+from localft.inspect.check.cost import Cost, epoch_cost
+from localft.inspect.check.problem import Problem
+from localft.inspect.check.reader import FileRead, Reader
+from localft.inspect.check.style import look_at_style
+from localft.inspect.check.tokens import TokenReport, report, tokenize, too_long
 from localft.model.local_base import local_base
 from localft.model.tokenizer import Tokenizer
 from localft.settings.setting import flag_name

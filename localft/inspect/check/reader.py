@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localft.data.check.problem import Problem
 from localft.data.reading.data_file import place
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import Rows, read_file
 from localft.data.rows.row import Columns, Row
 from localft.data.summary import count
 from localft.errors import DatasetError
+from localft.inspect.check.problem import Problem
 
 
 @dataclass
