@@ -16,7 +16,7 @@ from localft.settings.train_config import MACHINE, MODEL, OTHER_WORDS, RUN, SETT
 
 if TYPE_CHECKING:
     from localft.events import TrainEvent
-    from localft.screens import Screen
+    from localft.screen.plain import Screen
 
 NEWEST = "@newest"
 INTERRUPTED = 130
@@ -117,8 +117,8 @@ Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages":
 
 def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bool, **flags: Any) -> None:
     """What `localft finetune` does: open the run, show its events, save on Ctrl-C."""
+    from localft.screen.terminal import open_screen
     from localft.training.loop import finetune
-    from localft.ui import open_screen
 
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     screen = open_screen(json)

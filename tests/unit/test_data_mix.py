@@ -19,7 +19,7 @@ from localft.data.reading.sources import find_sources
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
-from localft.report import data_counts, data_lines
+from localft.screen.run_report import data_counts, data_lines
 from localft.settings.train_config import resolve
 
 

@@ -19,7 +19,7 @@ from localft.data.dataset import Dataset, DataSettings, prepare
 from localft.data.tokens.tokenize import TokenizedRow, wrapped
 from localft.errors import ConfigError
 from localft.model.tokenizer import Tokenizer
-from localft.report import data_lines
+from localft.screen.run_report import data_lines
 
 N_CTX = 40
 lengths_of_rows = st.lists(st.integers(1, N_CTX), min_size=1, max_size=60)

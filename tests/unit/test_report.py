@@ -11,11 +11,11 @@ import pytest
 
 from localft import hardware
 from localft.events import Answers, Estimate, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
-from localft.report import end_lines, fact_lines, setting_text, shown_settings
-from localft.screens import JsonScreen, PlainScreen
+from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, aligned
+from localft.screen.plain import JsonScreen, PlainScreen
+from localft.screen.run_report import end_lines, fact_lines, setting_text, shown_settings
+from localft.screen.terminal import TerminalScreen
 from localft.settings.train_config import resolve
-from localft.table import COLUMNS, WIDTHS, Reporter, aligned
-from localft.ui import TerminalScreen
 from localft.units import about, duration, file_size, rate, size
 
 

@@ -15,7 +15,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from localft import report as text
 from localft.events import (
     Answers,
     DataReady,
@@ -28,8 +27,9 @@ from localft.events import (
     Validation,
 )
 from localft.events import Progress as ProgressEvent
-from localft.screens import JsonScreen, PlainScreen, Screen
-from localft.table import COLUMNS, WIDTHS, Reporter, ReportRow, aligned
+from localft.screen import run_report as text
+from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, ReportRow, aligned
+from localft.screen.plain import JsonScreen, PlainScreen, Screen
 from localft.units import duration
 
 MAX_WIDTH = 110

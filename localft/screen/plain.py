@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import IO, Protocol
 
-from localft import report as text
 from localft.events import (
     Answers,
     DataReady,
@@ -19,7 +18,8 @@ from localft.events import (
     Validation,
 )
 from localft.run.folder import json_line
-from localft.table import COLUMNS, Reporter, aligned
+from localft.screen import run_report as text
+from localft.screen.metrics_table import COLUMNS, Reporter, aligned
 
 
 class Screen(Protocol):
