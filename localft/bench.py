@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localft import diagnosis
+from localft import doctor as diagnosis
 from localft.adapter.base_model import file_type
 from localft.engine import AdamSpec, Engine, LoraSpec, MicroBatch
 from localft.model.card import card_defaults

@@ -17,7 +17,7 @@ def command(as_json: bool) -> None:
       localft doctor
       localft doctor --json > doctor.json    to attach to a bug report
     """
-    from localft.diagnosis import diagnose
+    from localft.doctor import diagnose
 
     found = diagnose()
     if as_json:

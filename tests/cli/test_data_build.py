@@ -205,7 +205,7 @@ def test_memory_does_not_grow_with_the_repository(tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from localft.cli.data_build import command;"
+        "import sys; from click.testing import CliRunner; from localft.cli.data.build import command;"
         "found = CliRunner().invoke(command, ['--help']);"
         "assert found.exit_code == 0 and 'localft data build . -o data.jsonl' in found.output;"
         "heavy = {'numpy', 'pathspec', 'detect_secrets', 'markdown_it', 'bs4', 'requests', 'llama_cpp', 'rich'};"

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from tiny_llama import write_model
 
 import localft
-from localft.cli.data_check import command as check_command
-from localft.cli.data_show import command as show_command
+from localft.cli.data.check import command as check_command
+from localft.cli.data.show import command as show_command
 from localft.errors import ConfigError, DatasetError
 from localft.events import DataReady
 from localft.inspect.check.check import check

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from github_server import NOW, Clock, Fault, GitHub
 
-from localft.cli.data_github import command
+from localft.cli.data.github import command
 from localft.curation.github.api import client
 from localft.errors import ConfigError, LocalftError
 

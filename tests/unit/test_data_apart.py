@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from localft.cli.data_split import command
+from localft.cli.data.split import command
 from localft.data.reading.sources import find_sources
 from localft.data.split.test_set import keep_apart
 from localft.errors import ConfigError, DatasetError

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from localft.cli.data_check import command
+from localft.cli.data.check import command
 from localft.data.dataset import DataSettings, prepare
 from localft.data.reading.sources import find_sources
 from localft.data.rows.reader import read_file
