@@ -9,10 +9,11 @@ import numpy as np
 from model import SHAPES, matrices
 from rows import load_rows
 
-from localft.data.batching.batches import balance, micro_batch
+from localft.data.batching.batches import balance
+from localft.data.batching.micro_batch import MicroBatch, micro_batch
 from localft.data.split.validation import shuffled
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.engine import AdamSpec, LoraSpec, MicroBatch
+from localft.engine import AdamSpec, LoraSpec
 
 MICRO_TOKENS = 1024  # what `localft finetune` fills a micro-batch with
 

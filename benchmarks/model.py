@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from localft.adapter.peft import HF_MODULES
 from localft.engine.peft_model import unpermute
 from localft.errors import LocalftError
 from localft.model.card import Shape
 from localft.model.conversion.hparams import Hparams
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import F32, TILE, stand_in_hparams, stand_in_weight, write_stand_in
+from localft.model.hf_names import HF_MODULES
 
 MAX_CHECKPOINT = 2e9  # weights of a shape that PEFT is asked to load in f32
 

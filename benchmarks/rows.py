@@ -26,8 +26,9 @@ def write_rows(data: Path, tokenizer: Path, n_vocab: int, n_ctx: int, folder: Pa
     Returns:
         The file for `load_rows`, and what the result JSON says about it.
     """
-    from localft.data.dataset import DataSettings, prepare
+    from localft.data.dataset import prepare
     from localft.model.tokenizer import Tokenizer
+    from localft.settings.data_settings import DataSettings
 
     vocabulary = tokenizer if tokenizer.suffix == ".gguf" else _vocabulary(tokenizer, folder)
     rows = prepare(data, Tokenizer(vocabulary), DataSettings(ctx=n_ctx, no_val=True)).train

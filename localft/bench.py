@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localft import doctor as diagnosis
-from localft.adapter.base_model import file_type
-from localft.engine import AdamSpec, Engine, LoraSpec, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, Engine, LoraSpec
+from localft.home import localft_home
 from localft.model.card import card_defaults
 from localft.model.conversion import convert
 from localft.model.conversion.converter import converted
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
-from localft.model.gguf_header import read_header
-from localft.model.source import localft_home, resolve_model
+from localft.model.gguf_header import file_type, read_header
+from localft.model.source import resolve_model
+from localft.report import Report
 from localft.settings.train_config import TrainConfig, resolve
 from localft.training.setup import MICRO_TOKENS, with_hardware
 from localft.training.targets import select_targets
@@ -31,7 +33,6 @@ from localft.training.timing import SMALL, Clock, piece
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
 
-Report = Callable[[str, int, int], None]
 
 N_CTX = 128
 ROWS = (200, 1_000, 10_000)

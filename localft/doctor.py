@@ -86,8 +86,8 @@ def devices() -> list[dict[str, Any]]:
 
 def places() -> dict[str, dict[str, Any]]:
     """Where files live, and how much room there is."""
+    from localft.home import localft_home
     from localft.model.huggingface import cache_folder
-    from localft.model.source import localft_home
 
     folders = {
         "home": localft_home(),

@@ -32,3 +32,8 @@ def file_size(n_bytes: int) -> str:
 def rate(tok_per_sec: float) -> str:
     """Tokens per second with as many digits as mean something."""
     return f"{tok_per_sec:,.0f}" if tok_per_sec >= 100 else f"{tok_per_sec:.3g}"
+
+
+def count(n: int, noun: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

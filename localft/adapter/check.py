@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, file_sha256, file_type
+from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header, read_values
 from localft.errors import AdapterError, LocalftError
+from localft.hashes import file_sha256
 from localft.model.gguf_check import check_header
-from localft.model.gguf_header import Header, read_header
+from localft.model.gguf_header import Header, file_type, read_header
 
 _OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
 

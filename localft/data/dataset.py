@@ -11,19 +11,18 @@ from localft.data.batching.mix import Share, describe_epoch, mix
 from localft.data.reading.sources import Sources, find_sources
 from localft.data.rows.row import Columns
 from localft.data.split.sides import Division, divide
-from localft.data.summary import DataSummary, count
+from localft.data.summary import DataSummary
 from localft.data.tokens.collector import Collector
 from localft.data.tokens.context_length import Fit, fit_units, percentile99
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.data.tokens.tokenize_on_disk import Report
 from localft.data.tokens.val_prompts import ValPrompt, val_prompts
 from localft.data.wording.template import TemplateInfo, describe
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
-from localft.settings.data_settings import DataSettings, Overlength
-
-__all__ = ["DataSettings", "Dataset", "Overlength", "prepare"]
+from localft.report import Report
+from localft.settings.data_settings import DataSettings
+from localft.units import count
 
 
 @dataclass(frozen=True)

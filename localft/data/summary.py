@@ -6,11 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
-def count(n: int, noun: str) -> str:
-    """ "1 row", "2,000 rows"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class DataSummary:
     """Counts of one dataset. A token counts as a position of the engine: a row's first token is no target.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from localft.engine import EngineState, LoraSpec, LoraState
+from localft.engine.protocol import EngineState, LoraSpec, LoraState
 
 
 def initial_state(spec: LoraSpec, shapes: Mapping[str, tuple[int, int]]) -> EngineState:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft import llama
-from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
+from localft.data.batching.micro_batch import MicroBatch
 from localft.engine.initial_adapter import initial_state
+from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
 from localft.errors import EngineError, LocalftError
 from localft.hardware import peak_rss
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from localft.engine import MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
 from localft.errors import EngineError
 
 # Padding computed for nothing, as a share of the tokens, up to which rows run side by side.

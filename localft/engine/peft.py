@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch, MicroResult
+from localft.data.batching.micro_batch import MicroBatch
 from localft.engine.initial_adapter import initial_state
 from localft.engine.padding import check_batch, row_groups
 from localft.engine.peft_model import (
@@ -27,6 +27,7 @@ from localft.engine.peft_model import (
     to_array,
     unpermute,
 )
+from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
 from localft.errors import ConfigError, EngineError
 from localft.hardware import peak_rss
 

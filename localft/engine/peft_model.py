@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.adapter.peft import HF_MODULES
-from localft.engine import LoraSpec
+from localft.engine.protocol import LoraSpec
 from localft.errors import ConfigError, EngineError, ModelError
+from localft.model.hf_names import HF_MODULES
 
 F32 = NDArray[np.float32]
 

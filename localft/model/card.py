@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from localft.errors import ConfigError
+from localft.spelling import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -105,12 +105,6 @@ _TYPES: dict[str, type] = {
     "defaults": dict,
 }
 _REQUIRED = ("architecture", "parameters", "licence", "description")
-
-
-def nearest(word: str, known: Mapping[str, object] | list[str] | tuple[str, ...]) -> str | None:
-    """The known word that looks most like `word`, or None where none does."""
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
 
 
 def cards_folder() -> Path:

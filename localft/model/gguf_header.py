@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType, LlamaFileType
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
@@ -261,3 +261,12 @@ def _place(reader: _Reader, places: list[TensorInfo], data_start: int, alignment
         expected += -(-info.n_bytes // alignment) * alignment
         tensors[info.name] = info
     return tensors
+
+
+def file_type(header: Header) -> str | None:
+    """The GGUF's type in the flags' spelling ("q8_0", "q4_k_m", "f32"), or None where it does not say."""
+    try:
+        name = str(LlamaFileType(header.values.get("general.file_type")).name)
+    except ValueError:
+        return None
+    return name.removeprefix("MOSTLY_").removeprefix("ALL_").lower()

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
-
-Progress = Callable[[str, int, int], None]
+from localft.report import Report
 
 # Small files that conversion reads, in the order in which they are fetched; the weights come last, so that a
 # folder with all its weights has all the rest.
@@ -28,7 +27,7 @@ _WEIGHTS = (("model.safetensors", "safetensors"), ("pytorch_model.bin", "bin"))
 _SPARE_BYTES = 100 << 20
 
 
-def download(repo_id: str, revision: str, check: Callable[[Path], object], progress: Progress | None = None) -> Path:
+def download(repo_id: str, revision: str, check: Callable[[Path], object], progress: Report | None = None) -> Path:
     """The folder of a repo's checkpoint in the Hugging Face cache, complete.
 
     Only the files that conversion reads are fetched, one after the other.
@@ -73,7 +72,7 @@ def cached_checkpoint(repo_id: str, revision: str) -> Path | None:
     return folder if tokenizer else None
 
 
-def _download(repo_id: str, revision: str, check: Callable[[Path], object], progress: Progress | None) -> Path:
+def _download(repo_id: str, revision: str, check: Callable[[Path], object], progress: Report | None) -> Path:
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars

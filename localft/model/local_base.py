@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from localft.errors import ModelError
 from localft.model.conversion import check_gguf, convert
 from localft.model.conversion.converter import converted
 from localft.model.source import resolve_model
+from localft.report import Report
 
-Progress = Callable[[str, int, int], None]
 OUTTYPE = "q8_0"
 
 
-def local_base(model: str, progress: Progress | None = None) -> Path:
+def local_base(model: str, progress: Report | None = None) -> Path:
     """The GGUF of `model`, converted where its checkpoint is on this machine.
 
     Args:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ConfigError, ModelError
-from localft.model.card import ModelCard, find_card, load_cards, nearest
-
-Progress = Callable[[str, int, int], None]
+from localft.model.card import ModelCard, find_card, load_cards
+from localft.report import Report
+from localft.spelling import nearest
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -37,16 +35,6 @@ class ModelSource:
     @property
     def revision(self) -> str:
         return self.card.revision if self.card else "main"
-
-
-def localft_home() -> Path:
-    """Where localft keeps converted models: `LOCALFT_HOME`, else the platform's cache folder."""
-    value = os.environ.get("LOCALFT_HOME")
-    if value:
-        return Path(value).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("localft", appauthor=False))
 
 
 def resolve_model(model: str) -> ModelSource:
@@ -94,7 +82,7 @@ def _by_name(text: str) -> ModelSource:
     raise ConfigError(f"`{text}` is neither a model card, a folder, a .gguf file nor a Hugging Face repo id", hint)
 
 
-def fetch_checkpoint(source: ModelSource, progress: Progress | None = None) -> Path:
+def fetch_checkpoint(source: ModelSource, progress: Report | None = None) -> Path:
     """The folder of `source`'s checkpoint, downloaded into the Hugging Face cache where it is not there yet.
 
     An interrupted download goes on where it stopped. With `HF_HUB_OFFLINE=1`, and without a network, a complete

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from localft.data.summary import count
 from localft.events import Estimate, Interrupted, RunEnd, RunStart
 from localft.settings.train_config import SETTINGS
 from localft.training.evaluation import perplexity
-from localft.units import about, duration, rate, size
+from localft.units import about, count, duration, rate, size
 
 
 def shown_settings(event: RunStart) -> list[tuple[str, str, str]]:

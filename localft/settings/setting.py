@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import Field, dataclass, field
 from typing import Any
 
 from localft.errors import ConfigError
+from localft.spelling import nearest
 
 SIZE_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -44,12 +44,6 @@ def setting(default: Any, group: str, help: str, **limits: Any) -> Any:
 def flag_name(name: str) -> str:
     """The flag of a config key."""
     return "--" + name.replace("_", "-")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like `word`, if any is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def parse_size(value: Any) -> int:

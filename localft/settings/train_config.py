@@ -12,7 +12,6 @@ from localft.errors import ConfigError
 from localft.settings.setting import (
     coerce,
     flag_name,
-    nearest,
     parse_layers,
     parse_names,
     parse_replay,
@@ -20,6 +19,7 @@ from localft.settings.setting import (
     parse_warmup,
     setting,
 )
+from localft.spelling import nearest
 
 Source = Literal["flag", "config file", "model card", "hardware", "default"]
 

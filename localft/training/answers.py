@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from localft.errors import LocalftError
 from localft.events import Answers, Notice, TrainEvent
+from localft.report import Report
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession, Message
     from localft.data.dataset import Dataset
     from localft.data.tokens.val_prompts import ValPrompt
 
-Report = Callable[[str, int, int], None]
 N_PROMPTS = 3
 MAX_TOKENS = 64
 

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from localft import hardware
-from localft.engine import Engine, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import Engine
 from localft.events import Estimate
 from localft.run.checkpoint import Cursor
 from localft.training.loop import LoopPlan

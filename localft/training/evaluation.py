@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from localft.engine import Engine, MicroBatch, MicroResult
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import Engine, MicroResult
 
 
 @dataclass

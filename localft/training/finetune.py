@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.model.card import card_defaults
+from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free
 from localft.run.record import RunRecord
@@ -24,8 +25,6 @@ from localft.training.setup import prepare_job
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
-
-Report = Callable[[str, int, int], None]
 
 
 @dataclass

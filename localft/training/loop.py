@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from localft.engine import Engine, EngineState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import Engine, EngineState
 from localft.errors import EngineError
 from localft.events import Progress, Saved, Step, TrainEvent, Validation
 from localft.run.checkpoint import Cursor

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from localft import __version__
 from localft.data.batching.batches import BatchPlan
+from localft.data.batching.micro_batch import MicroBatch
 from localft.data.dataset import Dataset
-from localft.engine import AdamSpec, LoraSpec, MicroBatch
+from localft.engine import AdamSpec, LoraSpec
 from localft.events import Notice
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.settings.train_config import TrainConfig

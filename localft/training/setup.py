@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from localft import hardware
-from localft.adapter import file_sha256
-from localft.adapter.base_model import file_type
-from localft.data.batching.batches import evaluation_batches, plan
-from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.batching.batches import plan
+from localft.data.batching.micro_batch import evaluation_batches
+from localft.data.dataset import Dataset, prepare
 from localft.data.reading.data_file import no_such_file
 from localft.data.reading.sources import Sources, find_sources
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
-from localft.model.gguf_header import read_header
+from localft.hashes import file_sha256
+from localft.model.gguf_header import file_type, read_header
 from localft.model.tokenizer import Tokenizer
+from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
+from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.training.plan import Job
 from localft.training.targets import select_targets
 
-Report = Callable[[str, int, int], None]
 MICRO_TOKENS = 1024
 
 

@@ -9,7 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from localft.engine import Engine, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import Engine
 
 Clock = Callable[[], float]
 Weigh = Callable[[MicroBatch], float]

@@ -140,7 +140,8 @@ def test_help_imports_no_client() -> None:
         "import sys\n"
         "from localft.cli import cli\n"
         "cli.main(['data', 'github', '--help'], standalone_mode=False)\n"
-        "print(sorted({'httpx2', 'numpy', 'rich', 'localft.curation.github.api.client'} & set(sys.modules)), file=sys.stderr)\n"
+        "unwanted = {'httpx2', 'numpy', 'rich', 'localft.curation.github.api.client'}\n"
+        "print(sorted(unwanted & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"

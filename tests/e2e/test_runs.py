@@ -15,10 +15,11 @@ import pytest
 from tiny_llama import write_model
 
 import localft
-from localft.adapter import check_adapter, file_sha256, read_adapter
+from localft.adapter import check_adapter, read_adapter
 from localft.cli.finetune import command
 from localft.errors import ConfigError, LocalftError
 from localft.events import Answers, DataReady, RunEnd, RunStart, Step, TrainEvent, Validation
+from localft.hashes import file_sha256
 from localft.run.checkpoint import read_checkpoint
 from localft.run.folder import Run, newest_run
 from localft.training.finetune import Session

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from golden import models
-from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec
 
 N_STEP = 10
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.engine import LoraState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import LoraState
 
 F32 = NDArray[np.float32]
 LAYER_MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from golden import models
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec
 from localft.engine.native import NativeEngine
 
 KERNELS = ("avx512vnni", "avx512", "avx2", "generic")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from golden import models
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState
 from localft.engine.native import NativeEngine
 
 SHAPE = models.MODELS["tiny"]

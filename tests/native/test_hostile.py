@@ -13,7 +13,8 @@ import pytest
 from engines import load
 from golden import models
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec
 from localft.engine.native import NativeEngine, lora_targets
 from localft.errors import EngineError, LocalftError
 

@@ -14,7 +14,7 @@ import pytest
 from engines import assert_same_bits, gradients, load
 from golden import models
 
-from localft.engine import MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
 from localft.engine.native import NativeEngine
 
 SHAPE = models.MODELS["w"]

@@ -21,7 +21,8 @@ from engines import (
 )
 from golden import models
 
-from localft.engine import EngineState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import EngineState
 from localft.engine.native import NativeEngine
 from localft.errors import EngineError
 

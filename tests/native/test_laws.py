@@ -13,7 +13,8 @@ from engines import HEAD8, assert_close, assert_same_bits, factors, gradients, j
 from golden import models
 from golden.cases import CASES
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec
 from localft.engine.native import NativeEngine, lora_targets
 from localft.errors import EngineError
 

@@ -12,7 +12,7 @@ from golden import models
 from llama import llama_logits
 
 from localft.adapter import Adapter, LoraTensor, write_adapter
-from localft.engine import MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
 from localft.engine.native import NativeEngine
 
 W, S = models.MODELS["w"], models.MODELS["s"]

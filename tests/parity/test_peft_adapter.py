@@ -11,8 +11,8 @@ import pytest
 from tiny_llama import N_CTX_TRAIN, N_EMBD, N_FF, N_HEAD, N_HEAD_KV, N_LAYER, random_adapter, write_model
 
 from localft.adapter import from_peft, read_adapter, to_peft, write_adapter
-from localft.adapter.peft import HF_MODULES
 from localft.chat import ChatSession
+from localft.model.hf_names import HF_MODULES
 
 pytestmark = [
     pytest.mark.parity,

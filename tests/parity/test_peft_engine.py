@@ -9,7 +9,8 @@ import pytest
 from golden import models
 from golden.cases import CASES, Case
 
-from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, EngineState, LoraSpec, LoraState
 from localft.errors import ConfigError, EngineError, ModelError
 
 pytestmark = pytest.mark.parity

@@ -10,7 +10,8 @@ import pytest
 from golden import models
 from golden.cases import CASES, Case
 
-from localft.engine import AdamSpec, Engine, EngineState, LoraSpec, LoraState, MicroBatch
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import AdamSpec, Engine, EngineState, LoraSpec, LoraState
 from localft.engine.native import NativeEngine, lora_targets
 from localft.engine.peft import PeftEngine
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from localft.engine import EngineState, LoraState, MicroBatch, MicroResult
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import EngineState, LoraState, MicroResult
 
 SHAPES = {"blk.0.attn_q.weight": (8, 6), "blk.1.ffn_down.weight": (6, 10)}
 

@@ -10,8 +10,9 @@ import pytest
 from adapters import Q, factors, raw_adapter, same
 from tiny_llama import N_EMBD, random_adapter, write_model
 
-from localft.adapter import Adapter, LoraTensor, check_adapter, file_sha256, read_adapter, write_adapter
+from localft.adapter import Adapter, LoraTensor, check_adapter, read_adapter, write_adapter
 from localft.errors import AdapterError, ModelError
+from localft.hashes import file_sha256
 
 
 def test_an_adapter_comes_back_to_the_bit(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch
     path = tmp_path / "x"
     path.write_bytes(b"one")
     first = file_sha256(path)
-    monkeypatch.setattr("localft.adapter.base_model._hash", lambda _: "computed anew")
+    monkeypatch.setattr("localft.hashes._hash", lambda _: "computed anew")
     assert file_sha256(path) == first
     path.write_bytes(b"more than one")
     assert file_sha256(path) == "computed anew"

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 from tiny_llama import N_EMBD, N_HEAD, random_adapter
 
 from localft.adapter import from_peft, to_peft
-from localft.adapter.peft import gguf_name, hf_module
 from localft.errors import AdapterError, LocalftError
+from localft.model.hf_names import gguf_name, hf_module
 
 
 def test_names_map_both_ways() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batching.batches import balance, evaluation_batches, micro_batch, plan
+from localft.data.batching.batches import balance, plan
+from localft.data.batching.micro_batch import MicroBatch, evaluation_batches, micro_batch
 from localft.data.batching.packing import pack
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.engine import MicroBatch
 from localft.errors import DatasetError
 
 

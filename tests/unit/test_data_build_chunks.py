@@ -16,8 +16,9 @@ from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import Chunk, lay_out
 from localft.curation.repository.document import Document, joined, to_lines
 from localft.curation.text_length import Measure, estimate, measure
-from localft.data.dataset import DataSettings, prepare
+from localft.data.dataset import prepare
 from localft.model.tokenizer import Tokenizer
+from localft.settings.data_settings import DataSettings
 
 
 def by_words(limit: int) -> Measure:

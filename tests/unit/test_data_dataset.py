@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import vocabs
 
-from localft.data.dataset import Dataset, DataSettings, prepare
-from localft.data.rows.reader import Message
+from localft.data.dataset import Dataset, prepare
+from localft.data.rows.row import Message
 from localft.data.tokens.context_length import percentile99
 from localft.data.wording.template import render_prompt
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
+from localft.settings.data_settings import DataSettings
 
 
 @pytest.fixture(scope="module")

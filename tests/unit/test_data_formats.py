@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.rows.reader import Columns, Message, Row, read_file
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import Columns, Message, Row
 from localft.errors import DatasetError, LocalftError
 
 if sys.version_info >= (3, 14):

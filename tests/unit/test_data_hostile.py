@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from localft.cli.data.check import command
-from localft.data.dataset import DataSettings, prepare
+from localft.data.dataset import prepare
 from localft.data.reading.sources import find_sources
 from localft.data.rows.reader import read_file
 from localft.data.split.sides import divide
@@ -36,6 +36,7 @@ from localft.inspect.show.page import page
 from localft.inspect.show.terminal import Ink, lines
 from localft.inspect.show.token_spans import read_shown
 from localft.model.tokenizer import Tokenizer
+from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import resolve
 from localft.visible import visible
 

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localft.data.batching.batches import plan
-from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.dataset import Dataset, prepare
 from localft.data.reading import lines
 from localft.data.reading.lines import Block, blocks, json_values
 from localft.data.rows.documents import content_key
@@ -35,6 +35,7 @@ from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
+from localft.settings.data_settings import DataSettings
 
 TEMPLATES = {"plain": None, "chat": vocabs.CHATML, "thinking": vocabs.THINKING}
 

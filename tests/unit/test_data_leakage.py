@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localft.data.rows.reader import Message, Row, read_file
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import Message, Row
 from localft.data.split.leak_search import ANSWER_PIECE, CONTAINED, NEAR, ContainedSearch, NearSearch
 from localft.data.split.leakage import Leak, LeakKind, find_leaks, settle
 from localft.data.split.shingles import letters, normal, pieces

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localft.data.batching.batches import BatchPlan, draw, plan
-from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.dataset import Dataset, prepare
 from localft.data.reading.sources import find_sources
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
 from localft.screen.run_report import data_counts, data_lines
+from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import resolve
 
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from localft.data.batching.batches import plan
 from localft.data.batching.packing import pack
-from localft.data.dataset import Dataset, DataSettings, prepare
+from localft.data.dataset import Dataset, prepare
 from localft.data.tokens.tokenize import TokenizedRow, wrapped
 from localft.errors import ConfigError
 from localft.model.tokenizer import Tokenizer
 from localft.screen.run_report import data_lines
+from localft.settings.data_settings import DataSettings
 
 N_CTX = 40
 lengths_of_rows = st.lists(st.integers(1, N_CTX), min_size=1, max_size=60)

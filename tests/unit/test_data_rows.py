@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from localft.data.reading.sources import find_sources
-from localft.data.rows.reader import Message, Row, read_file
+from localft.data.rows.reader import read_file
+from localft.data.rows.row import Message, Row
 from localft.errors import DatasetError
 
 ANSWER = Message("assistant", "a")

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import vocabs
 
-from localft.data.dataset import DataSettings, prepare
+from localft.data.dataset import prepare
 from localft.data.reading import web
 from localft.data.reading.sources import find_sources, split_weight
 from localft.errors import ConfigError, DatasetError
+from localft.settings.data_settings import DataSettings
 from localft.settings.setting import split_share
 
 

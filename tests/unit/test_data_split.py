@@ -13,12 +13,13 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.dataset import DataSettings, prepare
+from localft.data.dataset import prepare
 from localft.data.rows.documents import content_key, number_documents
-from localft.data.rows.reader import Message, Row
+from localft.data.rows.row import Message, Row
 from localft.data.split.validation import Split, quotas, split_rows
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import ConfigError
+from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import resolve
 
 

@@ -11,7 +11,7 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.rows.reader import Message
+from localft.data.rows.row import Message
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Tokens
 from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter, render_prompt

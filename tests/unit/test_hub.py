@@ -19,8 +19,9 @@ import pytest
 from checkpoints import write_checkpoint
 
 from localft.errors import ConfigError, ModelError
+from localft.home import localft_home
 from localft.model.huggingface import needed_files
-from localft.model.source import localft_home, resolve_model
+from localft.model.source import resolve_model
 
 SHA = "a" * 40
 

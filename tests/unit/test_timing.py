@@ -9,7 +9,8 @@ import pytest
 from fake_engine import FakeEngine, batch
 
 from localft import hardware
-from localft.engine import MicroBatch, MicroResult
+from localft.data.batching.micro_batch import MicroBatch
+from localft.engine import MicroResult
 from localft.errors import EngineError
 from localft.run.checkpoint import Cursor
 from localft.training.estimate import MOST_STEPS, Ahead, estimate

@@ -74,7 +74,7 @@ def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, o
 
 def lines(found: Apart) -> Iterator[tuple[str, str]]:
     """Labels and texts, in the order in which they are shown."""
-    from localft.data.summary import count
+    from localft.units import count
 
     yield "read", count(found.n_read, "row")
     yield "test", f"{found.test}, {count(found.n_test, 'row')}: {found.reason}"

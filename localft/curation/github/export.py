@@ -13,17 +13,18 @@ from typing import Any, Literal, TextIO
 
 from localft.curation.github.api.access import find_token, without_token
 from localft.curation.github.api.cache import open_cache
-from localft.curation.github.api.fetch import Fetcher, Progress, RawItem, cached_items
+from localft.curation.github.api.fetch import Fetcher, RawItem, cached_items
 from localft.curation.github.parts import split
 from localft.curation.github.records import Item, read_item
 from localft.curation.github.repository import Repository, Selection
 from localft.curation.github.saved import read_saved
 from localft.curation.github.sections import Treated, Wording
 from localft.curation.text_length import Measure, measure
-from localft.data.summary import count
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
-from localft.model.source import localft_home
+from localft.home import localft_home
+from localft.report import Report
+from localft.units import count
 
 API_URL = "https://api.github.com"
 Secrets = Literal["redact", "drop", "keep"]
@@ -109,7 +110,7 @@ class Summary:
         return asdict(self) | {"left_out": dict(self.left_out), "secrets": dict(self.secrets)}
 
 
-def export(options: Options, output: Path, say: Callable[[str], None], progress: Progress) -> Summary:
+def export(options: Options, output: Path, say: Callable[[str], None], progress: Report) -> Summary:
     """Write the rows, the file whole or not at all.
 
     Args:
@@ -144,7 +145,7 @@ def export(options: Options, output: Path, say: Callable[[str], None], progress:
     return summary
 
 
-def _items(options: Options, summary: Summary, say: Callable[[str], None], progress: Progress) -> Generator[RawItem]:
+def _items(options: Options, summary: Summary, say: Callable[[str], None], progress: Report) -> Generator[RawItem]:
     if options.saved is not None:
         yield from _saved(options, options.saved, summary)
         return

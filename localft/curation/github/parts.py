@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from localft.curation.github.sections import Section
 from localft.curation.text_length import Measure
-from localft.data.summary import count
+from localft.units import count
 
 _TITLE = 160
 # An empty line between two sections, and what tokens at the joint may differ by.

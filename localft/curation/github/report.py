@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localft.curation.github.export import Secrets, Summary
-from localft.data.summary import count
-from localft.units import about, file_size
+from localft.units import about, count, file_size
 
 _DONE = {"redact": "redacted", "drop": "found, left out with all their rows", "keep": "found and KEPT"}
 

@@ -16,8 +16,8 @@ from localft.curation.github.api.trouble import printable
 from localft.curation.github.fields import kind_of
 from localft.curation.github.repository import NOUNS, Kind, Repository, Selection
 from localft.data.reading.data_file import read_text
-from localft.data.summary import count
 from localft.errors import DatasetError
+from localft.units import count
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
 _ADDRESS = re.compile(r"https?://[^/]+/(?:api/v3/)?(?:repos/)?([\w.-]+/[\w.-]+)/(pull|pulls|issues)/(\d+)$")

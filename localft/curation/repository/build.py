@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,8 +21,8 @@ from localft.curation.secrets import redact
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
+from localft.report import Report
 
-Report = Callable[[str, int, int], None]
 _NAMES = 3
 
 

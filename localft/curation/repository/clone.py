@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localft.curation.repository import git
 from localft.errors import DatasetError
-from localft.model.source import localft_home
+from localft.home import localft_home
 
 _URL = re.compile(r"(?:https?|ssh|git|file)://\S+", re.IGNORECASE)
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:[^\s:]+")

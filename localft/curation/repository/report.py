@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.curation.repository.build import Request, Result
-from localft.data.summary import count
-from localft.units import file_size
+from localft.units import count, file_size
 
 _NAMES, _NAME_WIDTH = 3, 34
 _DONE = {"redact": "redacted", "drop": "found, and the rows with them left out", "keep": "found and KEPT"}

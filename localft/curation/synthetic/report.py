@@ -9,8 +9,7 @@ from typing import Any
 
 from localft.curation.synthetic.model.ask_model import Progress
 from localft.curation.synthetic.synth import Result
-from localft.data.summary import count
-from localft.units import duration, file_size, rate
+from localft.units import count, duration, file_size, rate
 
 _NOUNS = {"pull_request": "pull request"}
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from localft.data.batching.micro_batch import MicroBatch
 from localft.data.batching.packing import RowIndices, pack
 from localft.data.split.validation import shuffled
-from localft.data.summary import count
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.engine import MicroBatch
 from localft.errors import DatasetError
+from localft.units import count
 
 
 @dataclass(frozen=True)
@@ -188,31 +188,3 @@ def _place(order: list[int], lengths: Sequence[int], limit: int, n_bin: int, ful
         bins[best].append(i)
         sums[best] += lengths[i]
     return bins
-
-
-def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
-    """Rows end to end: each row's tokens but the last, with the next token as target."""
-    starts = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum([row.length for row in rows], out=starts[1:])
-    tokens = [row.tokens for row in rows]
-    return MicroBatch(
-        tokens=np.concatenate([each[:-1] for each in tokens]),
-        targets=np.concatenate([each[1:] for each in tokens]),
-        loss_mask=np.concatenate([row.loss_mask[1:] for row in rows]),
-        row_starts=starts,
-    )
-
-
-def evaluation_batches(
-    rows: Sequence[TokenizedRow], batch_size: int | None, micro_tokens: int = 1024
-) -> Iterator[MicroBatch]:
-    """Every row once, in order, `batch_size` rows at a time; None: as many as make at most `micro_tokens` positions."""
-    group: list[TokenizedRow] = []
-    for row in rows:
-        full = len(group) == batch_size if batch_size else sum(r.length for r in group) + row.length > micro_tokens
-        if group and full:
-            yield micro_batch(group)
-            group = []
-        group.append(row)
-    if group:
-        yield micro_batch(group)

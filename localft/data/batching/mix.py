@@ -9,10 +9,10 @@ from localft.data.reading.sources import MOST_PASSES, Sources
 from localft.data.rows.documents import content_key
 from localft.data.rows.row import Row
 from localft.data.split.validation import Split
-from localft.data.summary import count
 from localft.data.tokens.context_length import Fit, fit_units, joined
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import DatasetError
+from localft.units import count
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, DatasetError
-from localft.model.source import localft_home
-
-Report = Callable[[str, int, int], None]
+from localft.home import localft_home
+from localft.report import Report
 
 _ID = re.compile(r"([A-Za-z0-9][\w.-]*)(/[A-Za-z0-9][\w.-]*)?(/[\w.-]+)?")
 _FILES = {"train": "train", **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"), "test": "test"}

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_file import data_suffix
 from localft.errors import ConfigError, DatasetError
+from localft.report import Report
 from localft.settings.setting import split_share
-
-Report = Callable[[str, int, int], None]
 
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 # looked for where there is none of the above, so that a table beside a train.jsonl is not read twice

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.reading.data_file import OnProblem, place, read_bytes, refuse
-from localft.data.summary import count
 from localft.errors import DatasetError
+from localft.units import count
 
 _LONGEST_FIELD = 2**31 - 1
 _QUOTE = 'with `"` inside as `""`'

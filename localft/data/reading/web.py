@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -15,9 +15,8 @@ from urllib.request import Request, urlopen
 from localft.data.reading.data_file import data_suffix
 from localft.errors import DatasetError
 from localft.files import atomic_path
-from localft.model.source import localft_home
-
-Report = Callable[[str, int, int], None]
+from localft.home import localft_home
+from localft.report import Report
 
 KNOWN = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".md")
 _TIMEOUT = 30

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 
-from localft.data.rows.reader import Row
+from localft.data.rows.row import Row
 
 
 def content_key(row: Row) -> bytes:

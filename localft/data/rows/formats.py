@@ -11,7 +11,7 @@ from localft.data.reading.data_file import EXPECTED, data_suffix, is_table, name
 from localft.data.rows.row import Columns, Message, Row, RowKind
 from localft.data.rows.turns import read_turns
 from localft.errors import DatasetError
-from localft.settings.setting import nearest
+from localft.spelling import nearest
 
 
 class Shape(NamedTuple):

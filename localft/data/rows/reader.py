@@ -13,10 +13,8 @@ from localft.data.reading.data_file import EXPECTED, OnProblem, data_suffix, rea
 from localft.data.reading.lines import Block, block_values, json_values
 from localft.data.reading.tables import csv_values, parquet_values
 from localft.data.rows.formats import read_row
-from localft.data.rows.row import ROLES, USUAL_COLUMNS, Columns, Message, Row, RowKind
+from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
 from localft.errors import DatasetError
-
-__all__ = ["ROLES", "Columns", "Message", "Row", "RowKind", "Rows", "read_file"]
 
 
 @dataclass

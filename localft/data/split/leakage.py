@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Row
+from localft.data.rows.row import Row
 from localft.data.split.leak_search import ContainedSearch, NearSearch
 from localft.data.split.shingles import digest, letters, normal
-from localft.data.summary import count
 from localft.errors import DatasetError
 from localft.settings.data_settings import OnLeak
+from localft.units import count
 
 LeakKind = Literal["exact", "near", "contained", "same prompt"]
 Item = TypeVar("Item")

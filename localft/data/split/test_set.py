@@ -16,11 +16,11 @@ from localft.data.rows.reader import empty_reason
 from localft.data.rows.row import USUAL_COLUMNS, Row
 from localft.data.split.leakage import Leakage, find_leaks, settle
 from localft.data.split.validation import split_rows
-from localft.data.summary import count
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
 from localft.settings.data_settings import OnLeak
+from localft.units import count
 
 SHARE = 0.1
 _LINES = (".jsonl", ".ndjson", ".json")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from localft import __version__
 from localft.errors import DatasetError
-from localft.model.source import localft_home
+from localft.home import localft_home
 
 FORMAT = 1
 MAX_BYTES = 20 * 2**30

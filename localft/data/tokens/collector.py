@@ -10,13 +10,14 @@ from pathlib import Path
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
-from localft.data.summary import count
 from localft.data.tokens.counts import Tally
 from localft.data.tokens.rows_on_disk import stored_units
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import Unit
-from localft.data.tokens.tokenize_on_disk import Report, is_large, read_large
+from localft.data.tokens.tokenize_on_disk import is_large, read_large
 from localft.errors import ConfigError
+from localft.report import Report
+from localft.units import count
 
 
 @dataclass

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Row
-from localft.data.summary import count
+from localft.data.rows.row import Row
 from localft.data.tokens.tokenize import TokenizedRow, Unit, cut, windows, wrapped
 from localft.errors import DatasetError
+from localft.units import count
 
 _ROUND = 32
 _TEXT_N_CTX = 1024

@@ -9,8 +9,8 @@ from typing import Any
 
 from localft.data.rows.reader import Rows
 from localft.data.rows.row import RowKind
-from localft.data.summary import count
 from localft.data.tokens.run_wording import Wording
+from localft.units import count
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from localft.data.rows.reader import Row, RowKind
+from localft.data.rows.row import Row, RowKind
 from localft.data.tokens.tokenize import Unit, tokenize_row
 from localft.data.wording.chat_template import RenderError
 from localft.data.wording.template import TemplateInfo, choose_templates, formatter, refused

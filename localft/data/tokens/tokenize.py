@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.data.rows.reader import Row
+from localft.data.rows.row import Row
 from localft.data.wording.conversation import Formatter
 from localft.model.tokenizer import Tokenizer
 

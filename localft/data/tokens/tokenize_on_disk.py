@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from localft.adapter.base_model import file_sha256
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_file import data_suffix
 from localft.data.reading.lines import Block, blocks, is_array, spread_object
@@ -18,8 +17,8 @@ from localft.data.tokens.token_file import Piece, TokenFile, write_tokens
 from localft.data.tokens.workers import Task, tokenize_block, tokenize_blocks
 from localft.errors import DatasetError
 from localft.hardware import processors
-
-Report = Callable[[str, int, int], None]
+from localft.hashes import file_sha256
+from localft.report import Report
 
 MIN_BYTES = 4 << 20
 _MAX_PROCESSES = 8

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localft.data.rows.reader import Message
+from localft.data.rows.row import Message
 from localft.data.tokens.tokenize import Unit
 from localft.model.tokenizer import Tokenizer
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from localft.data.rows.reader import Message
+from localft.data.rows.row import Message
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.placeholders import MARK, Key, fill, mark, split
 from localft.model.tokenizer import Span, Tokenizer

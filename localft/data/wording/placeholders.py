@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from localft.data.rows.reader import Message
+from localft.data.rows.row import Message
 
 Key = tuple[int, str]
 """Which message, and which of its fields ("content" or "input")."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Message, Row, RowKind
+from localft.data.rows.row import Message, Row, RowKind
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Formatter
 from localft.errors import ConfigError, DatasetError, ModelError

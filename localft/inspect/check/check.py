@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,11 +25,11 @@ from localft.inspect.check.style import look_at_style
 from localft.inspect.check.tokens import TokenReport, report, tokenize, too_long
 from localft.model.local_base import local_base
 from localft.model.tokenizer import Tokenizer
+from localft.report import Report
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 from localft.training.setup import data_settings, data_sources
 
-Progress = Callable[[str, int, int], None]
 _FOR_A_MODEL = ("template", "raw", "train_on_prompt", "ctx", "packing")
 
 
@@ -83,7 +83,7 @@ class CheckReport:
         }
 
 
-def check(config: TrainConfig, progress: Progress | None = None) -> CheckReport:
+def check(config: TrainConfig, progress: Report | None = None) -> CheckReport:
     """Look through the data of a run: every problem with its place, tokens, lengths, cost, and leakage.
 
     Args:
@@ -113,7 +113,7 @@ def check(config: TrainConfig, progress: Progress | None = None) -> CheckReport:
 class _Check:
     """The files of a run, read to their end, and what was found in them so far."""
 
-    def __init__(self, config: TrainConfig, sources: Sources, say: Progress) -> None:
+    def __init__(self, config: TrainConfig, sources: Sources, say: Report) -> None:
         self.config, self.sources, self.say = config, sources, say
         say("reading", 0, 0)
         reader = Reader(config.sample_start, Columns(config.prompt_column, config.answer_column))

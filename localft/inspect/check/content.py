@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Row
-from localft.data.rows.row import BUILT_KINDS
-from localft.data.summary import count
+from localft.data.rows.row import BUILT_KINDS, Row
 from localft.inspect.check.problem import Problem
+from localft.units import count
 
 _MARKUP = re.compile(
     r"<\|(?:im_start|im_end|user|assistant|system|endoftext|eot_id|start_header_id|end_of_text|end)\|>"

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.data.batching.batches import BatchPlan, evaluation_batches, plan
+from localft.data.batching.batches import BatchPlan, plan
+from localft.data.batching.micro_batch import MicroBatch, evaluation_batches
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.engine import AdamSpec, LoraSpec, MicroBatch
+from localft.engine import AdamSpec, LoraSpec
 from localft.run.checkpoint import Cursor
 from localft.settings.train_config import TrainConfig
 from localft.training.estimate import estimate

@@ -11,9 +11,9 @@ from localft.data.reading.data_file import place
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import Rows, read_file
 from localft.data.rows.row import Columns, Row
-from localft.data.summary import count
 from localft.errors import DatasetError
 from localft.inspect.check.problem import Problem
+from localft.units import count
 
 
 @dataclass

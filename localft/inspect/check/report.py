@@ -6,14 +6,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from localft.data.rows.reader import Row
+from localft.data.rows.row import Row
 from localft.data.split.leakage import Leak, Leakage, LeakKind
-from localft.data.summary import count
 from localft.inspect.check.check import CheckReport
 from localft.inspect.check.cost import Cost
 from localft.inspect.check.problem import Problem
 from localft.inspect.check.tokens import TokenReport
-from localft.units import about, size
+from localft.units import about, count, size
 
 SHOWN = 10
 _BAR = 40  # columns of the longest bar

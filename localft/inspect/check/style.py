@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Row
-from localft.data.summary import count
+from localft.data.rows.row import Row
 from localft.data.tokens.run_wording import Wording
 from localft.inspect.check.problem import Problem
+from localft.units import count
 
 _MOST = 0.5
 

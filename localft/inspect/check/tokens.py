@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from localft.data.reading.data_file import place
-from localft.data.rows.reader import Row
-from localft.data.rows.row import BUILT_KINDS
+from localft.data.rows.row import BUILT_KINDS, Row
 from localft.data.split.sides import Division
 from localft.data.tokens.context_length import Fit, percentile99
 from localft.data.tokens.run_wording import Wording

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from localft.data.summary import count
 from localft.inspect.show.token_spans import Piece, ShownRow
+from localft.units import count
 from localft.visible import visible
 
 _STYLE = """

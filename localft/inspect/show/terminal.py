@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from localft.data.summary import count
 from localft.inspect.show.token_spans import Piece, ShownRow
+from localft.units import count
 from localft.visible import visible
 
 Style = Callable[..., str]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
-from localft.model.conversion.gguf_writer import Progress, write_gguf
+from localft.home import localft_home
+from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import Checkpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
 from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
@@ -20,7 +21,8 @@ from localft.model.conversion.vocabulary import read_vocabulary
 from localft.model.conversion.weights import plan_tensors
 from localft.model.gguf_check import check_gguf, check_header
 from localft.model.gguf_header import Header, read_header
-from localft.model.source import ModelSource, fetch_checkpoint, localft_home, resolve_model
+from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
+from localft.report import Report
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
 FORMAT = 1
@@ -63,7 +65,7 @@ def convert(
     out: Path | None = None,
     *,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> ConvertResult:
     """Convert a model to a GGUF that localft trains on and llama.cpp chats with.
 
@@ -173,7 +175,7 @@ def _newer(target: Path, folder: Path) -> bool:
 
 
 def _convert(
-    source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Progress | None
+    source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Report | None
 ) -> None:
     hparams = read_hparams(folder)
     vocabulary = read_vocabulary(folder, hparams)

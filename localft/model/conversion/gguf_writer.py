@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import gguf
@@ -13,8 +13,7 @@ from localft.model.conversion.hparams import Hparams
 from localft.model.conversion.outtype import OutType
 from localft.model.conversion.tokenizer_config import Vocabulary
 from localft.model.conversion.weights import PlannedTensor
-
-Progress = Callable[[str, int, int], None]
+from localft.report import Report
 
 
 def write_gguf(
@@ -24,7 +23,7 @@ def write_gguf(
     tensors: Sequence[PlannedTensor],
     outtype: OutType,
     general: Mapping[str, str],
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> None:
     """Write `path` in place (give a temporary path).
 
@@ -91,7 +90,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
         writer.add_chat_template(vocabulary.chat_template)
 
 
-def _write(writer: gguf.GGUFWriter, tensors: Sequence[PlannedTensor], progress: Progress | None) -> None:
+def _write(writer: gguf.GGUFWriter, tensors: Sequence[PlannedTensor], progress: Report | None) -> None:
     for tensor in tensors:
         writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.n_bytes, raw_dtype=tensor.type)
     writer.write_header_to_file()

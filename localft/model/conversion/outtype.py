@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
 from localft.errors import ConfigError, ModelError
 from localft.model.gguf_header import Header
+from localft.report import Report
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,6 @@ OUTTYPES: Mapping[str, OutType] = {
         OutType("iq4_xs", _F.MOSTLY_IQ4_XS, _T.IQ4_XS),
     )
 }
-Progress = Callable[[str, int, int], None]
 
 
 def find_outtype(name: str) -> OutType:
@@ -66,7 +66,7 @@ def find_outtype(name: str) -> OutType:
     Raises:
         ConfigError: there is none; names the nearest.
     """
-    from localft.model.card import nearest
+    from localft.spelling import nearest
 
     if name.lower() in OUTTYPES:
         return OUTTYPES[name.lower()]
@@ -75,7 +75,7 @@ def find_outtype(name: str) -> OutType:
     raise ConfigError(f"`{name}` is not a type that localft converts to", f"{hint}these are: {', '.join(OUTTYPES)}")
 
 
-def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Progress | None = None) -> None:
+def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Report | None = None) -> None:
     """Quantise an f32, f16 or bf16 GGUF with llama.cpp, which chooses a type for each tensor.
 
     llama.cpp runs in a process of its own: Ctrl-C ends it at once, and an abort is an error here.
@@ -113,7 +113,7 @@ def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Progre
         )
 
 
-def _follow(lines: Iterable[str], outtype: OutType, progress: Progress | None) -> str:
+def _follow(lines: Iterable[str], outtype: OutType, progress: Report | None) -> str:
     """Pass progress on; give the last error that llama.cpp reported."""
     reason = ""
     for line in lines:

@@ -18,18 +18,19 @@ from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from localft.model.card import Shape
-from localft.model.conversion.gguf_writer import Progress, write_gguf
+from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hparams import ARCHITECTURES, Hparams
 from localft.model.conversion.outtype import OUTTYPES, OutType, quantize_gguf
 from localft.model.conversion.tokenizer_config import Vocabulary
 from localft.model.conversion.weights import PlannedTensor, encode, type_for
 from localft.model.gguf_header import read_header
+from localft.report import Report
 
 F32 = NDArray[np.float32]
 TILE = 32
 
 
-def write_stand_in(shape: Shape, path: Path, outtype: OutType, progress: Progress | None = None) -> None:
+def write_stand_in(shape: Shape, path: Path, outtype: OutType, progress: Report | None = None) -> None:
     """Write a llama model of `shape` to `path`, in place (give a temporary path). Its tokens mean nothing.
 
     Each tensor has the type that conversion would give it: llama.cpp's quantizer, where it is the one that chooses,

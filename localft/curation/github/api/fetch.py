@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +12,8 @@ from localft.curation.github.api.cache import Cache, Page, StoredItem
 from localft.curation.github.api.client import Client
 from localft.curation.github.api.trouble import GitHubError
 from localft.curation.github.repository import NOUNS, Kind, Repository, Selection, kind_and_state
+from localft.report import Report
 
-Progress = Callable[[str, int, int], None]
 _GONE = (404, 410, 422, 451)
 _OUTAGE = 3
 _PER_PAGE = 100
@@ -52,7 +52,7 @@ class Fetcher:
     cache: Cache
     repository: Repository
     selection: Selection
-    progress: Progress
+    progress: Report
     n_listed: int = field(default=0, init=False)
     n_unchanged: int = field(default=0, init=False)
     left_out: Counter[str] = field(default_factory=Counter, init=False)
