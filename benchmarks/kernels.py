@@ -22,8 +22,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from localft.data.batching.micro_batch import MicroBatch
-from localft.engine import AdamSpec, LoraSpec
+from localft.data.batching.micro_batch import MicroBatch  # noqa: E402
+from localft.engine import AdamSpec, LoraSpec  # noqa: E402
 from localft.engine.native import NativeEngine, lora_targets  # noqa: E402
 from localft.model.card import Shape, load_cards  # noqa: E402
 from localft.model.conversion.outtype import find_outtype  # noqa: E402

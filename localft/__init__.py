@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from localft.chat import ChatSession
     from localft.errors import LocalftError
     from localft.model.conversion import convert
-    from localft.training.loop import finetune
+    from localft.training.finetune import finetune
 
 _HOMES = {
     "ChatSession": "localft.chat",
     "LocalftError": "localft.errors",
     "convert": "localft.model.conversion",
-    "finetune": "localft.training.loop",
+    "finetune": "localft.training.finetune",
 }
 
 

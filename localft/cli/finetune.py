@@ -118,7 +118,7 @@ Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages":
 def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bool, **flags: Any) -> None:
     """What `localft finetune` does: open the run, show its events, save on Ctrl-C."""
     from localft.screen.terminal import open_screen
-    from localft.training.loop import finetune
+    from localft.training.finetune import finetune
 
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     screen = open_screen(json)

@@ -10,10 +10,10 @@ from pathlib import Path
 from localft.data.batching.mix import Share, describe_epoch, mix
 from localft.data.reading.sources import Sources, find_sources
 from localft.data.rows.row import Columns
-from localft.data.split.sides import Division, divide
+from localft.data.split.sides import Sides, choose_sides
 from localft.data.summary import DataSummary
 from localft.data.tokens.collector import Collector
-from localft.data.tokens.context_length import Fit, fit_units, percentile99
+from localft.data.tokens.context_length import FittedRows, fit_units, percentile99
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.tokens.val_prompts import ValPrompt, val_prompts
@@ -82,7 +82,7 @@ def prepare(
     replay = work.replay(data.replay) if data.replay else []
     work.check_columns()
     units = [unit for part in parts for unit in part]
-    found = divide(units, given, data.val, settings).settled(settings.on_leak)
+    found = choose_sides(units, given, data.val, settings).settled(settings.on_leak)
     n_ctx, split = found.n_ctx, found.split
     work.dropped += found.dropped
     train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength, settings.wrap_packed)
@@ -109,7 +109,7 @@ def prepare(
     )
 
 
-def _why_nothing(train: Fit, work: Collector, n_ctx: int, settings: DataSettings) -> str:
+def _why_nothing(train: FittedRows, work: Collector, n_ctx: int, settings: DataSettings) -> str:
     dropped = work.dropped + train.dropped
     if not dropped:
         return "check that the answers are not empty"
@@ -122,11 +122,11 @@ def _why_nothing(train: Fit, work: Collector, n_ctx: int, settings: DataSettings
 
 def _summary(
     work: Collector,
-    train: Fit,
-    val: Fit,
+    train: FittedRows,
+    val: FittedRows,
     shares: tuple[Share, ...],
     lengths: list[int],
-    found: Division,
+    found: Sides,
     info: TemplateInfo,
 ) -> DataSummary:
     n_replay = sum(share.n_row for share in shares if share.is_replay)

@@ -16,7 +16,7 @@ from localft.settings.old_finetune_flags import output_paths
 from localft.settings.train_config import TrainConfig
 
 
-class DiskKeeper:
+class RunWriter:
     """Writes into a run's folder, and where the old command form wants its files."""
 
     def __init__(self, run: Run, record: RunRecord, config: TrainConfig) -> None:

@@ -1,8 +1,8 @@
-"""One run from its settings to its last event: base model, data, engine, loop, and what came of it."""
+"""`localft.finetune`: one run from its settings to its last event: base model, data, engine, loop, what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,15 +16,55 @@ from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint
-from localft.run.writer import DiskKeeper
+from localft.run.writer import RunWriter
 from localft.settings.train_config import TrainConfig, read_config_file, resolve
 from localft.training.answers import compare_answers
 from localft.training.loop import LoopPlan, train_loop
-from localft.training.plan import Job
-from localft.training.setup import prepare_job
+from localft.training.plan import TrainPlan
+from localft.training.setup import set_up
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
+
+
+def finetune(
+    model: str | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
+    *,
+    config: str | Path | None = None,
+    resume: str | Path | bool | None = None,
+    dry_run: bool = False,
+    report: Report | None = None,
+    **settings: Any,
+) -> Iterator[TrainEvent]:
+    """Fine-tune a model with LoRA, yielding what happens; the same as the command `localft finetune`.
+
+        for event in localft.finetune("demo", "my.jsonl", epochs=2):
+            print(event.to_dict())
+
+    Args:
+        model: a card's name, a Hugging Face repo id, a checkpoint folder, or a .gguf file.
+        data: one data file or folder, or several.
+        config: a TOML file of settings; arguments go before it.
+        resume: a run's folder or a checkpoint to go on from; True = the newest run.
+        dry_run: stop before the first step; nothing is written.
+        report: called as report(stage, done, total) while models are downloaded and converted.
+        settings: any setting of `localft.settings.train_config.TrainConfig`, such as `lr=1e-4`.
+
+    Returns:
+        An iterator of events. Closing it early saves a checkpoint.
+
+    Raises:
+        ConfigError: a setting is unknown, wrong or at odds with another (at once, before the first event).
+        LocalftError: model, data or engine failed (while iterating).
+    """
+    flags = {name: value for name, value in settings.items() if value is not None}
+    if model is not None:
+        flags["model"] = model
+    if data is not None:
+        flags["data"] = tuple(map(str, data)) if isinstance(data, (list, tuple)) else (str(data),)
+    session = open_session(flags, Path(config) if config else None, resume, report)
+    return session.run(dry_run=dry_run)
 
 
 @dataclass
@@ -40,28 +80,28 @@ class Session:
     def run(self, dry_run: bool = False) -> Iterator[TrainEvent]:
         """Prepare, train, compare; yield all events. Nothing is written before the engine stands."""
         yield from self.notices
-        job = prepare_job(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
-        yield from job.notices
-        yield DataReady(job.dataset.n_ctx, job.dataset.n_ctx_reason, job.summary())
-        engine = job.open_engine()
+        plan = set_up(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
+        yield from plan.notices
+        yield DataReady(plan.dataset.n_ctx, plan.dataset.n_ctx_reason, plan.summary())
+        engine = plan.open_engine()
         try:
             if self.checkpoint:
                 engine.load_state(self.checkpoint.state)
             cursor = replace(self.checkpoint.cursor) if self.checkpoint else Cursor()
             if dry_run:
-                record = self.make_record(job, engine, self.folder or Path())
-                yield self.start_event(job, engine, record, cursor, "", self.estimate(job, engine, cursor))
+                record = self.make_record(plan, engine, self.folder or Path())
+                yield self.start_event(plan, engine, record, cursor, "", self.estimate(plan, engine, cursor))
                 return
-            if cursor.step >= job.total_steps:
-                yield Notice(f"all {job.total_steps} steps are done; raise --epochs or --max-steps to go on")
-            estimate = self.estimate(job, engine, cursor)
-            run = self.open_run(job)
+            if cursor.step >= plan.total_steps:
+                yield Notice(f"all {plan.total_steps} steps are done; raise --epochs or --max-steps to go on")
+            estimate = self.estimate(plan, engine, cursor)
+            run = self.open_run(plan)
             with run.held():
-                yield from self.train(job, engine, run, cursor, estimate)
+                yield from self.train(plan, engine, run, cursor, estimate)
         finally:
             engine.close()
 
-    def estimate(self, job: Job, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
+    def estimate(self, plan: TrainPlan, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
         """What is left will take; the engine is as it was."""
         from localft.training.estimate import estimate
         from localft.training.timing import weigher
@@ -69,36 +109,36 @@ class Session:
         if self.report:
             self.report("timing a few batches", 0, 0)
         on_cpu = engine.device_name == "CPU"
-        per_token = engine.memory_estimate / job.max_tokens if on_cpu else 0.0
-        return estimate(engine, self.loop_plan(job), cursor, weigher(engine.hparams), per_token)
+        per_token = engine.memory_estimate / plan.max_tokens if on_cpu else 0.0
+        return estimate(engine, self.loop_plan(plan), cursor, weigher(engine.hparams), per_token)
 
     def train(
-        self, job: Job, engine: NativeEngine, run: Run, cursor: Cursor, estimate: Estimate | None
+        self, plan: TrainPlan, engine: NativeEngine, run: Run, cursor: Cursor, estimate: Estimate | None
     ) -> Iterator[TrainEvent]:
-        """Train to the end of the job, then compare."""
-        record = self.make_record(job, engine, run.folder)
+        """Train to the end of the plan, then compare."""
+        record = self.make_record(plan, engine, run.folder)
         run.write_record(record)
         run.trim_metrics(cursor.step, cursor.validated)
-        yield self.start_event(job, engine, record, cursor, str(run.folder), estimate)
+        yield self.start_event(plan, engine, record, cursor, str(run.folder), estimate)
         if estimate:
             estimate = replace(estimate, seconds=estimate.seconds + cursor.seconds)
-        keeper = DiskKeeper(run, record, job.config)
-        with closing(train_loop(engine, self.loop_plan(job), cursor, keeper)) as events:
+        writer = RunWriter(run, record, plan.config)
+        with closing(train_loop(engine, self.loop_plan(plan), cursor, writer)) as events:
             for event in events:
                 run.append(event)
                 yield event
         memory = sum(engine.peak_mem_bytes().values())
         # only one model in memory: the comparison loads it anew
         engine.close()
-        yield from self.finish(job, run, cursor, memory, estimate)
+        yield from self.finish(plan, run, cursor, memory, estimate)
 
-    def open_run(self, job: Job) -> Run:
+    def open_run(self, plan: TrainPlan) -> Run:
         if self.folder is None:
-            return create_run(job.base.name, self.config.out)
+            return create_run(plan.base.name, self.config.out)
         self.folder.mkdir(parents=True, exist_ok=True)
         return Run(self.folder)
 
-    def make_record(self, job: Job, engine: NativeEngine, folder: Path) -> RunRecord:
+    def make_record(self, plan: TrainPlan, engine: NativeEngine, folder: Path) -> RunRecord:
         created, cwd = now(), str(Path.cwd())
         if self.checkpoint:
             created, cwd = self.checkpoint.record.created, self.checkpoint.record.cwd
@@ -106,44 +146,50 @@ class Session:
             folder=str(folder.resolve()),
             cwd=cwd,
             created=created,
-            settings=job.config.to_dict(),
-            base=job.base,
-            resolved=job.resolved(engine),
-            template=job.dataset.template.to_dict(),
-            data_files=job.data_files,
-            fingerprint=job.fingerprint,
-            versions=job.versions(),
-            leaks=job.dataset.summary.leaks,
+            settings=plan.config.to_dict(),
+            base=plan.base,
+            resolved=plan.resolved(engine),
+            template=plan.dataset.template.to_dict(),
+            data_files=plan.data_files,
+            fingerprint=plan.fingerprint,
+            versions=plan.versions(),
+            leaks=plan.dataset.summary.leaks,
         )
 
     def start_event(
-        self, job: Job, engine: NativeEngine, record: RunRecord, cursor: Cursor, run: str, estimate: Estimate | None
+        self,
+        plan: TrainPlan,
+        engine: NativeEngine,
+        record: RunRecord,
+        cursor: Cursor,
+        run: str,
+        estimate: Estimate | None,
     ) -> RunStart:
         return RunStart(
             run=run,
             step=cursor.step,
-            total_steps=job.total_steps,
-            steps_per_epoch=job.plan.steps_per_epoch,
+            total_steps=plan.total_steps,
+            steps_per_epoch=plan.batches.steps_per_epoch,
             settings=record.settings,
-            facts=job.facts(engine),
+            facts=plan.facts(engine),
             estimate=estimate,
         )
 
-    def loop_plan(self, job: Job) -> LoopPlan:
+    def loop_plan(self, plan: TrainPlan) -> LoopPlan:
         return LoopPlan(
-            batches=job.plan,
-            schedule=job.schedule,
-            total_steps=job.total_steps,
-            validation=job.validation,
-            val_every=job.val_every,
+            batches=plan.batches,
+            schedule=plan.schedule,
+            total_steps=plan.total_steps,
+            validation=plan.validation,
+            val_every=plan.val_every,
             checkpoint_every=self.config.checkpoint_every,
         )
 
     def finish(
-        self, job: Job, run: Run, cursor: Cursor, memory: int, estimate: Estimate | None
+        self, plan: TrainPlan, run: Run, cursor: Cursor, memory: int, estimate: Estimate | None
     ) -> Iterator[TrainEvent]:
         """Say what changed."""
-        for event in compare_answers(job.base_path, run.adapter, job.dataset, job.n_threads, self.report):
+        for event in compare_answers(plan.base_path, run.adapter, plan.dataset, plan.n_threads, self.report):
             run.append(event)
             yield event
         end = RunEnd(

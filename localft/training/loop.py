@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from localft.data.batching.micro_batch import MicroBatch
 from localft.engine import Engine, EngineState
@@ -16,9 +16,6 @@ from localft.events import Progress, Saved, Step, TrainEvent, Validation
 from localft.run.checkpoint import Cursor
 from localft.training.evaluation import LossSum, evaluate
 from localft.training.schedule import Schedule
-
-if TYPE_CHECKING:
-    from localft.training.finetune import Report
 
 CHECKPOINT_SECONDS = 120.0
 
@@ -32,7 +29,7 @@ class StepSource(Protocol):
     def step(self, epoch: int, index: int) -> list[MicroBatch]: ...
 
 
-class Keeper(Protocol):
+class Writer(Protocol):
     """Puts things on disk."""
 
     def checkpoint(self, state: EngineState, cursor: Cursor) -> Path: ...
@@ -64,7 +61,7 @@ class LoopPlan:
         return bool(self.validation) and (step in (0, self.total_steps) or step % self.val_every == 0)
 
 
-def train_loop(engine: Engine, plan: LoopPlan, cursor: Cursor, keeper: Keeper) -> Generator[TrainEvent, None, None]:
+def train_loop(engine: Engine, plan: LoopPlan, cursor: Cursor, writer: Writer) -> Generator[TrainEvent, None, None]:
     """Train from `cursor` to the end of `plan`, yielding what happens.
 
     Stopped from outside (Ctrl-C, or the generator closed), it saves a checkpoint of the last whole step first.
@@ -76,7 +73,7 @@ def train_loop(engine: Engine, plan: LoopPlan, cursor: Cursor, keeper: Keeper) -
     Raises:
         EngineError: the loss or the gradient is no longer a number. The last checkpoint and adapter stay as they are.
     """
-    loop = _Loop(engine, plan, cursor, keeper)
+    loop = _Loop(engine, plan, cursor, writer)
     try:
         yield from loop.run()
     except (KeyboardInterrupt, GeneratorExit):
@@ -89,7 +86,7 @@ class _Loop:
     engine: Engine
     plan: LoopPlan
     cursor: Cursor
-    keeper: Keeper
+    writer: Writer
     saved: tuple[int, int] | None = None
     saved_at: float = field(default_factory=time.monotonic)
     n_micro: int = 0
@@ -155,7 +152,7 @@ class _Loop:
         self.require_finite(total.loss, "validation loss")
         best = cursor.step > 0 and (cursor.best_val_loss is None or total.loss < cursor.best_val_loss)
         if best:
-            self.keeper.best(self.engine.state())
+            self.writer.best(self.engine.state())
             cursor.best_val_loss, cursor.best_step = total.loss, cursor.step
         if cursor.step == 0:
             cursor.val_loss_before = total.loss
@@ -207,47 +204,5 @@ class _Loop:
     def write(self, state: EngineState) -> Path:
         """The checkpoint comes last: what it stands for is on disk by then."""
         if self.cursor.step:
-            self.keeper.last(state, self.cursor)
-        return self.keeper.checkpoint(state, self.cursor)
-
-
-def finetune(
-    model: str | None = None,
-    data: str | Path | Sequence[str | Path] | None = None,
-    *,
-    config: str | Path | None = None,
-    resume: str | Path | bool | None = None,
-    dry_run: bool = False,
-    report: Report | None = None,
-    **settings: Any,
-) -> Iterator[TrainEvent]:
-    """Fine-tune a model with LoRA, yielding what happens; the same as the command `localft finetune`.
-
-        for event in localft.finetune("demo", "my.jsonl", epochs=2):
-            print(event.to_dict())
-
-    Args:
-        model: a card's name, a Hugging Face repo id, a checkpoint folder, or a .gguf file.
-        data: one data file or folder, or several.
-        config: a TOML file of settings; arguments go before it.
-        resume: a run's folder or a checkpoint to go on from; True = the newest run.
-        dry_run: stop before the first step; nothing is written.
-        report: called as report(stage, done, total) while models are downloaded and converted.
-        settings: any setting of `localft.settings.train_config.TrainConfig`, such as `lr=1e-4`.
-
-    Returns:
-        An iterator of events. Closing it early saves a checkpoint.
-
-    Raises:
-        ConfigError: a setting is unknown, wrong or at odds with another (at once, before the first event).
-        LocalftError: model, data or engine failed (while iterating).
-    """
-    from localft.training.finetune import open_session
-
-    flags = {name: value for name, value in settings.items() if value is not None}
-    if model is not None:
-        flags["model"] = model
-    if data is not None:
-        flags["data"] = tuple(map(str, data)) if isinstance(data, (list, tuple)) else (str(data),)
-    session = open_session(flags, Path(config) if config else None, resume, report)
-    return session.run(dry_run=dry_run)
+            self.writer.last(state, self.cursor)
+        return self.writer.checkpoint(state, self.cursor)

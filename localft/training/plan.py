@@ -1,4 +1,4 @@
-"""A job: base model, data and plan of one run, all resolved and ready for an engine."""
+"""The plan of one run: base model, data and steps, all resolved and ready for an engine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_BUDGET = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainPlan:
     """What an engine and the loop need, and what is said about it.
 
     Attributes:
@@ -43,7 +43,7 @@ class Job:
     previous: RunRecord | None
     base: BaseModel
     dataset: Dataset
-    plan: BatchPlan
+    batches: BatchPlan
     validation: Sequence[MicroBatch]
     shapes: Mapping[str, tuple[int, int]]
     data_files: dict[str, str]
@@ -65,7 +65,7 @@ class Job:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run: epochs, and `max_steps` where that is less, or where epochs were not asked for."""
-        steps = self.config.epochs * self.plan.steps_per_epoch
+        steps = self.config.epochs * self.batches.steps_per_epoch
         if self.config.max_steps is None:
             return steps
         return min(steps, self.config.max_steps) if self.epochs_asked else self.config.max_steps
@@ -90,7 +90,7 @@ class Job:
 
         A validation token costs about a third of a training token: it goes forward only.
         """
-        per_step = self.plan.epoch_tokens / self.plan.steps_per_epoch
+        per_step = self.batches.epoch_tokens / self.batches.steps_per_epoch
         cost = sum(batch.n_tok for batch in self.validation) / 3
         steps = max(self.total_steps / 10, cost / (per_step * VAL_SHARE))
         return min(self.total_steps, math.ceil(steps))
@@ -112,7 +112,7 @@ class Job:
     @property
     def max_tokens(self) -> int:
         """Tokens of the largest micro-batch there can be."""
-        return max([self.plan.max_micro_tokens, *(batch.n_tok for batch in self.validation)])
+        return max([self.batches.max_micro_tokens, *(batch.n_tok for batch in self.validation)])
 
     @property
     def activation_budget(self) -> int:
@@ -145,9 +145,9 @@ class Job:
         return Resolved(
             n_ctx=self.dataset.n_ctx,
             n_ctx_reason=self.dataset.n_ctx_reason,
-            micro_tokens=self.plan.micro_tokens,
+            micro_tokens=self.batches.micro_tokens,
             max_tokens=self.max_tokens,
-            steps_per_epoch=self.plan.steps_per_epoch,
+            steps_per_epoch=self.batches.steps_per_epoch,
             total_steps=self.total_steps,
             val_every=self.val_every,
             device=self.config.device or "",

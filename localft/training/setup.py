@@ -1,4 +1,4 @@
-"""From settings to a job: find and convert the base model, prepare the data, plan the steps."""
+"""From settings to the plan of a run: find and convert the base model, prepare the data, plan the steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localft import hardware
-from localft.data.batching.batches import plan
+from localft.data.batching.batches import plan_batches
 from localft.data.batching.micro_batch import evaluation_batches
 from localft.data.dataset import Dataset, prepare
 from localft.data.reading.data_file import no_such_file
@@ -22,13 +22,13 @@ from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
 from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
-from localft.training.plan import Job
+from localft.training.plan import TrainPlan
 from localft.training.targets import select_targets
 
 MICRO_TOKENS = 1024
 
 
-def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> Job:
+def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> TrainPlan:
     """Find and convert the base model, prepare the data, plan the steps.
 
     Args:
@@ -52,7 +52,7 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         )
     shapes = _shapes(config, base)
     config = with_hardware(config, Path(base.path))
-    batches = plan(
+    batches = plan_batches(
         dataset.train,
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,
@@ -66,7 +66,9 @@ def prepare_job(config: TrainConfig, previous: RunRecord | None = None, report: 
         packing = batches.describe_packing(dataset.n_ctx)
         dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
-    return Job(config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val)
+    return TrainPlan(
+        config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val
+    )
 
 
 def _find_base(

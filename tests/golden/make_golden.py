@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from golden import models  # noqa: E402
 from golden.cases import CASES, Case  # noqa: E402
-from localft.data.batching.micro_batch import MicroBatch
+from localft.data.batching.micro_batch import MicroBatch  # noqa: E402
 
 VERSIONS = {"torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2"}
 

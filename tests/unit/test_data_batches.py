@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batching.batches import balance, plan
+from localft.data.batching.batches import balance, plan_batches
 from localft.data.batching.micro_batch import MicroBatch, evaluation_batches, micro_batch
 from localft.data.batching.packing import pack
 from localft.data.tokens.tokenize import TokenizedRow
@@ -58,7 +58,7 @@ def test_an_epoch_holds_every_row_once(
     lengths: list[int], batch_size: int, micro: int | None, packing: bool, micro_tokens: int
 ) -> None:
     rows = rows_of(lengths)
-    planned = plan(
+    planned = plan_batches(
         rows,
         batch_size=batch_size,
         micro_batch_size=micro,
@@ -84,7 +84,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     rows = rows_of([4] * 30)
 
     def order(seed: int, epoch: int, micro: int | None = 1) -> list[int]:
-        planned = plan(rows, batch_size=8, micro_batch_size=micro, seed=seed, packing=False, n_ctx=4)
+        planned = plan_batches(rows, batch_size=8, micro_batch_size=micro, seed=seed, packing=False, n_ctx=4)
         return [r for i in range(planned.steps_per_epoch) for part in parts(planned.step(epoch, i)) for r in part]
 
     assert order(0, 0) == order(0, 0)
@@ -95,7 +95,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 def test_steps_out_of_range() -> None:
-    planned = plan(rows_of([3] * 5), batch_size=2, micro_batch_size=None, seed=0, packing=False, n_ctx=3)
+    planned = plan_batches(rows_of([3] * 5), batch_size=2, micro_batch_size=None, seed=0, packing=False, n_ctx=3)
     assert planned.steps_per_epoch == 3
     with pytest.raises(IndexError):
         planned.step(0, 3)
@@ -136,4 +136,4 @@ def test_evaluation_takes_every_row_once_in_order() -> None:
 
 def test_nothing_to_plan() -> None:
     with pytest.raises(DatasetError, match="no rows to train on"):
-        plan([], batch_size=1, micro_batch_size=None, seed=0, packing=False, n_ctx=8)
+        plan_batches([], batch_size=1, micro_batch_size=None, seed=0, packing=False, n_ctx=8)

@@ -25,7 +25,7 @@ from localft.cli.data.check import command
 from localft.data.dataset import prepare
 from localft.data.reading.sources import find_sources
 from localft.data.rows.reader import read_file
-from localft.data.split.sides import divide
+from localft.data.split.sides import choose_sides
 from localft.data.tokens.context_length import fit_units
 from localft.data.tokens.run_wording import Wording
 from localft.errors import DatasetError, LocalftError
@@ -191,7 +191,7 @@ def check_tokens(found: CheckReport, wording: Wording) -> bool:
     """What `check` does with a model, without its weights; whether the template refuses a row."""
     rows = [row for read in found.files for row in read.rows]
     units, problems = tokenize(rows, wording)
-    division = divide(units, [], [], SETTINGS)
+    division = choose_sides(units, [], [], SETTINGS)
     train, val = (fit_units(part, division.n_ctx, "truncate") for part in (division.split.train, division.split.val))
     found.tokens = report(units, train, val, wording, division)
     found.problems += [*problems, *too_long(units, 8, "truncate")]

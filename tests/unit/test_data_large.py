@@ -21,7 +21,7 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batching.batches import plan
+from localft.data.batching.batches import plan_batches
 from localft.data.dataset import Dataset, prepare
 from localft.data.reading import lines
 from localft.data.reading.lines import Block, blocks, json_values
@@ -108,8 +108,10 @@ def test_on_disk_and_in_memory_are_the_same(
     on_disk = prepare([path], tokenizers[model], made)
     assert any(isinstance(row, StoredTokens) for row in on_disk.train)
     same(on_disk, in_memory)
-    steps = [plan(d.train, batch_size=4, micro_batch_size=None, seed=1, packing=True, n_ctx=d.n_ctx).step(0, 0) for d in
-             (on_disk, in_memory)]  # fmt: skip
+    steps = [
+        plan_batches(d.train, batch_size=4, micro_batch_size=None, seed=1, packing=True, n_ctx=d.n_ctx).step(0, 0)
+        for d in (on_disk, in_memory)
+    ]
     assert [batch.targets.tolist() for batch in steps[0]] == [batch.targets.tolist() for batch in steps[1]]
 
 

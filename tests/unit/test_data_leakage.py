@@ -11,9 +11,9 @@ import pytest
 
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import Message, Row
-from localft.data.split.leak_search import ANSWER_PIECE, CONTAINED, NEAR, ContainedSearch, NearSearch
+from localft.data.split.leak_search import ANSWER_SHINGLE, CONTAINED, NEAR, ContainedSearch, NearSearch
 from localft.data.split.leakage import Leak, LeakKind, find_leaks, settle
-from localft.data.split.shingles import letters, normal, pieces
+from localft.data.split.shingles import letters, normal, shingles
 from localft.errors import DatasetError
 from localft.inspect.check.check import check
 from localft.settings.train_config import resolve
@@ -192,7 +192,7 @@ def test_contained_answers_are_those_that_plain_counting_finds() -> None:
     ]
 
     def cut(text: str) -> set[str]:
-        return {text[i : i + ANSWER_PIECE] for i in range(len(text) - ANSWER_PIECE + 1)}
+        return {text[i : i + ANSWER_SHINGLE] for i in range(len(text) - ANSWER_SHINGLE + 1)}
 
     shares = {
         (i, j): len(cut(text) & cut(answer)) / len(cut(answer))
@@ -208,7 +208,7 @@ def test_contained_answers_are_those_that_plain_counting_finds() -> None:
 @pytest.mark.parametrize("n", [1, 5, 32])
 def test_pieces_are_the_stretches_of_each_text(n: int) -> None:
     texts = ["", "a", "abcab" * 9, "日本語\U0001f600é", "\0\0\0\0\0\0", "abcab" * 9]
-    made = pieces(texts, n)
+    made = shingles(texts, n)
     for i, text in enumerate(texts):
         stretches = [text[at : at + n] for at in range(max(1, len(text) - n + 1))]
         here = made.hashes[made.starts[i] : made.starts[i + 1]]

@@ -13,7 +13,7 @@ import vocabs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localft.data.batching.batches import BatchPlan, draw, plan
+from localft.data.batching.batches import BatchPlan, draw, plan_batches
 from localft.data.dataset import Dataset, prepare
 from localft.data.reading.sources import find_sources
 from localft.data.tokens.tokenize import TokenizedRow
@@ -40,7 +40,7 @@ def rows_of(lengths: Sequence[int]) -> list[TokenizedRow]:
 
 def planned(lengths: Sequence[int], passes: Sequence[tuple[int, float]] = (), **changes: object) -> BatchPlan:
     values = {"batch_size": 4, "micro_batch_size": None, "seed": 1, "packing": False, "n_ctx": 40, **changes}
-    return plan(rows_of(lengths), passes=passes, **values)  # type: ignore[arg-type]
+    return plan_batches(rows_of(lengths), passes=passes, **values)  # type: ignore[arg-type]
 
 
 def epoch(made: BatchPlan, number: int) -> list[list[int]]:
@@ -164,7 +164,7 @@ def test_replay_is_its_share_of_the_supervised_tokens(tmp_path: Path, bpe: Token
     share = data.shares[-1]
     assert share.is_replay
     assert share.weight < 1
-    made = plan(data.train, batch_size=8, micro_batch_size=None, seed=3, packing=False, n_ctx=data.n_ctx,
+    made = plan_batches(data.train, batch_size=8, micro_batch_size=None, seed=3, packing=False, n_ctx=data.n_ctx,
                 passes=[(s.n_row, s.weight) for s in data.shares])  # fmt: skip
     batches = [batch for i in range(made.steps_per_epoch) for batch in made.step(0, i)]
     total = sum(batch.n_supervised for batch in batches)

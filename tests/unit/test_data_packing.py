@@ -13,7 +13,7 @@ import vocabs
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from localft.data.batching.batches import plan
+from localft.data.batching.batches import plan_batches
 from localft.data.batching.packing import pack
 from localft.data.dataset import Dataset, prepare
 from localft.data.tokens.tokenize import TokenizedRow, wrapped
@@ -65,7 +65,7 @@ def test_packed_sequences(lengths: list[int]) -> None:
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_a_packed_micro_batch_holds_rows_apart(lengths: list[int], epoch: int) -> None:
     rows = [row(length, i) for i, length in enumerate(lengths)]
-    made = plan(rows, batch_size=2, micro_batch_size=None, seed=1, packing=True, n_ctx=N_CTX)
+    made = plan_batches(rows, batch_size=2, micro_batch_size=None, seed=1, packing=True, n_ctx=N_CTX)
     found: Counter[int] = Counter()
     for batch in (batch for i in range(made.steps_per_epoch) for batch in made.step(epoch, i)):
         for start, stop in zip(batch.row_starts[:-1], batch.row_starts[1:], strict=True):
@@ -144,5 +144,5 @@ def test_conversations_are_not_wrapped(tmp_path: Path, bpe: Tokenizer) -> None:
 
 def test_the_header_says_how_full_sequences_are() -> None:
     rows = [row(length, i) for i, length in enumerate([10, 20, 30, 40, 20])]
-    made = plan(rows, batch_size=2, micro_batch_size=None, seed=1, packing=True, n_ctx=40)
+    made = plan_batches(rows, batch_size=2, micro_batch_size=None, seed=1, packing=True, n_ctx=40)
     assert made.describe_packing(40) == "5 rows in 3 sequences, 100.0% full (with a row each 60.0%)"

@@ -55,15 +55,15 @@ def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: Wording)
     row = read_file(path, on_problem=lambda line, error: None).rows[0]
     (shown,) = show_row(row, 1, wording)
     (part,) = wording.unit(row).parts
-    assert [token for piece in shown.pieces for token in piece.ids] == part.tokens.tolist()
-    assert [piece.supervised for piece in shown.pieces for _ in piece.ids] == part.loss_mask.astype(bool).tolist()
+    assert [token for span in shown.spans for token in span.ids] == part.tokens.tolist()
+    assert [span.supervised for span in shown.spans for _ in span.ids] == part.loss_mask.astype(bool).tolist()
     assert (shown.n_tokens, shown.n_supervised) == (part.tokens.size, part.n_supervised)
-    assert "".join(piece.text for piece in shown.pieces if piece.supervised and not piece.special) == (
+    assert "".join(span.text for span in shown.spans if span.supervised and not span.special) == (
         "No <|im_end|> end.\nTwoé\U0001f600"
     )
-    assert [(p.text, p.end) for p in shown.pieces if p.special and p.supervised] == [("<|im_end|>", True)] * 2
-    assert shown.pieces[0].text == "<s>"
-    assert {"é", "\U0001f600"} <= {piece.text for piece in shown.pieces}, "bytes of one character come together"
+    assert [(p.text, p.end) for p in shown.spans if p.special and p.supervised] == [("<|im_end|>", True)] * 2
+    assert shown.spans[0].text == "<s>"
+    assert {"é", "\U0001f600"} <= {span.text for span in shown.spans}, "bytes of one character come together"
 
 
 def test_plain_lines_mark_what_is_learned(path: Path, wording: Wording) -> None:
@@ -110,7 +110,7 @@ def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) 
     refusing = Wording(vocabs.bpe(tmp_path, template=vocabs.SHOUTING), None, False, None, False)
     first, second = read_shown(part(path), refusing, (1, 2), 2, None).rows
     assert "refused: line 1" in lines(first, Ink(None))
-    assert second.pieces
+    assert second.spans
     assert 'class="refused"' in page("x", (), [first])
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from localft.curation.synthetic.documents import Document, Piece, read_documents
-from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE, Keeper, needs_text
-from localft.curation.synthetic.has_content import says_nothing
+from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE, PairFilter, needs_text
+from localft.curation.synthetic.has_content import has_content
 from localft.curation.synthetic.synth import Request, limited, synth
 from localft.curation.synthetic.templates.definitions import named_parts
 from localft.curation.synthetic.templates.fence import fenced, language_of
 from localft.curation.synthetic.templates.phrasings import FILE, choose
-from localft.curation.synthetic.templates.templates import asks
+from localft.curation.synthetic.templates.templates import questions
 from localft.data.rows.reader import read_file
 from localft.errors import ConfigError, DatasetError
 
@@ -155,7 +155,7 @@ def test_a_page_that_says_nothing_is_asked_about_by_nobody(tmp_path: Path, conte
     ],
 )
 def test_notes_code_and_tables_are_words(content: str) -> None:
-    assert not says_nothing(content)
+    assert has_content(content)
 
 
 def test_the_only_part_that_is_left_is_not_the_whole(tmp_path: Path) -> None:
@@ -269,10 +269,10 @@ def test_what_a_commit_changed(tmp_path: Path) -> None:
 
 
 def test_a_question_is_asked_once(tmp_path: Path) -> None:
-    keeper = Keeper()
-    said = [keeper.keep(*pair) for pair in (("A?", "b"), (" a ", "B."), ("A?", "c"), ("", "b"), ("same", "Same!"))]
+    pairs = PairFilter()
+    said = [pairs.keep(*pair) for pair in (("A?", "b"), (" a ", "B."), ("A?", "c"), ("", "b"), ("same", "Same!"))]
     assert said == [True, False, False, False, False]
-    assert keeper.dropped == {TWICE: 1, OTHERWISE: 1, EMPTY: 1, "an answer that is its question": 1}
+    assert pairs.dropped == {TWICE: 1, OTHERWISE: 1, EMPTY: 1, "an answer that is its question": 1}
 
 
 def test_the_seed_decides_and_nothing_else(tmp_path: Path) -> None:
@@ -364,4 +364,6 @@ def test_questions_that_need_the_text(question: str, expected: bool) -> None:
 
 def test_questions_are_about_documents_in_order() -> None:
     document = Document("d", "file", [Piece("File: a.py\n\nx", "d", {"kind": "file", "path": "a.py"})])
-    assert [(ask.template, ask.fields) for ask in asks(document)] == [("file", {"path": "a.py", "name": "d"})]
+    assert [(asked.template, asked.fields) for asked in questions(document)] == [
+        ("file", {"path": "a.py", "name": "d"})
+    ]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from localft.settings.train_config import resolve
-from localft.training.plan import Job
+from localft.training.plan import TrainPlan
 
 
-def job(**settings: Any) -> Any:
+def plan(**settings: Any) -> Any:
     config = resolve({"model": "demo", "data": "d", **settings}, card_defaults=lambda _: {"epochs": 2})
     asked = config.source("epochs") in ("flag", "config file")
     return SimpleNamespace(config=config, plan=SimpleNamespace(steps_per_epoch=10), epochs_asked=asked)
@@ -24,7 +24,7 @@ def test_validations_are_weighed_against_the_steps_of_an_epoch() -> None:
         validation=[SimpleNamespace(n_tok=3600)],
         total_steps=100,
     )
-    assert Job._val_every(made) == 20  # type: ignore[arg-type]
+    assert TrainPlan._val_every(made) == 20  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_validations_are_weighed_against_the_steps_of_an_epoch() -> None:
 )
 def test_steps_of_a_run(settings: dict[str, int], total: int) -> None:
     """A card's epochs once cut short a run that had been asked for so many steps."""
-    made = job(**settings)
-    assert Job.epochs_asked.fget(made) == made.epochs_asked  # type: ignore[attr-defined]
-    assert Job.total_steps.fget(made) == total  # type: ignore[attr-defined]
+    made = plan(**settings)
+    assert TrainPlan.epochs_asked.fget(made) == made.epochs_asked  # type: ignore[attr-defined]
+    assert TrainPlan.total_steps.fget(made) == total  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from localft.training.schedule import Schedule
 TOTAL = 10
 
 
-class MemoryKeeper:
+class MemoryWriter:
     """Keeps what a run would write, as it would be read back."""
 
     def __init__(self) -> None:
@@ -66,8 +66,8 @@ def same_state(one: EngineState, two: EngineState) -> bool:
 
 
 def test_what_a_run_reports() -> None:
-    keeper = MemoryKeeper()
-    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), keeper))
+    writer = MemoryWriter()
+    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), writer))
     assert [e.step for e in events if isinstance(e, Step)] == list(range(1, 11))
     assert [e.step for e in events if isinstance(e, Validation)] == [0, 4, 8, 10]
     assert [e.step for e in events if isinstance(e, Saved)] == [0, 3, 6, 9, 10]
@@ -90,7 +90,7 @@ def test_what_a_run_reports() -> None:
 
 def test_the_first_loss_is_the_first_step_s() -> None:
     expected = FakeEngine().accumulate(FakePlan().step(0, 0)[0])
-    events = train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryKeeper())
+    events = train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryWriter())
     first = next(e for e in events if isinstance(e, Step))
     assert first.loss == expected.loss_sum / expected.n_supervised
     assert first.n_tok == 7
@@ -99,7 +99,7 @@ def test_the_first_loss_is_the_first_step_s() -> None:
 def test_tokens_per_second_counts_the_step_s_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(1000))
     monkeypatch.setattr("localft.training.loop.time.perf_counter", lambda: next(ticks) * 2.0)
-    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryKeeper()))
+    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryWriter()))
     first = next(e for e in events if isinstance(e, Step))
     assert first.tok_per_sec == 7 / 2
     assert next(e for e in events if isinstance(e, Validation)).tok_per_sec == 16 / 2
@@ -107,10 +107,10 @@ def test_tokens_per_second_counts_the_step_s_tokens(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 5, 8, 9])
 def test_a_kill_and_a_resume_change_nothing(stop: int) -> None:
-    whole, keeper = FakeEngine(), MemoryKeeper()
-    events = list(train_loop(whole, loop_plan(), Cursor(), keeper))
+    whole, writer = FakeEngine(), MemoryWriter()
+    events = list(train_loop(whole, loop_plan(), Cursor(), writer))
 
-    first = MemoryKeeper()
+    first = MemoryWriter()
     killed = train_loop(FakeEngine(), loop_plan(), Cursor(), first)
     seen = []
     for event in killed:
@@ -119,71 +119,71 @@ def test_a_kill_and_a_resume_change_nothing(stop: int) -> None:
             break
     state, cursor = first.checkpoints[-1]
     killed.close()
-    resumed, second = FakeEngine(seed=2), MemoryKeeper()
+    resumed, second = FakeEngine(seed=2), MemoryWriter()
     resumed.load_state(state)
     kept = [n for n in numbers(seen) if n[1] <= (cursor.step if n[0] == "step" else cursor.validated)]
     again = kept + numbers(list(train_loop(resumed, loop_plan(), cursor, second)))
     assert again == numbers(events)
     assert same_state(resumed.state(), whole.state())
-    assert same_state((second.adapters.get("best") or first.adapters["best"]), keeper.adapters["best"])
+    assert same_state((second.adapters.get("best") or first.adapters["best"]), writer.adapters["best"])
 
 
 @pytest.mark.parametrize("micro_step", [1, 2, 3, 5, 9, 17])
 def test_an_interrupt_saves_the_last_whole_step(micro_step: int) -> None:
     whole = FakeEngine()
-    events = list(train_loop(whole, loop_plan(), Cursor(), MemoryKeeper()))
-    keeper = MemoryKeeper()
+    events = list(train_loop(whole, loop_plan(), Cursor(), MemoryWriter()))
+    writer = MemoryWriter()
     seen = []
     try:
-        for event in train_loop(FakeEngine(interrupt_at=micro_step), loop_plan(), Cursor(), keeper):
+        for event in train_loop(FakeEngine(interrupt_at=micro_step), loop_plan(), Cursor(), writer):
             seen.append(event)
     except KeyboardInterrupt:
         pass
     else:
         pytest.fail("the interrupt was swallowed")
-    state, cursor = keeper.checkpoints[-1]
+    state, cursor = writer.checkpoints[-1]
     assert cursor.step == state.step == sum(isinstance(e, Step) for e in seen)
     resumed = FakeEngine(seed=2)
     resumed.load_state(state)
-    rest = list(train_loop(resumed, loop_plan(), cursor, MemoryKeeper()))
+    rest = list(train_loop(resumed, loop_plan(), cursor, MemoryWriter()))
     assert numbers(seen) + numbers(rest) == numbers(events)
     assert same_state(resumed.state(), whole.state())
 
 
 def test_closing_the_generator_saves_too() -> None:
-    keeper = MemoryKeeper()
-    events = train_loop(FakeEngine(), loop_plan(checkpoint_every=100), Cursor(), keeper)
+    writer = MemoryWriter()
+    events = train_loop(FakeEngine(), loop_plan(checkpoint_every=100), Cursor(), writer)
     next(e for e in events if isinstance(e, Step) and e.step == 5)
     events.close()
-    assert keeper.checkpoints[-1][1].step == 5
+    assert writer.checkpoints[-1][1].step == 5
 
 
 def test_the_last_checkpoint_knows_the_last_validation() -> None:
     """Where --checkpoint-every fell on the last step, the checkpoint came before its validation: a run that was then
     made longer took the adapter of an earlier step for the best, and overwrote the better one."""
-    keeper = MemoryKeeper()
-    events = list(train_loop(FakeEngine(), loop_plan(checkpoint_every=5), Cursor(), keeper))
+    writer = MemoryWriter()
+    events = list(train_loop(FakeEngine(), loop_plan(checkpoint_every=5), Cursor(), writer))
     assert [e.step for e in events if isinstance(e, Saved)] == [0, 5, 10]
-    cursor = keeper.checkpoints[-1][1]
+    cursor = writer.checkpoints[-1][1]
     assert cursor.validated == TOTAL
     losses = {e.step: e.val_loss for e in events if isinstance(e, Validation) and e.step}
     assert cursor.best_val_loss == min(losses.values(), key=float)  # type: ignore[arg-type]
 
 
 def test_the_best_adapter_is_the_lowest_validation_s() -> None:
-    engine, keeper = FakeEngine(), MemoryKeeper()
-    events = list(train_loop(engine, loop_plan(), Cursor(), keeper))
+    engine, writer = FakeEngine(), MemoryWriter()
+    events = list(train_loop(engine, loop_plan(), Cursor(), writer))
     losses = {e.step: e.val_loss for e in events if isinstance(e, Validation) and e.step}
     best = min(losses, key=lambda step: losses[step] or 0)
-    assert keeper.adapters["best"].step == best
-    assert keeper.checkpoints[-1][1].best_val_loss == losses[best]
+    assert writer.adapters["best"].step == best
+    assert writer.checkpoints[-1][1].best_val_loss == losses[best]
 
 
 def test_without_validation() -> None:
-    keeper = MemoryKeeper()
-    events = list(train_loop(FakeEngine(), loop_plan(validation=(), val_every=0), Cursor(), keeper))
+    writer = MemoryWriter()
+    events = list(train_loop(FakeEngine(), loop_plan(validation=(), val_every=0), Cursor(), writer))
     assert not any(isinstance(e, Validation) for e in events)
-    assert set(keeper.adapters) == {"last"}
+    assert set(writer.adapters) == {"last"}
 
 
 class Diverging(FakeEngine):
@@ -193,10 +193,10 @@ class Diverging(FakeEngine):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing_more() -> None:
-    keeper = MemoryKeeper()
+    writer = MemoryWriter()
     with pytest.raises(EngineError, match="the loss at step 5 is nan"):
-        list(train_loop(Diverging(), loop_plan(), Cursor(), keeper))
-    assert keeper.checkpoints[-1][1].step == 3
+        list(train_loop(Diverging(), loop_plan(), Cursor(), writer))
+    assert writer.checkpoints[-1][1].step == 3
 
 
 def test_evaluation_does_not_depend_on_its_batches() -> None:
@@ -215,6 +215,6 @@ def test_evaluation_does_not_depend_on_its_batches() -> None:
 
 
 def test_progress_is_reported_within_a_step() -> None:
-    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryKeeper()))
+    events = list(train_loop(FakeEngine(), loop_plan(), Cursor(), MemoryWriter()))
     assert Progress("step", 2, 3) in events
     assert Progress("validation", 2, 2) in events

@@ -27,7 +27,7 @@ _OUT_OF_SIGHT = re.compile(
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000)])
 
 
-class Keeper:
+class PairFilter:
     """Decides about pairs one after the other; a question is asked once, whoever asks it."""
 
     def __init__(self) -> None:

@@ -15,13 +15,13 @@ _UNDERLINE = re.compile(r"[ \t]*([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$")
 _NO_WORDS = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])|\[\s*\](?:\([^)]*\)|\[[^\]]*\])|^\[[^\]]+\]:.*")
 
 
-def says_nothing(text: str) -> bool:
-    """Whether no word is left of a page, or a section of it, without what is no text of its own.
+def has_content(text: str) -> bool:
+    """Whether a word is left of a page, or a section of it, without what is no text of its own.
 
     That is headings, images, comments, and of Sphinx tables of contents, labels and directives without a body. What a
     directive holds, such as a note or code, is text.
     """
-    return not any(any(map(str.isalnum, line)) for line in _lines(_COMMENT.sub("", text).split("\n")))
+    return any(any(map(str.isalnum, line)) for line in _lines(_COMMENT.sub("", text).split("\n")))
 
 
 def _lines(lines: list[str]) -> Iterator[str]:

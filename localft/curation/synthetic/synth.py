@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from localft.curation.synthetic.documents import KINDS, Document, Material, Piece, read_documents
-from localft.curation.synthetic.filter import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, Keeper, cleaned, needs_text
-from localft.curation.synthetic.has_content import says_nothing
+from localft.curation.synthetic.filter import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, PairFilter, cleaned, needs_text
+from localft.curation.synthetic.has_content import has_content
 from localft.curation.synthetic.model.ask_model import REFUSED, Asking, Progress
 from localft.curation.synthetic.model.journal import Answered, Journal, journal_path
 from localft.curation.synthetic.support import Support
 from localft.curation.synthetic.templates.changes import subject_of
 from localft.curation.synthetic.templates.phrasings import choose
-from localft.curation.synthetic.templates.templates import asks
+from localft.curation.synthetic.templates.templates import questions
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
 
@@ -127,19 +127,19 @@ def _rows(
     request: Request, documents: Sequence[Document], asking: Asking | None, journal: Journal | None, result: Result
 ) -> Iterator[dict[str, Any]]:
     """Rows of conversations, document by document: what the templates ask, then what the model did."""
-    keeper = Keeper()
-    result.dropped = keeper.dropped
+    pairs = PairFilter()
+    result.dropped = pairs.dropped
     shared = _shared_subjects(documents)
     for document in documents:
         if request.phrasings:
-            yield from _by_template(document, shared, request, keeper, result)
+            yield from _by_template(document, shared, request, pairs, result)
         if asking and journal:
             for piece in document.pieces:
                 answered = journal.answered.get(asking.key(piece))
                 if answered is None:
                     result.left_out[REFUSED] += 1
                 else:
-                    yield from _by_model(piece, answered, asking.asker.model, request, keeper, result)
+                    yield from _by_model(piece, answered, asking.asker.model, request, pairs, result)
 
 
 def _shared_subjects(documents: Sequence[Document]) -> frozenset[str]:
@@ -150,25 +150,25 @@ def _shared_subjects(documents: Sequence[Document]) -> frozenset[str]:
 
 
 def _by_template(
-    document: Document, shared: frozenset[str], request: Request, keeper: Keeper, result: Result
+    document: Document, shared: frozenset[str], request: Request, pairs: PairFilter, result: Result
 ) -> Iterator[dict[str, Any]]:
-    for ask in asks(document, shared):
-        if document.kind == "page" and says_nothing(ask.piece.body):
-            keeper.drop(NO_WORDS)
+    for asked in questions(document, shared):
+        if document.kind == "page" and not has_content(asked.piece.body):
+            pairs.drop(NO_WORDS)
             continue
-        key = f"{document.doc}\0{ask.template}\0{sorted(ask.fields.items())}"
-        for phrasing in choose(ask.phrasings, request.seed, key, request.phrasings):
-            question = ask.question(phrasing)
-            if keeper.keep(question, ask.answer):
+        key = f"{document.doc}\0{asked.template}\0{sorted(asked.fields.items())}"
+        for phrasing in choose(asked.phrasings, request.seed, key, request.phrasings):
+            question = asked.worded(phrasing)
+            if pairs.keep(question, asked.answer):
                 result.pairs["template", document.kind] += 1
-                yield row_of(ask.piece, question, ask.answer, {"by": "template", "template": ask.template})
+                yield row_of(asked.piece, question, asked.answer, {"by": "template", "template": asked.template})
 
 
 def _by_model(
-    piece: Piece, answered: Answered, model: str, request: Request, keeper: Keeper, result: Result
+    piece: Piece, answered: Answered, model: str, request: Request, pairs: PairFilter, result: Result
 ) -> Iterator[dict[str, Any]]:
     if answered.problem:
-        keeper.drop(answered.problem)
+        pairs.drop(answered.problem)
         return
     text = piece.body[: answered.seen]
     result.cut += answered.seen < len(piece.body)
@@ -178,10 +178,10 @@ def _by_model(
         question, answer = cleaned(pair.question), cleaned(pair.answer)
         share = support.of(answer)
         if question and answer and needs_text(question):
-            keeper.drop(NEEDS_TEXT)
+            pairs.drop(NEEDS_TEXT)
         elif question and answer and share < request.support:
-            keeper.drop(UNSUPPORTED)
-        elif keeper.keep(question, answer):
+            pairs.drop(UNSUPPORTED)
+        elif pairs.keep(question, answer):
             result.pairs["model", piece.kind] += 1
             yield row_of(piece, question, answer, {"by": "model", "model": model, "support": round(share, 2)})
 

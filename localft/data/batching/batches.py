@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.data.batching.micro_batch import MicroBatch
+from localft.data.batching.micro_batch import MicroBatch, micro_batch
 from localft.data.batching.packing import RowIndices, pack
 from localft.data.split.validation import shuffled
 from localft.data.tokens.tokenize import TokenizedRow
@@ -117,7 +117,7 @@ class BatchPlan:
         return [[chosen[i] for i in part] for part in bins]
 
 
-def plan(
+def plan_batches(
     rows: Sequence[TokenizedRow],
     *,
     batch_size: int,

@@ -9,7 +9,7 @@ from localft.data.reading.sources import MOST_PASSES, Sources
 from localft.data.rows.documents import content_key
 from localft.data.rows.row import Row
 from localft.data.split.validation import Split
-from localft.data.tokens.context_length import Fit, fit_units, joined
+from localft.data.tokens.context_length import FittedRows, fit_units, joined
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import DatasetError
 from localft.units import count
@@ -40,7 +40,7 @@ def mix(
     n_ctx: int,
     overlength: str,
     wrap: bool = False,
-) -> tuple[Fit, tuple[Share, ...]]:
+) -> tuple[FittedRows, tuple[Share, ...]]:
     """Training rows of at most `n_ctx` positions, and how often an epoch passes over those of each source.
 
     Args:
@@ -78,7 +78,7 @@ def mix(
     return joined(fits), tuple(share for share in shares if share.n_row)
 
 
-def _replayed(replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str, wrap: bool, name: str) -> Fit:
+def _replayed(replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str, wrap: bool, name: str) -> FittedRows:
     held_out = {key for unit in (*split.val, *split.left_out) for key in _keys(unit.row)}
     kept = [unit for unit in replay if held_out.isdisjoint(_keys(unit.row))]
     fit = fit_units(kept, n_ctx, overlength, wrap)

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.data.split.shingles import Hashes, Pieces, pieces
+from localft.data.split.shingles import Hashes, Shingles, shingles
 
-NEAR = 0.7  # of the pieces that two texts have together, the share that both have
-NEAR_PIECE = 5  # characters
-CONTAINED = 0.8  # of an answer's pieces, the share that stands in one text
-ANSWER_PIECE = 32  # characters, about six words; a shorter answer is in no text by more than chance
+NEAR = 0.7  # of the shingles that two texts have together, the share that both have
+NEAR_SHINGLE = 5  # characters
+CONTAINED = 0.8  # of an answer's shingles, the share that stands in one text
+ANSWER_SHINGLE = 32  # characters, about six words; a shorter answer is in no text by more than chance
 
 _SLOTS, _BANDS, _SEED = 128, 32, 1
 _DOUBT = 0.15  # four standard deviations of an estimate from 128 slots
@@ -36,10 +36,10 @@ class Pair(NamedTuple):
 
 
 class NearSearch:
-    """Texts of which two share at least `NEAR` of their pieces of five characters (Jaccard's index).
+    """Texts of which two share at least `NEAR` of their shingles of five characters (Jaccard's index).
 
-    Pieces that stand in more than a tenth of the rows are the data's wording, not what a row says: they do not count.
-    MinHash proposes the pairs, the pieces themselves decide.
+    Shingles that stand in more than a tenth of the rows are the data's wording, not what a row says: they do not count.
+    MinHash proposes the pairs, the shingles themselves decide.
 
     Args:
         wanted: texts to look for, in their normal form.
@@ -47,7 +47,7 @@ class NearSearch:
     """
 
     def __init__(self, wanted: Sequence[str], sample: Sequence[str]) -> None:
-        self._common = _Known(_common_pieces(sample))
+        self._common = _Known(_common_shingles(sample))
         self._wanted = self._telling(wanted)
         self._sets: dict[int, Hashes] = {}
         self._signatures = _signatures(self._wanted)
@@ -68,9 +68,9 @@ class NearSearch:
             if similarity >= NEAR:
                 yield Pair(text, wanted, similarity)
 
-    def _telling(self, texts: Sequence[str]) -> Pieces:
-        """The pieces of `texts` that are not common; all of a text that has no others."""
-        every = pieces(texts, NEAR_PIECE)
+    def _telling(self, texts: Sequence[str]) -> Shingles:
+        """The shingles of `texts` that are not common; all of a text that has no others."""
+        every = shingles(texts, NEAR_SHINGLE)
         telling = ~self._common.has(every.hashes)
         left = np.add.reduceat(telling, every.starts[:-1], dtype=np.int64)
         return every.keep(telling | (left[every.owners()] == 0))
@@ -102,17 +102,17 @@ class NearSearch:
 
 
 class ContainedSearch:
-    """Answers of which at least `CONTAINED` stands in one text: the share of its pieces of 32 characters.
+    """Answers of which at least `CONTAINED` stands in one text: the share of its shingles of 32 characters.
 
-    Of a long answer 256 pieces are looked for, those that fewest other answers have.
+    Of a long answer 256 shingles are looked for, those that fewest other answers have.
 
     Args:
-        answers: what to look for, as `pieces.letters`; those shorter than a piece are never found.
+        answers: what to look for, as `letters`; those shorter than a shingle are never found.
     """
 
     def __init__(self, answers: Sequence[str]) -> None:
-        self._used = [i for i, answer in enumerate(answers) if len(answer) >= ANSWER_PIECE]
-        every = pieces([answers[i] for i in self._used], ANSWER_PIECE)
+        self._used = [i for i, answer in enumerate(answers) if len(answer) >= ANSWER_SHINGLE]
+        every = shingles([answers[i] for i in self._used], ANSWER_SHINGLE)
         distinct = [every.of(i) for i in range(len(self._used))]
         known, n_answers = np.unique(np.concatenate([_NONE, *distinct]), return_counts=True)
         chosen = [_rarest(each, n_answers[np.searchsorted(known, each)]) for each in distinct]
@@ -124,10 +124,10 @@ class ContainedSearch:
         self._keys = _Known(keys)
 
     def look(self, texts: Sequence[str]) -> Iterator[Pair]:
-        """Every pair of one of `texts` (as `pieces.letters`) and an answer that stands in it."""
+        """Every pair of one of `texts` (as `letters`) and an answer that stands in it."""
         if not self._used:
             return
-        found = pieces(texts, ANSWER_PIECE)
+        found = shingles(texts, ANSWER_SHINGLE)
         hits = self._keys.has(found.hashes)
         keys = np.searchsorted(self._keys.hashes, found.hashes[hits])
         texts_of, keys = np.divmod(np.unique(found.owners()[hits] * self._counts.size + keys), self._counts.size)
@@ -162,15 +162,15 @@ class _Known:
         return found
 
 
-def _common_pieces(sample: Sequence[str]) -> Hashes:
-    """Pieces that stand in more than a tenth of the texts, and in more than twenty, ascending."""
-    every = pieces(sample, NEAR_PIECE)
+def _common_shingles(sample: Sequence[str]) -> Hashes:
+    """Shingles that stand in more than a tenth of the texts, and in more than twenty, ascending."""
+    every = shingles(sample, NEAR_SHINGLE)
     found, counts = np.unique(np.concatenate([every.of(i) for i in range(len(sample))]), return_counts=True)
     return found[counts > max(_COMMON * len(sample), _FEW)]
 
 
-def _signatures(texts: Pieces) -> NDArray[np.uint32]:
-    """MinHash of each text: uint32 [n_text, 128]; two texts agree in a slot as often as their pieces do."""
+def _signatures(texts: Shingles) -> NDArray[np.uint32]:
+    """MinHash of each text: uint32 [n_text, 128]; two texts agree in a slot as often as their shingles do."""
     from rensa import RMinHash
 
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
@@ -194,15 +194,15 @@ def _jaccard(one: Hashes, other: Hashes) -> float:
     return both / (one.size + other.size - both)
 
 
-def _kept(sets: dict[int, Hashes], texts: Pieces, text: int) -> Hashes:
-    """The distinct pieces of a text, found once."""
+def _kept(sets: dict[int, Hashes], texts: Shingles, text: int) -> Hashes:
+    """The distinct shingles of a text, found once."""
     if text not in sets:
         sets[text] = texts.of(text)
     return sets[text]
 
 
 def _rarest(hashes: Hashes, n_answers: NDArray[np.int64]) -> Hashes:
-    """At most 256 of an answer's pieces, first those that fewest answers have."""
+    """At most 256 of an answer's shingles, first those that fewest answers have."""
     return hashes[np.argsort(n_answers, kind="stable")[:_MOST_PIECES]]
 
 

@@ -1,4 +1,4 @@
-"""Texts brought to one form, and all their short stretches as numbers that can be compared by the million."""
+"""Texts brought to one form, and their shingles: every stretch of n characters, as numbers quick to compare."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def letters(text: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Shingles:
     """The stretches of several texts, text after text.
 
     Attributes:
@@ -65,13 +65,13 @@ class Pieces:
         """int64 [n]: the text that each stretch belongs to."""
         return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
 
-    def keep(self, mask: NDArray[np.bool_]) -> Pieces:
+    def keep(self, mask: NDArray[np.bool_]) -> Shingles:
         """Without the stretches where `mask` [n] is False."""
         kept = np.concatenate([[0], np.cumsum(mask)])
-        return Pieces(self.hashes[mask], kept[self.starts])
+        return Shingles(self.hashes[mask], kept[self.starts])
 
 
-def pieces(texts: Sequence[str], n: int) -> Pieces:
+def shingles(texts: Sequence[str], n: int) -> Shingles:
     """Every stretch of `n` characters of each text; a shorter text is one stretch.
 
     The hash is a polynomial of the code points modulo 2^64, from differences of its running sum, scrambled so that
@@ -89,7 +89,7 @@ def pieces(texts: Sequence[str], n: int) -> Pieces:
     first = np.cumsum(lengths + n) - lengths - n
     np.add.at(here, first, 1)
     np.add.at(here, first + counts, -1)
-    return Pieces(_scrambled(hashes[np.cumsum(here[: hashes.size], dtype=np.int8).astype(bool)]), starts)
+    return Shingles(_scrambled(hashes[np.cumsum(here[: hashes.size], dtype=np.int8).astype(bool)]), starts)
 
 
 def _powers(base: int, n: int) -> Hashes:

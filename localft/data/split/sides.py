@@ -18,7 +18,7 @@ _LEAKING = "gives a validation row away (--on-leak drop)"
 
 
 @dataclass(frozen=True)
-class Division:
+class Sides:
     """Both sides of a run's data.
 
     Attributes:
@@ -34,7 +34,7 @@ class Division:
     leakage: Leakage
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def settled(self, on_leak: OnLeak) -> Division:
+    def settled(self, on_leak: OnLeak) -> Sides:
         """With "drop" without the training rows that give a validation row away, otherwise as it is.
 
         Raises:
@@ -46,7 +46,7 @@ class Division:
         return replace(self, split=split, dropped=self.dropped + Counter({_LEAKING: n_gone}))
 
 
-def divide(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], settings: DataSettings) -> Division:
+def choose_sides(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], settings: DataSettings) -> Sides:
     """Choose n_ctx and the validation rows, and compare both sides.
 
     Args:
@@ -60,7 +60,7 @@ def divide(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], se
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
     split = _split(units, given, val, n_ctx, settings)
     leakage = find_leaks([unit.row for unit in split.train], [unit.row for unit in split.val])
-    return Division(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))
+    return Sides(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))
 
 
 def _split(

@@ -10,7 +10,7 @@ from pathlib import Path
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
-from localft.data.tokens.counts import Tally
+from localft.data.tokens.counts import Counts
 from localft.data.tokens.rows_on_disk import stored_units
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import Unit
@@ -79,7 +79,7 @@ class Collector:
         else:
             found = read_file(path, self.sample_start, self.columns, doc)
             units = [self.wording.unit(row) for row in found.rows]
-            tally = Tally.of(found, self.wording)
+            tally = Counts.of(found, self.wording)
             self.notes += found.notes
         self.formats += tally.formats
         self.kinds += tally.kinds

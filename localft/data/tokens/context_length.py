@@ -17,7 +17,7 @@ _TEXT_N_CTX = 1024
 
 
 @dataclass
-class Fit:
+class FittedRows:
     """Rows of at most n_ctx positions, and what had to be done to make them so.
 
     Attributes:
@@ -71,7 +71,7 @@ def choose_n_ctx(units: Sequence[Unit], ctx: int | None, n_ctx_train: int, wrap:
     return rounded, f"the 99th percentile of the rows, {real:,}, rounded up"
 
 
-def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = False) -> Fit:
+def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = False) -> FittedRows:
     """Bring every row to at most `n_ctx` positions.
 
     Args:
@@ -83,7 +83,7 @@ def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = F
     Raises:
         DatasetError: an answer row is too long, and `overlength` is "refuse".
     """
-    fit = Fit()
+    fit = FittedRows()
     parts = [(unit.row, part) for unit in units for part in unit.parts]
     if overlength == "refuse":
         _refuse([part for _, part in parts if not part.is_text and part.length > n_ctx], n_ctx)
@@ -110,9 +110,9 @@ def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = F
     return fit
 
 
-def joined(fits: Sequence[Fit]) -> Fit:
+def joined(fits: Sequence[FittedRows]) -> FittedRows:
     """The rows of several, in their order, and what was done to all of them."""
-    whole = Fit()
+    whole = FittedRows()
     for fit in fits:
         whole.rows += fit.rows
         whole.cut_texts += fit.cut_texts
@@ -125,7 +125,7 @@ def joined(fits: Sequence[Fit]) -> Fit:
     return whole
 
 
-def _keep(fit: Fit, row: TokenizedRow, otherwise: str) -> bool:
+def _keep(fit: FittedRows, row: TokenizedRow, otherwise: str) -> bool:
     if row.n_supervised == 0:
         fit.dropped[otherwise] += 1
         return False

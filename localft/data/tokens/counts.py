@@ -14,7 +14,7 @@ from localft.units import count
 
 
 @dataclass
-class Tally:
+class Counts:
     """Counts of a file, or of a part of it; the sum of two is that of both.
 
     Attributes:
@@ -34,7 +34,7 @@ class Tally:
     adds_end: bool = False
 
     @classmethod
-    def of(cls, found: Rows, wording: Wording) -> Tally:
+    def of(cls, found: Rows, wording: Wording) -> Counts:
         """The counts of rows that were read and tokenized."""
         return cls(
             formats=found.formats,
@@ -46,7 +46,7 @@ class Tally:
             adds_end=wording.adds_end,
         )
 
-    def __iadd__(self, other: Tally) -> Tally:
+    def __iadd__(self, other: Counts) -> Counts:
         self.formats += other.formats
         self.kinds += other.kinds
         self.dropped += other.dropped
@@ -82,7 +82,7 @@ class Tally:
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Tally:
+    def from_dict(cls, values: Mapping[str, Any]) -> Counts:
         counts: dict[str, Any] = {
             n: Counter(value) if isinstance(value, dict) else value for n, value in values.items()
         }

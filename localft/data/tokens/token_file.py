@@ -16,7 +16,7 @@ from localft.data.reading.lines import Block, blocks
 from localft.data.rows.documents import content_key
 from localft.data.rows.reader import read_block
 from localft.data.rows.row import Columns, Row, RowKind
-from localft.data.tokens.counts import Tally
+from localft.data.tokens.counts import Counts
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError
 
@@ -40,7 +40,7 @@ class Piece:
         tally: what was counted.
     """
 
-    def __init__(self, block: Block, units: Sequence[Unit], tally: Tally) -> None:
+    def __init__(self, block: Block, units: Sequence[Unit], tally: Counts) -> None:
         parts = [part for unit in units for part in unit.parts]
         rows = [unit.row for unit in units]
         empty = np.empty(0, np.uint32)
@@ -68,7 +68,7 @@ def write_tokens(folder: Path, pieces: Iterator[Piece]) -> None:
     """
     kept: dict[str, list[NDArray[Any]]] = {name: [] for name in _ARRAYS}
     names: dict[str, dict[str, int]] = {"docs": {"": 0}, "source_kinds": {"": 0}}
-    tally = Tally()
+    tally = Counts()
     with (folder / "tokens.bin").open("wb") as file:
         for piece in pieces:
             file.write(piece.tokens.astype("<u4").tobytes())
@@ -113,7 +113,7 @@ class TokenFile:
         self.n_supervised, self.keys, self._offsets = loaded["n_supervised"], loaded["keys"], loaded["offsets"]
         self._docs, self._source_kinds = loaded["docs"], loaded["source_kinds"]
         self._names: dict[str, list[str]] = {name: header[name] for name in ("docs", "source_kinds")}
-        self.tally = Tally.from_dict(header["tally"])
+        self.tally = Counts.from_dict(header["tally"])
         self._file: BinaryIO = (folder / "tokens.bin").open("rb", buffering=0)
         if self._file.seek(0, 2) != 4 * int(self.starts[-1]):
             self._file.close()

@@ -23,7 +23,7 @@ from typing import IO
 from localft.data.reading.lines import Block
 from localft.data.rows.reader import read_block
 from localft.data.rows.row import Columns
-from localft.data.tokens.counts import Tally
+from localft.data.tokens.counts import Counts
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.token_file import Piece
 from localft.errors import DatasetError, LocalftError
@@ -53,7 +53,7 @@ def tokenize_block(path: Path, block: Block, columns: Columns, wording: Wording)
     """
     found = read_block(path, block, columns)
     units = [wording.unit(row) for row in found.rows]
-    return Piece(block, units, Tally.of(found, wording))
+    return Piece(block, units, Counts.of(found, wording))
 
 
 def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iterator[Piece]:

@@ -1,8 +1,8 @@
 """A conversation to tokens: which text is the template's, which the user's, and which is an answer.
 
-A template is rendered twice: with unique marks in place of the contents, which shows where each of them goes, and with
-the contents themselves, which must give the same text once the marks are filled in. Only then is it known exactly where
-an answer begins and ends, and that a `</s>` typed into a message is not the template's own.
+A template is rendered twice: with unique placeholders for the contents, which shows where each of them goes, and with
+the contents themselves, which must give the same text once the placeholders are filled in. Only then is it known
+exactly where an answer begins and ends, and that a `</s>` typed into a message is not the template's own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from localft.data.rows.row import Message
 from localft.data.wording.chat_template import ChatTemplate, RenderError
-from localft.data.wording.placeholders import MARK, Key, fill, mark, split
+from localft.data.wording.placeholders import PLACEHOLDER, Key, fill, placeholder, split
 from localft.model.tokenizer import Span, Tokenizer
 
 
@@ -33,7 +33,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Where one answer stands in a text with marks, and whether its end token has to be added."""
+    """Where one answer stands in a text with placeholders, and whether its end token has to be added."""
 
     start: int
     stop: int
@@ -114,10 +114,11 @@ class Formatter:
     def _marked_text(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
         if key not in self._marked:
-            marks = [
-                Message(m.role, mark(i, "content"), mark(i, "input") if m.input else "") for i, m in enumerate(messages)
+            placeholders = [
+                Message(m.role, placeholder(i, "content"), placeholder(i, "input") if m.input else "")
+                for i, m in enumerate(messages)
             ]
-            self._marked[key] = self._render(marks, generation_prompt)
+            self._marked[key] = self._render(placeholders, generation_prompt)
         return self._marked[key]
 
     def _opening(self, messages: Sequence[Message]) -> tuple[str, str]:
@@ -131,9 +132,9 @@ class Formatter:
             answered = self._marked_text([*messages, Message("assistant", "")], False)
         except RenderError:
             return text, ""
-        at = answered.find(mark(len(messages), "content"))
+        at = answered.find(placeholder(len(messages), "content"))
         header = answered[len(text) : at] if at >= 0 and answered.startswith(text) else ""
-        if header.strip() and not MARK.search(header):
+        if header.strip() and not PLACEHOLDER.search(header):
             return text + header, header
         return text, ""
 
@@ -149,12 +150,12 @@ class Formatter:
 
     def _cut(self, messages: Sequence[Message], text: str, i: int) -> _Cut | None:
         opening, _ = self._opening(messages[:i])
-        here = mark(i, "content")
+        here = placeholder(i, "content")
         at = text.find(here)
         if (
             not text.startswith(opening)
             or text.count(here) != 1
-            or MARK.search(text, len(opening), at)
+            or PLACEHOLDER.search(text, len(opening), at)
             or at < len(opening)
         ):
             return None
@@ -163,7 +164,7 @@ class Formatter:
 
     def _end_token(self, text: str, start: int) -> int | None:
         """Where the end token behind an answer ends, if only whitespace stands between."""
-        following = MARK.search(text, start)
+        following = PLACEHOLDER.search(text, start)
         for fragment in self._tokenizer.split_special(text[start : following.start() if following else len(text)]):
             if isinstance(fragment, int):
                 written = self._tokenizer.token_text(fragment)
@@ -200,15 +201,17 @@ class Formatter:
 
     def _last_answer(self, messages: Sequence[Message], text: str) -> list[_Cut]:
         """The answer that ends last in a prompt where not every one can be told apart, if it has an end token."""
-        at = max((text.rfind(mark(i, "content")) for i, m in enumerate(messages) if m.role == "assistant"), default=-1)
-        mark_of_answer = MARK.match(text, at) if at >= 0 else None
-        end = self._end_token(text, mark_of_answer.end()) if mark_of_answer else None
+        at = max(
+            (text.rfind(placeholder(i, "content")) for i, m in enumerate(messages) if m.role == "assistant"), default=-1
+        )
+        answer_placeholder = PLACEHOLDER.match(text, at) if at >= 0 else None
+        end = self._end_token(text, answer_placeholder.end()) if answer_placeholder else None
         return [] if end is None else [_Cut(at, end, False)]
 
     def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
         """The answer as it stands in the file, and the end token that the template gives it."""
         text = self._marked_text(messages[: i + 1], False)
-        here = mark(i, "content")
+        here = placeholder(i, "content")
         cut = self._cut(messages[: i + 1], text, i)
         content = {(i, "content"): messages[i].content}
         if cut is not None:
@@ -235,7 +238,7 @@ def _supervised(segments: Sequence[Segment], supervised: bool = True) -> list[Se
 
 
 def _segments(text: str, cuts: Sequence[_Cut], filled: dict[Key, str], *, keep_tail: bool) -> list[Segment]:
-    """The marked text cut into prompts and answers, with the marks filled in; what follows the last is optional."""
+    """The text cut into prompts and answers, its placeholders filled in; what follows the last is optional."""
     segments, start = [], 0
     for cut in cuts:
         segments.append(Segment(_spans(text[start : cut.start], filled), False))

@@ -1,4 +1,4 @@
-"""Marks that stand for message contents while a template is rendered, and what stands there in the real rendering."""
+"""Placeholders for message contents while a template is rendered, and what stands there in the real rendering."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ Key = tuple[int, str]
 """Which message, and which of its fields ("content" or "input")."""
 
 Pieces = list["str | Key"]
-MARK = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
+PLACEHOLDER = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
 
 
-def mark(i: int, field: str) -> str:
+def placeholder(i: int, field: str) -> str:
     return f"\ue000localft-{i}-{field}\ue001"
 
 
 def split(text: str) -> Pieces:
-    """Literal stretches and, as (message, field), the marks between them."""
+    """Literal stretches and, as (message, field), the placeholders between them."""
     pieces: Pieces = []
     start = 0
-    for match in MARK.finditer(text):
+    for match in PLACEHOLDER.finditer(text):
         pieces += [text[start : match.start()], (int(match[1]), match[2])]
         start = match.end()
     return [*pieces, text[start:]]
 
 
 def fill(pieces: Pieces, messages: Sequence[Message], real: str) -> dict[Key, str] | None:
-    """The text that stands at each mark in the real rendering: the content, or the content trimmed; None if neither."""
+    """What stands at each placeholder in the real rendering: the content, or the content trimmed; None if neither."""
     contents = {(i, name): getattr(m, name) for i, m in enumerate(messages) for name in ("content", "input")}
-    marks = {piece for piece in pieces if isinstance(piece, tuple)}
-    if any(contents[key].strip() and key not in marks for key in contents):
+    found = {piece for piece in pieces if isinstance(piece, tuple)}
+    if any(contents[key].strip() and key not in found for key in contents):
         return None
     for trim in (str, str.strip, str.rstrip, str.lstrip):
         filled = {key: trim(contents[key]) for key in contents}

@@ -11,7 +11,7 @@ from localft.data.batching.mix import describe_epoch, mix
 from localft.data.reading.sources import Sources
 from localft.data.rows.row import Columns, Row
 from localft.data.split.leakage import Leakage, find_leaks, settle
-from localft.data.split.sides import divide
+from localft.data.split.sides import choose_sides
 from localft.data.tokens.collector import missing_columns
 from localft.data.tokens.context_length import fit_units
 from localft.data.tokens.run_wording import Wording
@@ -176,7 +176,7 @@ class _Check:
         units = [unit for part in parts for unit in part]
         self.say("looking for leaks", 0, 0)
         settings = data_settings(config, wording.tokenizer.n_ctx_train, config.ctx)
-        division = divide(units, given, self.sources.val, settings)
+        division = choose_sides(units, given, self.sources.val, settings)
         self._judge(division.leakage)
         division = division.settled("drop" if settings.on_leak == "drop" else "warn")
         n_ctx, split = division.n_ctx, division.split

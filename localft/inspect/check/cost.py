@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.data.batching.batches import BatchPlan, plan
+from localft.data.batching.batches import BatchPlan, plan_batches
 from localft.data.batching.micro_batch import MicroBatch, evaluation_batches
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
@@ -67,7 +67,7 @@ def epoch_cost(
         LocalftError: the model cannot be trained on here.
     """
     config = with_hardware(config, base)
-    batches = plan(
+    batches = plan_batches(
         train,
         batch_size=config.batch_size,
         micro_batch_size=config.micro_batch_size,

@@ -11,8 +11,8 @@ import numpy as np
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import BUILT_KINDS, Row
-from localft.data.split.sides import Division
-from localft.data.tokens.context_length import Fit, percentile99
+from localft.data.split.sides import Sides
+from localft.data.tokens.context_length import FittedRows, percentile99
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.data.wording.template import describe
@@ -139,7 +139,7 @@ def _too_long(unit: Unit, part: TokenizedRow, n_ctx: int, overlength: Overlength
 
 
 def report(
-    read: Sequence[Unit], train: Fit, val: Fit, wording: Wording, found: Division, epoch: str = ""
+    read: Sequence[Unit], train: FittedRows, val: FittedRows, wording: Wording, found: Sides, epoch: str = ""
 ) -> TokenReport:
     """Counts of what was read and of what is left after fitting.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from localft.inspect.show.token_spans import Piece, ShownRow
+from localft.inspect.show.token_spans import ShownRow, TokenSpan
 from localft.units import count
 from localft.visible import visible
 
@@ -79,16 +79,16 @@ def _card(row: ShownRow, with_source: bool) -> str:
     source = f" of {_text(row.source)}" if with_source else ""
     heading = f"<h2>row {row.number:,} · line {row.line:,}{source}</h2><p>{_text(' · '.join(filter(None, facts)))}</p>"
     body = f'<p class="refused">{_text(row.error)}</p>' if row.error else ""
-    spans = "".join(_spans(row.pieces))
+    spans = "".join(_spans(row.spans))
     return f'<section class="card">{heading}{body}<div class="row">{spans}</div></section>\n'
 
 
-def _spans(pieces: Sequence[Piece]) -> Iterator[str]:
-    for piece in pieces:
-        marks = (("x", piece.special), ("l", piece.supervised), ("e", piece.end and piece.supervised))
+def _spans(spans: Sequence[TokenSpan]) -> Iterator[str]:
+    for span in spans:
+        marks = (("x", span.special), ("l", span.supervised), ("e", span.end and span.supervised))
         classes = " ".join(("t", *(name for name, true in marks if true)))
-        ids = ", ".join(map(str, piece.ids))
-        text = _text(piece.text).replace("\n", '<span class="n">⏎</span>\n')
+        ids = ", ".join(map(str, span.ids))
+        text = _text(span.text).replace("\n", '<span class="n">⏎</span>\n')
         yield f'<span class="{classes}" title="token {ids}">{text}</span>'
 
 

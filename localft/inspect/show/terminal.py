@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from localft.inspect.show.token_spans import Piece, ShownRow
+from localft.inspect.show.token_spans import ShownRow, TokenSpan
 from localft.units import count
 from localft.visible import visible
 
@@ -15,7 +15,7 @@ END = "■"
 
 @dataclass(frozen=True)
 class Ink:
-    """How to mark what a piece is.
+    """How to mark what a span is.
 
     Attributes:
         style: `click.style` on a terminal with colours, otherwise None.
@@ -44,26 +44,26 @@ def lines(row: ShownRow, ink: Ink) -> str:
     heading = f"{ink.paint(place, bold=True)} · {' · '.join(filter(None, facts))}"
     if row.error:
         return f"{heading}\n{ink.paint('refused', fg='red')}: {visible(row.error)}"
-    return f"{heading}\n{''.join(_painted(row.pieces, ink))}"
+    return f"{heading}\n{''.join(_painted(row.spans, ink))}"
 
 
-def _painted(pieces: Iterable[Piece], ink: Ink) -> Iterator[str]:
+def _painted(spans: Iterable[TokenSpan], ink: Ink) -> Iterator[str]:
     learned = False
-    for number, piece in enumerate(pieces):
+    for number, span in enumerate(spans):
         if ink.boundaries and number:
             yield ink.paint("│", dim=True)
-        if piece.supervised != learned and ink.style is None:
-            yield "«" if piece.supervised else "»"
-        learned = piece.supervised
-        yield _piece(piece, ink)
+        if span.supervised != learned and ink.style is None:
+            yield "«" if span.supervised else "»"
+        learned = span.supervised
+        yield _span(span, ink)
     if learned and ink.style is None:
         yield "»"
 
 
-def _piece(piece: Piece, ink: Ink) -> str:
-    if piece.special:
-        text = ink.paint(visible(piece.text), fg="cyan", bold=True, underline=piece.supervised)
-        return text + (ink.paint(END, fg="green") if piece.end and piece.supervised else "")
-    colour = "green" if piece.supervised else None
-    broken = visible(piece.text).split("\n")
+def _span(span: TokenSpan, ink: Ink) -> str:
+    if span.special:
+        text = ink.paint(visible(span.text), fg="cyan", bold=True, underline=span.supervised)
+        return text + (ink.paint(END, fg="green") if span.end and span.supervised else "")
+    colour = "green" if span.supervised else None
+    broken = visible(span.text).split("\n")
     return f"{ink.paint('⏎', dim=True)}\n".join(ink.paint(part, fg=colour) for part in broken)

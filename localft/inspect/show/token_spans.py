@@ -1,4 +1,4 @@
-"""A row's tokens as pieces of text, each with what it is: the template's, the user's, learned, or an end."""
+"""A row's tokens as spans of text, each with what it is: the template's, the user's, learned, or an end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localft.model.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Piece:
+class TokenSpan:
     """One token's text, or that of several that make one character.
 
     Attributes:
@@ -41,8 +41,8 @@ class ShownRow:
     Attributes:
         number: of the row among those that can be used, from 1.
         wording: how it was worded, in words.
-        n_tokens, n_supervised: of all its pieces.
-        error: what the template said where it refused the row; then there are no pieces.
+        n_tokens, n_supervised: of all its spans.
+        error: what the template said where it refused the row; then there are no spans.
     """
 
     source: str
@@ -52,7 +52,7 @@ class ShownRow:
     wording: str
     n_tokens: int
     n_supervised: int
-    pieces: tuple[Piece, ...]
+    spans: tuple[TokenSpan, ...]
     error: str = ""
 
 
@@ -111,11 +111,11 @@ def show_row(row: Row, number: int, wording: Wording) -> Iterator[ShownRow]:
         return
     for i, part in enumerate(unit.parts, 1):
         of = f"part {i} of {len(unit.parts)}" if len(unit.parts) > 1 else ""
-        pieces = tuple(pieces_of(part, wording.tokenizer))
-        yield ShownRow(row.source, row.line, number, of, words, part.tokens.size, part.n_supervised, pieces)
+        spans = tuple(spans_of(part, wording.tokenizer))
+        yield ShownRow(row.source, row.line, number, of, words, part.tokens.size, part.n_supervised, spans)
 
 
-def pieces_of(row: TokenizedRow, tokenizer: Tokenizer) -> Iterator[Piece]:
+def spans_of(row: TokenizedRow, tokenizer: Tokenizer) -> Iterator[TokenSpan]:
     """The tokens' texts in order; tokens that are parts of one character come together."""
     held: list[int] = []
     data = b""
@@ -124,13 +124,13 @@ def pieces_of(row: TokenizedRow, tokenizer: Tokenizer) -> Iterator[Piece]:
         ending, special = token in tokenizer.end_ids, tokenizer.is_special(token)
         if ending or special:
             text = tokenizer.token_text(token) or tokenizer.piece(token).decode("utf-8", "replace")
-            yield Piece(text, (token,), bool(mask), True, ending)
+            yield TokenSpan(text, (token,), bool(mask), True, ending)
             continue
         held.append(token)
         data += tokenizer.piece(token)
         closed = i + 1 == len(pairs) or pairs[i + 1][1] != mask or tokenizer.is_special(pairs[i + 1][0])
         if closed or _is_whole(data):
-            yield Piece(data.decode("utf-8", "replace"), tuple(held), bool(mask))
+            yield TokenSpan(data.decode("utf-8", "replace"), tuple(held), bool(mask))
             held, data = [], b""
 
 

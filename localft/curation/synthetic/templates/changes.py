@@ -9,7 +9,7 @@ from typing import NamedTuple
 from localft.curation.synthetic.documents import Document, Piece
 from localft.curation.synthetic.templates import phrasings
 from localft.curation.synthetic.templates.fence import fenced
-from localft.curation.synthetic.templates.questions import Ask, date_of
+from localft.curation.synthetic.templates.questions import Question, date_of
 
 _MOST_FILES = 12
 _FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)[^()]*, \+\d+ -\d+\)\Z")
@@ -28,7 +28,7 @@ class _Thread(NamedTuple):
     files: tuple[str, ...]
 
 
-def thread_asks(document: Document) -> Iterator[Ask]:
+def thread_questions(document: Document) -> Iterator[Question]:
     """What a pull request or an issue is about, where its first row is there."""
     piece = document.pieces[0]
     thread = None if piece.is_part else _read_thread(document.pieces)
@@ -49,7 +49,7 @@ def thread_asks(document: Document) -> Iterator[Ask]:
     if thread.files:
         parts.append(f"Files: {_shortened(thread.files)}.")
     fields = {"name": piece.name, "number": number}
-    yield Ask(piece, piece.kind, chosen, "\n\n".join(parts), fields)
+    yield Question(piece, piece.kind, chosen, "\n\n".join(parts), fields)
 
 
 def _read_thread(pieces: Sequence[Piece]) -> _Thread | None:
@@ -85,7 +85,7 @@ def subject_of(piece: Piece) -> str:
     return piece.text.partition("\n")[0].removeprefix("Commit: ").strip()
 
 
-def commit_asks(document: Document, shared_subjects: frozenset[str]) -> Iterator[Ask]:
+def commit_questions(document: Document, shared_subjects: frozenset[str]) -> Iterator[Question]:
     """What a commit changed and why, from its message, and what its diff is.
 
     A commit is called by its subject where that names it, else by its hash.
@@ -108,11 +108,11 @@ def commit_asks(document: Document, shared_subjects: frozenset[str]) -> Iterator
     why = [summary, *([body] if body else []), f"Changed files: {_shortened(files)}."]
     every_file = len(files) <= _MOST_FILES and not _MORE.search(left_out)
     chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT_FILES if date and every_file else phrasings.COMMIT
-    yield Ask(piece, "commit", chosen, "\n\n".join(why), fields)
+    yield Question(piece, "commit", chosen, "\n\n".join(why), fields)
     of_it = f"the diff of {commit}"
     lead = f"A part of {of_it}; left out are {left_out}:" if left_out else f"{of_it[0].upper()}{of_it[1:]}:"
     shown = phrasings.DIFF_PART if left_out else phrasings.DIFF
-    yield Ask(piece, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
+    yield Question(piece, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
 
 
 def _without_note(diff: str) -> tuple[str, str]:

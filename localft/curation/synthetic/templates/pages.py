@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from localft.curation.synthetic.documents import Document, Piece
 from localft.curation.synthetic.templates import phrasings
-from localft.curation.synthetic.templates.questions import Ask, is_plural, places
+from localft.curation.synthetic.templates.questions import Question, is_plural, places
 
 
-def page_asks(document: Document) -> Iterator[Ask]:
+def page_questions(document: Document) -> Iterator[Question]:
     """A walk through the page where it is one row, else through each section of it."""
     pieces = [piece for piece in document.pieces if piece.path]
     if len(pieces) == 1 and pieces[0].is_whole and len(pieces[0].headings) < 2:
         piece = pieces[0]
         title = f"{_quoted(piece.headings)} ({piece.path})" if piece.headings else piece.path
-        yield Ask(piece, "page", phrasings.PAGE, piece.body, {"name": piece.name, "title": title})
+        yield Question(piece, "page", phrasings.PAGE, piece.body, {"name": piece.name, "title": title})
         return
     sections: dict[tuple[str, ...], list[Piece]] = defaultdict(list)
     for piece in pieces:
@@ -24,10 +24,10 @@ def page_asks(document: Document) -> Iterator[Ask]:
     last = Counter(headings[-1] for headings in sections if headings)
     for headings, parts in sections.items():
         title = _quoted(headings if headings and last[headings[-1]] > 1 else headings[-1:])
-        yield from _section_asks(parts, title, any(_is_above(headings, other) for other in sections))
+        yield from _section_questions(parts, title, any(_is_above(headings, other) for other in sections))
 
 
-def _section_asks(parts: Sequence[Piece], title: str, has_more: bool) -> Iterator[Ask]:
+def _section_questions(parts: Sequence[Piece], title: str, has_more: bool) -> Iterator[Question]:
     """Questions about the rows that stand under the same headings.
 
     Args:
@@ -44,7 +44,7 @@ def _section_asks(parts: Sequence[Piece], title: str, has_more: bool) -> Iterato
             chosen = phrasings.SECTION_START if title else phrasings.PAGE_START
         else:
             chosen = phrasings.SECTION if title else phrasings.PAGE_PART
-        yield Ask(piece, "section", chosen, piece.body, fields)
+        yield Question(piece, "section", chosen, piece.body, fields)
 
 
 def _quoted(headings: Sequence[str]) -> str:

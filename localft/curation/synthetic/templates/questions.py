@@ -13,7 +13,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?=\Z|[T ])")
 
 
 @dataclass(frozen=True)
-class Ask:
+class Question:
     """One question in several phrasings, and what answers all of them.
 
     Attributes:
@@ -30,7 +30,7 @@ class Ask:
     answer: str
     fields: dict[str, str] = field(default_factory=dict)
 
-    def question(self, phrasing: str) -> str:
+    def worded(self, phrasing: str) -> str:
         return phrasing.format(**self.fields)
 
 
