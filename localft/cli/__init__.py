@@ -1,14 +1,18 @@
-"""The command line: one command per file, imported when it is called."""
+"""The command line: one command per file, imported when it is called. It parses, calls one function, and prints.
+
+Open `finetune.py` first; the commands for data are in `data/`, and what several share is in `output.py`,
+`progress_line.py` and `setting_options.py`.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from localft import __version__
 from localft.cli.lazy import LazyGroup
+from localft.cli.output import forget_stdout, print_error
 from localft.errors import LocalftError
 
 COMMANDS = {
@@ -35,27 +39,6 @@ def cli() -> None:
     """
 
 
-def print_error(error: LocalftError) -> None:
-    """Write the message and its hint to stderr; what they quote from a file cannot steer the terminal."""
-    from localft.visible import visible
-
-    click.echo(click.style("error", fg="red", bold=True) + _broken(f": {visible(error.message)}", 5), err=True)
-    if error.hint:
-        click.echo("\n" + click.style("hint", fg="cyan") + _broken(f": {visible(error.hint)}", 4), err=True)
-
-
-def _broken(text: str, n_before: int) -> str:
-    """Text behind `n_before` columns, on a terminal broken between words."""
-    if not sys.stderr.isatty():
-        return text
-    import shutil
-    import textwrap
-
-    width = max(shutil.get_terminal_size().columns, 40)
-    wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(wrapper.fill(line) for line in f"{'_' * n_before}{text}".split("\n"))[n_before:]
-
-
 def main() -> None:
     """Entry point of the `localft` program. Exit codes: 1 run-time error, 2 usage, 130 interrupt."""
     try:
@@ -79,8 +62,3 @@ def main() -> None:
             forget_stdout()
         print_error(LocalftError(f"`{error.filename or 'output'}`: {error.strerror}"))
         sys.exit(1)
-
-
-def forget_stdout() -> None:
-    """Keep Python from failing once more on what stdout could not take."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -34,13 +34,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(as_json: bool, **flags: Any) -> None:
     from localft.bench import bench
-    from localft.cli.convert import Bar
+    from localft.cli.progress_line import progress_line
 
-    shown = Bar()
-    try:
-        result = bench({name: value for name, value in flags.items() if value is not None}, shown.update)
-    finally:
-        shown.close()
+    with progress_line() as report:
+        result = bench({name: value for name, value in flags.items() if value is not None}, report)
     if as_json:
         import json
 

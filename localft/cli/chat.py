@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.output import write_answer
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
 
 NEWEST = "@newest"
-_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,8 +126,3 @@ def answer_once(session: ChatSession, prompt: str) -> None:
         click.echo()
     if session.stop_reason == "context":
         click.echo(f"note: the context of {session.n_ctx} tokens is full; the answer stops here", err=True)
-
-
-def write_answer(text: str) -> None:
-    """Write to stdout at once; on a terminal without control characters, which a model may write but not use."""
-    click.echo(text.translate(_CONTROLS) if sys.stdout.isatty() else text, nl=False)

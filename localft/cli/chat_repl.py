@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import sys
 import time
@@ -13,10 +12,10 @@ from pathlib import Path
 import click
 
 from localft.chat import ChatSession
-from localft.cli import print_error
-from localft.cli.chat import write_answer
+from localft.cli.output import print_error, write_answer
 from localft.errors import ConfigError, LocalftError
 from localft.files import write_text
+from localft.spelling import nearest
 
 PROMPT = "> "
 HELP = """\
@@ -106,8 +105,8 @@ class Repl:
         name, _, rest = line.partition(" ")
         run = self.commands.get(name.strip().lower())
         if run is None:
-            near = difflib.get_close_matches(name, self.commands, n=1)
-            raise ConfigError(f"`/{name}` is no command", f"did you mean `/{near[0]}`?" if near else "/help lists them")
+            near = nearest(name, self.commands)
+            raise ConfigError(f"`/{name}` is no command", f"did you mean `/{near}`?" if near else "/help lists them")
         run(rest.strip())
 
     def stream(self, pieces: Iterator[str]) -> None:

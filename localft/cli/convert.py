@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
+
+from localft.cli.progress_line import progress_line
 
 HELP = """Convert a Hugging Face checkpoint to a GGUF file.
 
@@ -32,11 +33,8 @@ Examples:
 def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
     from localft.model.conversion import convert
 
-    shown = Bar()
-    try:
-        result = convert(model, outtype, out, force=force, progress=shown.update)
-    finally:
-        shown.close()
+    with progress_line() as report:
+        result = convert(model, outtype, out, force=force, progress=report)
     for warning in result.warnings:
         click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True)
     state = "is there already, complete" if result.skipped else "written"
@@ -52,22 +50,3 @@ def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bo
         click.echo(json.dumps(values))
     else:
         click.echo(str(result.path))
-
-
-class Bar:
-    """One line on a terminal's stderr that says how far the work is; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self.stream = sys.stderr
-        self.on = self.stream.isatty()
-
-    def update(self, what: str, done: int, total: int) -> None:
-        if self.on:
-            text = f"{100 * done // total:3d} %  {what}" if total else f"{what} …"
-            self.stream.write(f"\r\x1b[K{text}")
-            self.stream.flush()
-
-    def close(self) -> None:
-        if self.on:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.setting_options import GroupedOption, setting_options
 from localft.errors import ConfigError
 from localft.settings.old_finetune_flags import is_old_form, translate
-from localft.settings.setting import Setting, flag_name
-from localft.settings.train_config import MACHINE, MODEL, OTHER_WORDS, RUN, SETTINGS, TRAIN
+from localft.settings.setting import flag_name
+from localft.settings.train_config import MACHINE, MODEL, OTHER_WORDS, RUN, TRAIN
 
 if TYPE_CHECKING:
     from localft.events import TrainEvent
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 
 NEWEST = "@newest"
 INTERRUPTED = 130
-
-
-class GroupedOption(click.Option):
-    """An option that belongs to a section of the help page."""
-
-    def __init__(self, *args: Any, group: str = RUN, **attributes: Any) -> None:
-        super().__init__(*args, **attributes)
-        self.group = group
 
 
 class FinetuneCommand(click.Command):
@@ -51,32 +44,6 @@ class FinetuneCommand(click.Command):
         for name in sorted(groups, key=list(groups).index):
             with formatter.section(name):
                 formatter.write_dl(groups[name])
-
-
-def setting_options(names: Iterable[str] = SETTINGS) -> Iterator[click.Option]:
-    """One option for each setting, or for those named."""
-    for name in names:
-        spec = SETTINGS[name]
-        rules: Setting = spec.metadata["setting"]
-        attributes: dict[str, Any] = {"help": _help(rules, spec.default), "hidden": rules.hidden, "group": rules.group}
-        if spec.type == "bool":
-            attributes |= {"is_flag": True, "default": None}
-        elif rules.choices:
-            attributes |= {"metavar": rules.metavar or "|".join(rules.choices)}
-        else:
-            attributes |= {"metavar": rules.metavar or ("N" if "int" in str(spec.type) else "X")}
-        if str(spec.type).startswith("tuple"):
-            attributes |= {"multiple": True}
-        yield GroupedOption([flag_name(name), name], **attributes)
-
-
-def _help(rules: Setting, default: Any) -> str:
-    unset = default is None or isinstance(default, (bool, tuple)) or default == ""
-    plain = f"{default:g}" if isinstance(default, float) else str(default)
-    shown = rules.shown_default or ("" if unset else plain)
-    words = rules.help[0].upper() + rules.help[1:]
-    listed = f" ({', '.join(rules.choices)})" if rules.choices and rules.metavar else ""
-    return f"{words}{listed}." + (f" [default: {shown}]" if shown else "")
 
 
 def own_options() -> Iterator[click.Option]:

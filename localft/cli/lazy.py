@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 from typing import Any
 
 import click
+
+from localft.spelling import nearest
 
 
 class LazyGroup(click.Group):
@@ -32,10 +33,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = get_close_matches(args[0], self.summaries, n=1)
-            if not near:
+            near = nearest(args[0], self.summaries)
+            if near is None:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
+            raise click.UsageError(f"{error.message} Did you mean '{near}'?", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -75,7 +75,7 @@ def demo() -> int:
 
 def main() -> int:
     """Run the demo; the exit status is 0 if the model has learned its lesson."""
-    from localft.cli import print_error
+    from localft.cli.output import print_error
 
     try:
         return 0 if demo() >= ENOUGH else 1

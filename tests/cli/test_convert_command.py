@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from checkpoints import write_checkpoint
 from click.testing import CliRunner
 
-from localft.cli.convert import Bar, command
+from localft.cli.convert import command
 
 
 def test_the_command_prints_the_path(tmp_path: Path) -> None:
@@ -35,11 +34,3 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_the_bar_shows_no_share_of_what_has_no_total() -> None:
-    bar = Bar()
-    bar.on, bar.stream = True, io.StringIO()
-    bar.update("writing", 1, 4)
-    bar.update("timing steps", 0, 0)
-    assert bar.stream.getvalue() == "\r\x1b[K 25 %  writing\r\x1b[Ktiming steps …"

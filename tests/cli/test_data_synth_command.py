@@ -15,8 +15,8 @@ import pytest
 from chat_server import chat_server, completion, refusal
 from click.testing import CliRunner, Result
 
-from localft.cli import print_error
 from localft.cli.data.synth import command
+from localft.cli.output import print_error
 from localft.errors import LocalftError
 
 TEXT = "The option --ctx sets the tokens of a row."

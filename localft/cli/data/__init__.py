@@ -16,6 +16,6 @@ COMMANDS: dict[str, str] = {
 }
 
 
-@click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data_")
+@click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data.")
 def command() -> None:
     """Make data, look at it and check it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from localft.cli.data import options
+from localft.settings.setting import parse_size
 
 if TYPE_CHECKING:
     from localft.curation.repository.build import Request, Result
@@ -30,16 +30,14 @@ Examples:
 Binaries, generated, minified and vendored files, lock files, licences, data files and what .gitignore names are left
 out. Keys, tokens and passwords are replaced by what they are: `[redacted: aws access key]`.
 """
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def size(context: click.Context, option: click.Parameter, value: str) -> int:
     """Bytes, from 65536, 64k or 1.5M."""
-    match = _SIZE.fullmatch(value.strip())
-    if not match:
-        raise click.BadParameter(f"`{value}` is no size: give bytes, or 64k, 1M", context, option)
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    try:
+        return parse_size(value)
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is no size: give bytes, or 64k, 1M", context, option) from None
 
 
 @click.command(
@@ -49,14 +47,7 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of rows to write, JSON lines.",
-)
+@options.out_file("rows")
 @click.option(
     "--kind",
     "kinds",
@@ -75,30 +66,24 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     metavar="REASON",
     help="Do not leave files out for this reason of the table; repeatable.",
 )
-@click.option("--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]")
-@click.option(
-    "--chunk-tokens",
-    type=int,
-    metavar="N",
-    help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
-)
-@click.option(
-    "--secrets",
-    type=click.Choice(["redact", "drop", "keep"]),
-    default="redact",
-    show_default=True,
-    help="Take secrets out, leave out rows that have some, or keep them.",
-)
+@options.row_length
+@options.secrets("rows that have some")
 @click.option(
     "--max-file-size", callback=size, metavar="SIZE", default="1M", show_default=True, help="Leave larger files out."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, every name in it.")
-def command(out: Path, as_json: bool, **options: Any) -> None:
+def command(out: Path, as_json: bool, **flags: Any) -> None:
+    from localft.cli.progress_line import progress_line
     from localft.curation.repository.build import Request, build
     from localft.curation.repository.report import as_json as json_pieces
 
-    request = Request(**options)
-    with progress() as report:
+    request = Request(**flags)
+    with progress_line(pause=0.1) as line:
+
+        def report(what: str, done: int, total: int) -> None:
+            of = f" of {total:,}" if total else ""
+            line(f"{what}: {done:,}{of}" if done else what, done, total)
+
         result = build(request, out, report)
     if as_json:
         for piece in json_pieces(result, request, out):
@@ -107,35 +92,11 @@ def command(out: Path, as_json: bool, **options: Any) -> None:
         show(result, request, out)
 
 
-@contextmanager
-def progress() -> Iterator[Any]:
-    """A line on a terminal's stderr, not more often than can be read."""
-    from time import monotonic
-
-    from localft.cli.convert import Bar
-
-    bar, last = Bar(), 0.0
-
-    def report(what: str, done: int, total: int) -> None:
-        nonlocal last
-        now = monotonic()
-        if bar.on and now - last > 0.1:
-            last = now
-            bar.update(
-                what + (f": {done:,}" if done else "") + (f" of {total:,}" if done and total else ""), done, total
-            )
-
-    try:
-        yield report
-    finally:
-        bar.close()
-
-
 def show(result: Result, request: Request, out: Path) -> None:
     """The table on stderr."""
     from shutil import get_terminal_size
 
-    from localft.cli.labelled import echo_labelled
+    from localft.cli.output import echo_labelled
     from localft.curation.repository.report import lines, skipped
 
     rows = list(skipped(result))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localft.cli.finetune import setting_options
+from localft.cli.setting_options import setting_options
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _TONES = {"error": "red", "warning": "yellow"}
 
 
 def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
-    from localft.cli.convert import Bar
+    from localft.cli.progress_line import progress_line
     from localft.inspect.check.check import check
     from localft.model.card import card_defaults
     from localft.settings.train_config import resolve
@@ -48,11 +48,8 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     resolved = resolve({**given, **({"data": data} if data else {})}, config, card_defaults)
     if not resolved.data:
         raise ConfigError("there is no data to look at", "name files or folders: `localft data check my.jsonl`")
-    shown = Bar()
-    try:
-        found = check(resolved, shown.update)
-    finally:
-        shown.close()
+    with progress_line() as report:
+        found = check(resolved, report)
     if as_json:
         import json
 

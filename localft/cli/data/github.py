@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.data import options
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,38 +36,17 @@ Keys, tokens and passwords are replaced by what they are: `[redacted: aws access
 vendored, generated and minified files are left out, and so are bots.
 """
 KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
-_EVERY = 30.0
 
 
 @click.command("github", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option(
-    "-o",
-    "--out",
-    "output",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of rows to write, JSON lines.",
-)
+@options.out_file("rows", "output")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only these. [default: both]")
 @click.option("--state", type=click.Choice(["open", "closed", "merged"]), help="Only those. [default: all]")
 @click.option("--since", metavar="DATE", help="Only those that changed on this day or later.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many, the newest.")
-@click.option("--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]")
-@click.option(
-    "--chunk-tokens",
-    type=int,
-    metavar="N",
-    help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
-)
-@click.option(
-    "--secrets",
-    type=click.Choice(["redact", "drop", "keep"]),
-    default="redact",
-    show_default=True,
-    help="Take secrets out, leave out what has some, or keep them.",
-)
+@options.row_length
+@options.secrets("what has some")
 @click.option("--logins", is_flag=True, help="Name people by their logins, not by their roles.")
 @click.option("--bots", is_flag=True, help="Keep what bots said and opened.")
 @click.option(
@@ -85,22 +62,27 @@ _EVERY = 30.0
     metavar="MINUTES",
     help="Wait no longer for a rate limit.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what came of it as one JSON object.")
+@options.as_json("what came of it")
 def command(output: Path, as_json: bool, **flags: Any) -> None:
+    from localft.cli.progress_line import ProgressLine
     from localft.curation.github.export import export
 
-    options = _options(**flags)
-    shown = Shown()
+    chosen = _options(**flags)
+    line = ProgressLine(every=30)
+
+    def progress(what: str, done: int, total: int) -> None:
+        line.show(f"{done:,} of {total:,}  {what}" if total else what)
+
     try:
-        summary = export(options, output, shown.say, shown.progress)
+        summary = export(chosen, output, line.say, progress)
     except KeyboardInterrupt:
-        shown.close()
-        if options.saved is None:
+        line.close()
+        if chosen.saved is None:
             click.echo("what was fetched is kept: the same command goes on from there", err=True)
         raise
     finally:
-        shown.close()
-    show(summary, options.secrets)
+        line.close()
+    show(summary, chosen.secrets)
     if as_json:
         import json
 
@@ -131,7 +113,7 @@ def _options(
 
 def show(summary: Summary, secrets: Secrets) -> None:
     """The table on stderr."""
-    from localft.cli.labelled import echo_labelled
+    from localft.cli.output import echo_labelled
     from localft.curation.github.report import lines
 
     if summary.left_out:
@@ -141,39 +123,3 @@ def show(summary: Summary, secrets: Secrets) -> None:
             click.echo(f"  {reason.ljust(width)}  {n:7,}", err=True)
         click.echo(err=True)
     echo_labelled(lines(summary, secrets), ("note", *(["secrets"] if summary.secrets and secrets == "keep" else [])))
-
-
-class Shown:
-    """How far the work is, on stderr: one line on a terminal, elsewhere a line now and then."""
-
-    def __init__(self) -> None:
-        self.stream = sys.stderr
-        self.on = self.stream.isatty()
-        self.told = time.monotonic()
-        self.words = ""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        self.words = f"{done:,} of {total:,}  {what}" if total else what
-        if self.on:
-            self._draw()
-        elif time.monotonic() - self.told >= _EVERY:
-            self.told = time.monotonic()
-            self._write(f"{self.words}\n")
-
-    def say(self, words: str) -> None:
-        """A line that stays, above the one that says how far the work is."""
-        self.close()
-        self._write(f"{words}\n")
-        if self.on:
-            self._draw()
-
-    def close(self) -> None:
-        if self.on:
-            self._write("\r\x1b[K")
-
-    def _draw(self) -> None:
-        self._write(f"\r\x1b[K{self.words[: shutil.get_terminal_size().columns - 1]}")
-
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()

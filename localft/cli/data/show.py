@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.setting_options import setting_option
+
 if TYPE_CHECKING:
     from localft.inspect.show.token_spans import Shown
 
@@ -37,12 +39,12 @@ _FEW, _PAGE = 3, 100
 @click.option("-n", "--number", type=click.IntRange(1), metavar="N", help="So many rows. [default: 3, in a page 100]")
 @click.option("--tokens", is_flag=True, help="Show where each token begins.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page to FILE.")
-@click.option("--train-on-prompt", is_flag=True, help="Learn from prompts too, not from answers alone.")
-@click.option("--prompt-column", metavar="NAME", help="Key or column of the questions.")
-@click.option("--answer-column", metavar="NAME", help="Key or column of the answers.")
-@click.option("--sample-start", metavar="TEXT", help="Split a .txt file into rows where this text begins.")
+@setting_option("train_on_prompt", default=False)
+@setting_option("prompt_column")
+@setting_option("answer_column")
+@setting_option("sample_start")
 @click.option("--template", metavar="NAME", help="Format of the rows, in place of the model's own.")
-@click.option("--raw", is_flag=True, help="Use rows as plain text, without any template.")
+@setting_option("raw", default=False)
 def command(
     data: str,
     model: str,
@@ -78,7 +80,7 @@ def _read(
     template: str | None,
     raw: bool,
 ) -> Shown:
-    from localft.cli.convert import Bar
+    from localft.cli.progress_line import progress_line
     from localft.data.reading.sources import find_sources
     from localft.data.rows.row import Columns
     from localft.data.tokens.run_wording import Wording
@@ -86,12 +88,9 @@ def _read(
     from localft.model.local_base import local_base
     from localft.model.tokenizer import Tokenizer
 
-    bar = Bar()
-    try:
-        (part,) = find_sources([data], report=bar.update).parts
-        base = local_base(model, bar.update)
-    finally:
-        bar.close()
+    with progress_line() as report:
+        (part,) = find_sources([data], report=report).parts
+        base = local_base(model, report)
     wording = Wording(Tokenizer(base), template, raw, None, train_on_prompt)
     try:
         return read_shown(part, wording, rows, number, seed, sample_start, Columns(prompt_column, answer_column))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.data import options
+
 if TYPE_CHECKING:
     from localft.data.split.test_set import Apart
 
@@ -58,9 +60,9 @@ Examples:
     show_default=True,
     help="Where training rows give test rows away: say so, leave them out of train.jsonl, or stop.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@options.as_json("the summary")
 def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
-    from localft.cli.labelled import echo_labelled
+    from localft.cli.output import echo_labelled
     from localft.data.split.test_set import keep_apart
 
     found = keep_apart(rows, out, share, seed, on_leak)

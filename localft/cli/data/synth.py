@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from localft.cli.data import options
 
 if TYPE_CHECKING:
     from localft.curation.synthetic.model.ask_model import Asking, Progress
@@ -57,14 +57,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File of conversations to write, JSON lines.",
-)
+@options.out_file("conversations")
 @click.option(
     "--kind",
     "kinds",
@@ -118,7 +111,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 )
 @click.option("--price", callback=price, metavar="IN:OUT", help="Of a million tokens read and written: shows the cost.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Of --model. [default: the physical cores]")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
     out: Path,
@@ -158,22 +151,28 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     """Make the pairs and say what came of it."""
     import json
 
+    from localft.cli.progress_line import ProgressLine
     from localft.curation.synthetic import report
     from localft.curation.synthetic.model.journal import journal_path
     from localft.curation.synthetic.synth import synth
     from localft.errors import LocalftError
 
     asking, local = _asking(request, model)
-    shown = Shown(price, asking)
+    line = ProgressLine(every=30, pause=0.1)
+
+    def update(progress: Progress) -> None:
+        if asking and line.due:
+            line.show(report.progress_line(progress, price, asking.exact))
+
     try:
-        result = synth(request, out, asking, shown.update)
+        result = synth(request, out, asking, update)
     except (KeyboardInterrupt, LocalftError):
-        shown.close()
+        line.close()
         if asking and (kept := journal_path(out)).exists():
             click.echo(f"the replies so far are kept in `{kept}`: the same command goes on from there", err=True)
         raise
     finally:
-        shown.close()
+        line.close()
         if local:
             local.close()
     if as_json:
@@ -199,54 +198,21 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
 
 
 def _local(name: str, n_threads: int | None) -> Any:
-    from localft.cli.convert import Bar
+    from localft.cli.progress_line import progress_line
     from localft.curation.synthetic.model.gguf import LocalModel
     from localft.model.local_base import local_base
 
-    bar = Bar()
-    try:
-        base = local_base(name, bar.update)
-    finally:
-        bar.close()
+    with progress_line() as report:
+        base = local_base(name, report)
     local = LocalModel(base, n_threads)
     if local.note:
         click.echo(f"{click.style('note', fg='yellow')}: {local.note}", err=True)
     return local
 
 
-class Shown:
-    """How far the asking is: one line that changes on a terminal, a line every half minute elsewhere."""
-
-    def __init__(self, price: Price | None, asking: Asking | None) -> None:
-        self.price, self.asking = price, asking
-        self.on = sys.stderr.isatty()
-        self.last = 0.0 if self.on else time.monotonic()
-
-    def update(self, progress: Progress) -> None:
-        from localft.curation.synthetic.report import progress_line
-        from localft.visible import visible
-
-        now = time.monotonic()
-        if now - self.last < (0.1 if self.on else 30) or not self.asking:
-            return
-        self.last = now
-        line = visible(progress_line(progress, self.price, self.asking.exact))
-        if self.on:
-            import shutil
-
-            line = line[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write(f"\r\x1b[K{line}" if self.on else f"{line}\n")
-        sys.stderr.flush()
-
-    def close(self) -> None:
-        if self.on:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
 def show(result: Result, price: Price | None, out: Path) -> None:
     """The summary on stderr."""
-    from localft.cli.labelled import echo_labelled
+    from localft.cli.output import echo_labelled
     from localft.curation.synthetic.report import lines
 
     echo_labelled(lines(result, price, out), ())

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from localft.cli import cli, print_error
-from localft.cli.labelled import echo_labelled
+from localft.cli import cli
+from localft.cli.output import echo_labelled, print_error
 from localft.errors import DatasetError
 
 
