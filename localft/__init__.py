@@ -17,13 +17,13 @@ __all__ = ["ChatSession", "LocalftError", "__version__", "convert", "finetune"]
 if TYPE_CHECKING:
     from localft.chat import ChatSession
     from localft.errors import LocalftError
-    from localft.model.conversion import convert
+    from localft.model.convert import convert
     from localft.training.finetune import finetune
 
 _HOMES = {
     "ChatSession": "localft.chat",
     "LocalftError": "localft.errors",
-    "convert": "localft.model.conversion",
+    "convert": "localft.model.convert",
     "finetune": "localft.training.finetune",
 }
 

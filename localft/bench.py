@@ -18,14 +18,14 @@ from localft.data.batching.micro_batch import MicroBatch
 from localft.engine import AdamSpec, Engine, LoraSpec
 from localft.home import localft_home
 from localft.model.card import card_defaults
-from localft.model.conversion import convert
-from localft.model.conversion.converter import converted
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
+from localft.model.convert import convert, converted
 from localft.model.gguf_header import file_type, read_header
 from localft.model.source import resolve_model
 from localft.report import Report
-from localft.settings.train_config import TrainConfig, resolve
+from localft.settings.resolve import resolve
+from localft.settings.train_config import TrainConfig
 from localft.training.setup import MICRO_TOKENS, with_hardware
 from localft.training.targets import select_targets
 from localft.training.timing import SMALL, Clock, piece

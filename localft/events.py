@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -193,3 +194,16 @@ class Interrupted(TrainEvent):
     step: int
     checkpoint: str
     resume: str
+
+
+def json_line(event: TrainEvent) -> str:
+    """An event as one line of JSON; numbers that JSON does not have become null."""
+    return json.dumps(_finite(event.to_dict()), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value

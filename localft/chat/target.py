@@ -86,7 +86,7 @@ def _recorded_base(adapter: Path) -> Path:
 def _resolve_model(model: str, progress: Callable[[str], None]) -> Path:
     if model.endswith(".gguf"):
         return Path(model)
-    from localft.model.conversion import convert
+    from localft.model.convert import convert
 
     result = convert(model)
     if not result.skipped:

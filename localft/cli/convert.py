@@ -31,7 +31,7 @@ Examples:
 @click.option("--force", is_flag=True, help="Convert even where the file is there and complete.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
-    from localft.model.conversion import convert
+    from localft.model.convert import convert
 
     with progress_line() as report:
         result = convert(model, outtype, out, force=force, progress=report)

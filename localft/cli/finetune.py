@@ -12,8 +12,9 @@ import click
 from localft.cli.setting_options import GroupedOption, setting_options
 from localft.errors import ConfigError
 from localft.settings.old_finetune_flags import is_old_form, translate
+from localft.settings.other_words import OTHER_WORDS
 from localft.settings.setting import flag_name
-from localft.settings.train_config import MACHINE, MODEL, OTHER_WORDS, RUN, TRAIN
+from localft.settings.train_config import MACHINE, MODEL, RUN, TRAIN
 
 if TYPE_CHECKING:
     from localft.events import TrainEvent

@@ -1,89 +1,26 @@
-"""Keys, tokens and passwords in a text: found with detect-secrets, taken out, counted by kind; never shown."""
+"""Keys, tokens and passwords in a text, found with detect-secrets and published prefixes; never shown."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from detect_secrets.filters import heuristic
-from detect_secrets.plugins.artifactory import ArtifactoryDetector
-from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
 from detect_secrets.plugins.base import RegexBasedDetector
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.discord import DiscordBotTokenDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
 from detect_secrets.plugins.jwt import JwtTokenDetector
 from detect_secrets.plugins.keyword import KeywordDetector
-from detect_secrets.plugins.mailchimp import MailchimpDetector
-from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.sendgrid import SendGridDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-from detect_secrets.plugins.stripe import StripeDetector
-from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from localft.curation.repository.document import Line
+from localft.curation.secret_patterns import DETECTORS, KEY_BLOCK, PLACEHOLDERS, PREFIX, PREFIXES
 
-# Each detector with its name in rows and tables, and what a text must hold (in lower case) for it to be asked at all.
-# Entropy alone decides nothing: in source code most random-looking strings are hashes. Nothing is ever verified online.
-_DETECTORS: tuple[tuple[RegexBasedDetector, str, tuple[str, ...]], ...] = (
-    (AWSKeyDetector(), "aws access key", ("akia", "asia", "abia", "acca", "a3t", "aws")),
-    (ArtifactoryDetector(), "artifactory token", ("akc", "artif", "jfrog", "buildkit")),
-    (AzureStorageKeyDetector(), "azure storage key", ("accountkey", "account_key", "azure")),
-    (BasicAuthDetector(), "password in a url", ("://",)),
-    (DiscordBotTokenDetector(), "discord bot token", ("discord",)),
-    (GitHubTokenDetector(), "github token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
-    (JwtTokenDetector(), "json web token", ("eyj",)),
-    (MailchimpDetector(), "mailchimp key", ("-us",)),
-    (NpmDetector(), "npm token", ("npm_", "_authtoken")),
-    (SendGridDetector(), "sendgrid key", ("sg.",)),
-    (SlackDetector(), "slack token", ("xox", "hooks.slack.com")),
-    (SquareOAuthDetector(), "square secret", ("sq0csp-",)),
-    (StripeDetector(), "stripe key", ("k_live_",)),
-    (TwilioKeyDetector(), "twilio key", ("twilio",)),
-)
-# Published prefixes that the library does not know.
-_PREFIXES = (
-    ("github token", r"github_pat_\w{22}_\w{59}"),
-    ("gitlab token", r"gl(?:pat|dt|rt|cbt|ptt|ft|soat)-[\w-]{20,}"),
-    ("pypi token", r"pypi-AgE[\w-]{50,}"),
-    ("openai key", r"sk-(?:(?:proj|svcacct|admin)-[\w-]{40,}|\w{20}T3BlbkFJ\w{20})"),
-    ("anthropic key", r"sk-ant-[\w-]{40,}"),
-    ("hugging face token", r"(?:hf|api_org)_[A-Za-z]{34}"),
-    ("google api key", r"AIza[\w-]{35}"),
-    ("google oauth token", r"(?:ya29\.[\w-]{40,}|GOCSPX-[\w-]{28})"),
-    ("telegram bot token", r"\d{8,10}:AA[\w-]{33}"),
-    ("slack token", r"xapp-\d-[A-Z0-9]+-\d+-[a-z0-9]{40,}"),
-    ("digitalocean token", r"do[opr]_v1_[a-f0-9]{64}"),
-    ("databricks token", r"dapi[a-f0-9]{32}"),
-    ("shopify token", r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-    ("vault token", r"hv[sb]\.[\w-]{90,}"),
-)
-_PREFIX = re.compile(
-    r"(?<![\w+/])(?:" + "|".join(f"(?P<p{i}>{pattern})" for i, (_, pattern) in enumerate(_PREFIXES)) + r")(?![\w+/])",
-    re.ASCII,
-)
-_KEY_BLOCK = re.compile(
-    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?P<body>.{1,20000}?)"
-    r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|(?=-----BEGIN )|\Z)"
-    r"|PuTTY-User-Key-File-\d: (?P<putty>.{1,20000}?)Private-MAC: [0-9a-f]+",
-    re.DOTALL,
-)
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/=]{32,}")
 # A "+" would be a character of a key that stands at the start of a line.
 _MARKER = re.compile(r"^(> )?[+-]", re.MULTILINE)
 _KEYWORD = KeywordDetector()
 _MAY_ASSIGN = re.compile(r"(?:pass|pwd|token|secret|key|contrase).{0,80}?[=:(>'\"]", re.IGNORECASE)
 _WINDOW, _OVERLAP = 4000, 400
-_PLACEHOLDERS = re.compile(
-    r"example|sample|dummy|placeholder|redacted|your[-_ ]?|change[-_]?me|"
-    r"\.\.\.|…|(.)\1{4}|^x-(?:oauth|access|token)|^my[-_]|^test|^fake|^mock"
-    r"|^(?:user|username|pass|passw(?:or)?d|pwd|pw|secret|token|key|hunter2|foo|bar|123456\w*)\d{0,3}$",
-    re.IGNORECASE,
-)
 
 
 class Finding(NamedTuple):
@@ -92,46 +29,6 @@ class Finding(NamedTuple):
     start: int
     stop: int
     kind: str
-
-
-def redact(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
-    """Put `[redacted: kind]` in the place of every secret.
-
-    A private key goes as a whole block: its first line keeps what stands before it, the lines that it filled go, and
-    the others keep their numbers.
-
-    Args:
-        lines: of one document; not modified.
-        path: tells configuration files, where values need no quotes.
-        diff: see `find_secrets`.
-
-    Returns:
-        the lines, how many secrets of each kind there were, and the numbers of the lines that had one.
-    """
-    text = "".join(line.text for line in lines)
-    findings = find_secrets(text, path, diff)
-    if not findings:
-        return list(lines), Counter(), set()
-    found, hit, at, cut = [], set(), 0, 0
-    for line in lines:
-        kept, stop, position = [], at + len(line.text), at
-        while cut < len(findings) and findings[cut].start < stop:
-            secret = findings[cut]
-            if secret.start >= at:
-                kept += [text[position : secret.start], f"[redacted: {secret.kind}]"]
-            hit.add(line.number)
-            position = min(secret.stop, stop)
-            if secret.stop > stop:
-                break
-            cut += 1
-        rest = "".join(kept) + text[position:stop]
-        if position == stop and kept:
-            rest += "\n"
-        # of a block's later lines only what follows it stays
-        if rest and (kept or position == at or rest.strip()):
-            found.append(Line(line.number, rest))
-        at = stop
-    return found, Counter(finding.kind for finding in findings), hit
 
 
 def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]:
@@ -156,7 +53,7 @@ def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]
 def _private_keys(text: str) -> Iterator[Finding]:
     if "PRIVATE KEY" not in text and "PuTTY" not in text:
         return
-    for match in _KEY_BLOCK.finditer(text):
+    for match in KEY_BLOCK.finditer(text):
         # a header in a program that reads keys has no key behind it
         run = _BASE64_RUN.search(match["body"] or match["putty"])
         if not run:
@@ -170,7 +67,7 @@ def _private_keys(text: str) -> Iterator[Finding]:
 
 def _by_pattern(text: str) -> Iterator[Finding]:
     lowered = text.lower()
-    for detector, kind, hints in _DETECTORS:
+    for detector, kind, hints in DETECTORS:
         if not any(hint in lowered for hint in hints):
             continue
         for pattern in detector.denylist:
@@ -178,9 +75,9 @@ def _by_pattern(text: str) -> Iterator[Finding]:
                 start, stop = _secret_span(match)
                 if _holds(detector, text, match, start, stop):
                     yield Finding(start, stop, kind)
-    for match in _PREFIX.finditer(text):
+    for match in PREFIX.finditer(text):
         if not _is_placeholder(match[0]):
-            yield Finding(match.start(), match.end(), _PREFIXES[int((match.lastgroup or "p0")[1:])][0])
+            yield Finding(match.start(), match.end(), PREFIXES[int((match.lastgroup or "p0")[1:])][0])
 
 
 def _secret_span(match: re.Match[str]) -> tuple[int, int]:
@@ -260,7 +157,7 @@ def _looks_random(value: str, line: str) -> bool:
 
 
 def _is_placeholder(value: str) -> bool:
-    return bool(_PLACEHOLDERS.search(value))
+    return bool(PLACEHOLDERS.search(value))
 
 
 def _config_name(path: str) -> str:

@@ -63,7 +63,8 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Callable[[str
         limit = chunk_tokens or DEFAULT_CHUNK
         reason = "--chunk-tokens" if chunk_tokens else "the default without --model"
         return Measure(estimate, 1, limit, f"{reason}; estimated at {BYTES_PER_TOKEN} bytes a token", False)
-    from localft.model.conversion import check_gguf, convert
+    from localft.model.convert import convert
+    from localft.model.gguf_check import check_gguf
     from localft.model.tokenizer import Tokenizer
 
     path = Path(convert(model, progress=progress).path)

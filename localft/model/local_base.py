@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from localft.errors import ModelError
-from localft.model.conversion import check_gguf, convert
-from localft.model.conversion.converter import converted
+from localft.model.convert import convert, converted
+from localft.model.gguf_check import check_gguf
 from localft.model.source import resolve_model
 from localft.report import Report
 

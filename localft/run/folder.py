@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localft.errors import LocalftError
-from localft.events import Step, TrainEvent, Validation
+from localft.events import TrainEvent
 from localft.files import write_text
+from localft.run.metrics import append_event, trim
 from localft.run.record import RunRecord
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 ROOT = Path("runs")
 CONFIG = "config.json"
-STORED_EVENTS = ("step", "validation", "answers", "end")
 
 
 class Run:
@@ -128,27 +128,13 @@ class Run:
 
     def append(self, event: TrainEvent) -> None:
         """Add one line to `metrics.jsonl`, for the events that are kept there."""
-        if event.event in STORED_EVENTS:
-            with writing(self.metrics, self.folder), self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json_line(event) + "\n")
+        with writing(self.metrics, self.folder):
+            append_event(self.metrics, event)
 
     def trim_metrics(self, step: int, validated: int) -> None:
         """Drop what a killed run wrote after its last checkpoint, which was at `step`, validated up to `validated`."""
-        last = {Step.event: step, Validation.event: validated}
-        lines = [line for line, entry in self._lines() if entry["step"] <= last.get(entry["event"], -1)]
         with writing(self.metrics, self.folder):
-            write_text(self.metrics, "".join(line + "\n" for line in lines))
-
-    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        if not self.metrics.is_file():
-            return
-        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and "event" in entry and isinstance(entry.get("step"), int):
-                yield line, entry
+            trim(self.metrics, step, validated)
 
 
 @contextmanager
@@ -165,19 +151,6 @@ def writing(path: Path, run: Path) -> Iterator[None]:
             f"`{path}` could not be written: {error.strerror or 'is the disk full?'}",
             f"what was saved before is intact; make room and go on with `{resume_command(run)}`",
         ) from error
-
-
-def json_line(event: TrainEvent) -> str:
-    """An event as one line of JSON; numbers that JSON does not have become null."""
-    return json.dumps(_finite(event.to_dict()), ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def create_run(name: str, out: str | None) -> Run:

@@ -11,8 +11,9 @@ from typing import Any
 from localft.errors import ConfigError, LocalftError
 from localft.run.folder import CONFIG, Run, newest_run, resume_command
 from localft.run.record import RunRecord
+from localft.settings.resolve import check_together, read_config_file
 from localft.settings.setting import coerce, flag_name
-from localft.settings.train_config import SETTINGS, TrainConfig, check_together, read_config_file
+from localft.settings.train_config import SETTINGS, TrainConfig
 
 # Settings that a resumed run takes from the new command, with what that does.
 _LONGER = "the learning rate follows the new length from here on"

@@ -16,8 +16,8 @@ from localft.events import (
     Step,
     TrainEvent,
     Validation,
+    json_line,
 )
-from localft.run.folder import json_line
 from localft.screen import run_report as text
 from localft.screen.metrics_table import COLUMNS, Reporter, aligned
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from localft.errors import ConfigError
+from localft.settings.other_words import OTHER_WORDS
 from localft.settings.setting import (
     coerce,
-    flag_name,
     parse_layers,
     parse_names,
     parse_replay,
@@ -232,88 +230,7 @@ class TrainConfig:
 
 
 SETTINGS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(TrainConfig) if "setting" in spec.metadata}
-
-
-def resolve(
-    flags: Mapping[str, Any],
-    config_file: Path | None = None,
-    card_defaults: Callable[[str], Mapping[str, Any]] | None = None,
-) -> TrainConfig:
-    """Merge flags over the config file over the model's card over the defaults.
-
-    Args:
-        flags: values given on the command line or to `localft.finetune`, by setting name.
-        config_file: a TOML file of settings.
-        card_defaults: the settings in the card of the model that it is called with; by default none.
-
-    Raises:
-        ConfigError: an unknown key (names the nearest), a wrong type, a value out of range, settings at odds.
-    """
-    from_file = read_config_file(config_file) if config_file else {}
-    given = TrainConfig().with_values("config file", from_file).with_values("flag", flags)
-    card = card_defaults(given.model) if card_defaults and given.model else {}
-    config = TrainConfig().with_values("model card", card)
-    config = config.with_values("config file", from_file).with_values("flag", flags)
-    check_together(config)
-    return config
-
-
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file.
-
-    Raises:
-        ConfigError: it cannot be read, is no TOML, or holds tables.
-    """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"config file `{path}` is not TOML: {error}", "write lines such as `lora_rank = 16`"
-        ) from None
-    for name, value in values.items():
-        if isinstance(value, dict):
-            raise ConfigError(
-                f"config file `{path}` has a table `[{name}]`", "settings stand at the top level of the file"
-            )
-    return values
-
-
-def check_together(config: TrainConfig) -> None:
-    """Refuse settings that contradict each other.
-
-    Raises:
-        ConfigError: names both.
-    """
-    unvalidated = [name for name in ("no_val", "all_data") if getattr(config, name)]
-    for flag in unvalidated:
-        # a validation file is data too
-        without = ("val_samples", "val_every", "val_batch_size", "val_split", "on_leak") + (
-            ("val_data",) * (flag == "no_val")
-        )
-        for name in (*without, *unvalidated):
-            if name in config.sources and name != flag:
-                raise ConfigError(
-                    f"`{flag_name(flag)}` and `{flag_name(name)}` contradict each other", "leave one of them out"
-                )
-    if config.val_data and "val_split" in config.sources:
-        raise ConfigError("`--val-data` and `--val-split` contradict each other", "leave one of them out")
-    if config.raw and config.template:
-        raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
-    if config.micro_batch_size and config.micro_batch_size > config.batch_size:
-        raise ConfigError(
-            f"`--micro-batch-size {config.micro_batch_size}` is larger than `--batch-size {config.batch_size}`",
-            "batch size counts the sequences of a whole step",
-        )
-    if config.min_lr > config.lr:
-        raise ConfigError(f"`--min-lr {config.min_lr:g}` is above `--lr {config.lr:g}`")
-    if config.min_lr and config.lr_schedule == "constant":
-        raise ConfigError("`--min-lr` has no meaning with `--lr-schedule constant`", "use linear or cosine")
+_OLD_ONLY = frozenset(name for name, spec in SETTINGS.items() if spec.metadata["setting"].group == OLD)
 
 
 def nearest_setting(name: str) -> str | None:
@@ -329,25 +246,3 @@ def _find(name: str, source: Source) -> Field[Any]:
     where = "setting" if source == "flag" else f"key in the {source}"
     hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the settings"
     raise ConfigError(f"unknown {where} `{name}`", hint)
-
-
-# What other trainers call our settings.
-OTHER_WORDS = {
-    "learning_rate": "lr",
-    **dict.fromkeys(("r", "rank", "lora_r"), "lora_rank"),
-    "alpha": "lora_alpha",
-    "dropout": "lora_dropout",
-    **dict.fromkeys(("target_modules", "keys", "targets"), "lora_targets"),
-    **dict.fromkeys(("num_layers", "lora_num_layers", "layers"), "lora_layers"),
-    **dict.fromkeys(("iters", "steps", "num_steps"), "max_steps"),
-    "num_train_epochs": "epochs",
-    **dict.fromkeys(("max_seq_length", "max_seq_len", "sequence_len", "cutoff_len", "block_size"), "ctx"),
-    **dict.fromkeys(("per_device_train_batch_size", "gradient_accumulation_steps", "grad_accum"), "micro_batch_size"),
-    **dict.fromkeys(("max_grad_norm", "clip"), "grad_clip"),
-    **dict.fromkeys(("warmup_steps", "warmup_ratio"), "warmup"),
-    **dict.fromkeys(("eval_steps", "steps_per_eval"), "val_every"),
-    **dict.fromkeys(("save_steps", "save_every"), "checkpoint_every"),
-    **dict.fromkeys(("output_dir", "adapter_path", "output"), "out"),
-    **dict.fromkeys(("dataset", "train_data", "file"), "data"),
-}
-_OLD_ONLY = frozenset(name for name, spec in SETTINGS.items() if spec.metadata["setting"].group == OLD)

@@ -17,7 +17,8 @@ from localft.run.folder import Run, create_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint
 from localft.run.writer import RunWriter
-from localft.settings.train_config import TrainConfig, read_config_file, resolve
+from localft.settings.resolve import read_config_file, resolve
+from localft.settings.train_config import TrainConfig
 from localft.training.answers import compare_answers
 from localft.training.loop import LoopPlan, train_loop
 from localft.training.plan import TrainPlan

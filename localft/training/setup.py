@@ -77,7 +77,7 @@ def _find_base(
     notices: list[Notice],
     report: Report | None,
 ) -> BaseModel:
-    from localft.model.conversion import convert
+    from localft.model.convert import convert
     from localft.model.gguf_check import check_gguf
 
     if previous and Path(previous.base.path).is_file():

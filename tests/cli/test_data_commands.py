@@ -17,7 +17,7 @@ from localft.cli.data.show import command as show_command
 from localft.errors import ConfigError, DatasetError
 from localft.events import DataReady
 from localft.inspect.check.check import check
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 
 @pytest.fixture(scope="module")

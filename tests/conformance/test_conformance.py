@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from checkpoints import write_checkpoint
 
-from localft.model.conversion import convert
+from localft.model.convert import convert
 
 pytestmark = pytest.mark.conformance
 

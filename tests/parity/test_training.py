@@ -96,7 +96,7 @@ def test_faster_modes_are_as_exact_as_autocast(outtype: str, arithmetic: str, fa
 @pytest.fixture(scope="module")
 def stories(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """stories260K as a GGUF of localft's own conversion (f32), and its checkpoint."""
-    from localft.model.conversion import convert
+    from localft.model.convert import convert
 
     checkpoint = shared / "models" / "stories260K"
     out = tmp_path_factory.mktemp("stories") / "stories260K-f32.gguf"

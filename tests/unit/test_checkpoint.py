@@ -13,12 +13,13 @@ import pytest
 from fake_engine import FakeEngine
 
 from localft.errors import ConfigError, LocalftError
-from localft.events import Notice, Progress, Step, Validation
+from localft.events import Notice, Progress, Step, Validation, json_line
 from localft.run.checkpoint import Cursor, read_checkpoint, write_checkpoint
-from localft.run.folder import Run, create_run, json_line, newest_run
+from localft.run.folder import Run, create_run, newest_run
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.run.resume import apply_changes, find_checkpoint
-from localft.settings.train_config import TrainConfig, resolve
+from localft.settings.resolve import resolve
+from localft.settings.train_config import TrainConfig
 
 
 def record(config: TrainConfig | None = None, **changes: Any) -> RunRecord:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from localft.errors import ConfigError
-from localft.settings.train_config import OTHER_WORDS, SETTINGS, TrainConfig, resolve
+from localft.settings.other_words import OTHER_WORDS
+from localft.settings.resolve import resolve
+from localft.settings.train_config import SETTINGS, TrainConfig
 
 
 def write(tmp_path: Path, text: str) -> Path:

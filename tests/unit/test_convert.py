@@ -11,7 +11,7 @@ import pytest
 from checkpoints import BASE, random_tensors, write_checkpoint, write_safetensors
 from converted import WIDE, config_of, tensors_of, types_of
 
-from localft.model.conversion import convert
+from localft.model.convert import convert
 from localft.model.gguf_header import read_header
 
 
@@ -160,7 +160,7 @@ def test_peak_memory_stays_far_below_the_models_size(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "big", tied=True, num_key_value_heads=4, **sizes)
     assert (checkpoint / "model.safetensors").stat().st_size > 760 << 20
     code = (
-        "import re, sys; from pathlib import Path; from localft.model.conversion import convert;"
+        "import re, sys; from pathlib import Path; from localft.model.convert import convert;"
         "convert(sys.argv[1], sys.argv[2]);"
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )

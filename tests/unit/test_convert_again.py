@@ -9,7 +9,7 @@ import pytest
 from checkpoints import write_checkpoint
 
 from localft.errors import ModelError
-from localft.model.conversion import convert
+from localft.model.convert import convert
 
 
 def test_a_rerun_is_skipped_until_something_changes(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 from checkpoints import random_tensors, write_checkpoint, write_safetensors
 
 from localft.errors import ModelError
-from localft.model.conversion import check_gguf, convert
+from localft.model.convert import convert
+from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import read_header
 
 Edit = Callable[[gguf.GGUFWriter, dict[str, Any], dict[str, np.ndarray]], None]

@@ -14,8 +14,8 @@ from convert_tokens import GOLDEN, reference
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
-from localft.model.conversion import convert
 from localft.model.conversion.hparams import read_json
+from localft.model.convert import convert
 
 pytestmark = [
     pytest.mark.parity,

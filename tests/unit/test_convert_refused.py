@@ -11,11 +11,11 @@ import pytest
 from checkpoints import random_tensors, write_checkpoint, write_safetensors
 from converted import WIDE, config_of
 
-import localft.model.conversion.converter as module
+import localft.model.convert as module
 from localft.errors import ConfigError, ModelError
-from localft.model.conversion import convert
 from localft.model.conversion.hparams import read_hparams
 from localft.model.conversion.outtype import OUTTYPES, quantize_gguf
+from localft.model.convert import convert
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from checkpoints import random_tensors, write_checkpoint
 from converted import config_of, tensors_of, types_of
 from numpy.typing import NDArray
 
-from localft.model.conversion import convert
 from localft.model.conversion.hparams import RopeScaling, read_hparams
 from localft.model.conversion.weights import permute, rope_factors
+from localft.model.convert import convert
 from localft.model.gguf_header import read_header
 
 

@@ -10,10 +10,10 @@ import pytest
 from checkpoints import HARD_STRINGS, VOCABULARIES, write_checkpoint
 
 from localft.errors import ModelError
-from localft.model.conversion import convert
 from localft.model.conversion.hparams import read_hparams
 from localft.model.conversion.sentencepiece import parse
 from localft.model.conversion.vocabulary import Vocabulary, read_vocabulary
+from localft.model.convert import convert
 from localft.model.gguf_header import read_header
 
 GOLDEN = json.loads(Path(__file__).with_name("convert_tokens.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from localft.data.reading.sources import find_sources
 from localft.data.split.test_set import keep_apart
 from localft.errors import ConfigError, DatasetError
 from localft.inspect.check.check import check
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"]
 

@@ -14,7 +14,7 @@ from repos import built
 from localft.curation.chunking.boundaries import strengths
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import Chunk, lay_out
-from localft.curation.repository.document import Document, joined, to_lines
+from localft.curation.document import Document, joined, to_lines
 from localft.curation.text_length import Measure, estimate, measure
 from localft.data.dataset import prepare
 from localft.model.tokenizer import Tokenizer

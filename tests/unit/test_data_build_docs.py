@@ -11,7 +11,7 @@ from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.html import to_markdown
 from localft.curation.chunking.layout import lay_out
 from localft.curation.chunking.outline import front_matter, headings
-from localft.curation.repository.document import Document, to_lines
+from localft.curation.document import Document, to_lines
 from localft.curation.text_length import Measure
 
 GUIDE = """# Guide

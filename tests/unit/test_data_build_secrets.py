@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from repos import Repo, built
 
-from localft.curation.repository.document import joined, to_lines
-from localft.curation.secrets import find_secrets, redact
+from localft.curation.document import joined, to_lines
+from localft.curation.repository.redaction import redact
+from localft.curation.secrets import find_secrets
 
 # in parts, so that nobody who scans this repository takes them for real ones
 _LETTERS = "q7Zx3Lm9Rt2Vb8Nc4Kd6Wp1Yh5Gs0Jf" * 3

@@ -17,7 +17,7 @@ from localft.inspect.check.report import sections, verdict, wrapped
 from localft.inspect.check.style import look_at_style
 from localft.inspect.check.tokens import Bar, histogram, tokenize, too_long
 from localft.model.tokenizer import Tokenizer
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 PAIR = {"prompt": "Capital of France?", "completion": "Paris"}
 

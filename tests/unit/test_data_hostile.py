@@ -37,7 +37,7 @@ from localft.inspect.show.terminal import Ink, lines
 from localft.inspect.show.token_spans import read_shown
 from localft.model.tokenizer import Tokenizer
 from localft.settings.data_settings import DataSettings
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 from localft.visible import visible
 
 if sys.version_info >= (3, 14):

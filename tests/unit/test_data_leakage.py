@@ -16,7 +16,7 @@ from localft.data.split.leakage import Leak, LeakKind, find_leaks, settle
 from localft.data.split.shingles import letters, normal, shingles
 from localft.errors import DatasetError
 from localft.inspect.check.check import check
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 WORDS = [
     "river",

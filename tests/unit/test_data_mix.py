@@ -21,7 +21,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
 from localft.screen.run_report import data_counts, data_lines
 from localft.settings.data_settings import DataSettings
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 
 @pytest.fixture(scope="module")

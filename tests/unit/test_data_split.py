@@ -20,7 +20,7 @@ from localft.data.split.validation import Split, quotas, split_rows
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import ConfigError
 from localft.settings.data_settings import DataSettings
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 
 
 def talk(i: int, question: str = "", **about: str) -> Row:

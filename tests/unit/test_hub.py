@@ -262,7 +262,7 @@ def test_a_repo_without_a_checkpoint(tmp_path: Path, hub: Hub) -> None:
 
 def test_a_converted_model_needs_no_checkpoint_any_more(tiny: Path, hub: Hub, home: Path) -> None:
     convert = (
-        "import sys; from localft.model.conversion import convert; r = convert(sys.argv[1]); print(r.path, r.skipped)"
+        "import sys; from localft.model.convert import convert; r = convert(sys.argv[1]); print(r.path, r.skipped)"
     )
 
     def run(endpoint: str) -> str:

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 from localft.training.plan import TrainPlan
 
 
 def plan(**settings: Any) -> Any:
     config = resolve({"model": "demo", "data": "d", **settings}, card_defaults=lambda _: {"epochs": 2})
     asked = config.source("epochs") in ("flag", "config file")
-    return SimpleNamespace(config=config, plan=SimpleNamespace(steps_per_epoch=10), epochs_asked=asked)
+    return SimpleNamespace(config=config, batches=SimpleNamespace(steps_per_epoch=10), epochs_asked=asked)
 
 
 def test_validations_are_weighed_against_the_steps_of_an_epoch() -> None:
     """With weights an epoch holds other tokens than the rows do."""
     made = SimpleNamespace(
-        plan=SimpleNamespace(epoch_tokens=4000, steps_per_epoch=10),
+        batches=SimpleNamespace(epoch_tokens=4000, steps_per_epoch=10),
         validation=[SimpleNamespace(n_tok=3600)],
         total_steps=100,
     )

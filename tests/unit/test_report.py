@@ -15,7 +15,7 @@ from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, aligned
 from localft.screen.plain import JsonScreen, PlainScreen
 from localft.screen.run_report import end_lines, fact_lines, setting_text, shown_settings
 from localft.screen.terminal import TerminalScreen
-from localft.settings.train_config import resolve
+from localft.settings.resolve import resolve
 from localft.units import about, duration, file_size, rate, size
 
 

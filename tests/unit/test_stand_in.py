@@ -14,10 +14,10 @@ from golden import models
 from localft.engine import AdamSpec, LoraSpec
 from localft.engine.native import NativeEngine
 from localft.model.card import Shape
-from localft.model.conversion import convert
 from localft.model.conversion.hparams import read_hparams
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import TILE, stand_in_weight, write_stand_in
+from localft.model.convert import convert
 from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import read_header
 

@@ -1,4 +1,7 @@
-"""`localft data`: what happens to data before a run."""
+"""`localft data`: making data, looking at it and checking it, one command per file.
+
+Options that several of them take are in `options.py`.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     from localft.cli.progress_line import progress_line
     from localft.inspect.check.check import check
     from localft.model.card import card_defaults
-    from localft.settings.train_config import resolve
+    from localft.settings.resolve import resolve
 
     given = {name: value for name, value in flags.items() if value is not None}
     resolved = resolve({**given, **({"data": data} if data else {})}, config, card_defaults)

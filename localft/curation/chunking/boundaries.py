@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from localft.curation.repository.document import Heading, Layout, Line, is_blank
+from localft.curation.document import Heading, Layout, Line, is_blank
 
 # A line that closes something belongs to what stands before it.
 WORST, PLAIN, BLANK, NESTED, OUTER, TOP = -1, 0, 1, 2, 3, 4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from localft.curation.chunking.boundaries import OUTER, PLAIN, strengths
-from localft.curation.repository.document import Heading, Layout, Line, joined, trimmed
+from localft.curation.document import Heading, Layout, Line, joined, trimmed
 from localft.curation.text_length import Measure
 
 Head = Callable[[int, int, bool], str]

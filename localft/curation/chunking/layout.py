@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.outline import headings
-from localft.curation.repository.document import Document, Heading, Line, is_blank, joined, trimmed
+from localft.curation.document import Document, Heading, Line, is_blank, joined, trimmed
 
 # names of what a diff's row lacks, and the tokens that they may take
 _NAMES, _SLACK = 5, 8

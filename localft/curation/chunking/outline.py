@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markdown_it import MarkdownIt
 
-from localft.curation.repository.document import Heading, Line
+from localft.curation.document import Heading, Line
 
 _FRONT = re.compile(r"---[ \t]*\n(?P<body>.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r"^title:[ \t]*(?P<title>\S.*?)[ \t]*$", re.MULTILINE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from localft.curation.file_rules import reason_by_name
 from localft.curation.github.people import prose, roles, word_for
 from localft.curation.github.records import Change, Item, Remark
 from localft.curation.github.redaction import redact
 from localft.curation.github.repository import Repository
-from localft.curation.repository.rules import reason_by_name
 
 _HUNK_LINES = 4
 _HIDDEN = dict.fromkeys([*range(9), *range(11, 32), 127], None)

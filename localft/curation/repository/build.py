@@ -12,12 +12,12 @@ from typing import IO
 
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import lay_out
+from localft.curation.document import Document
+from localft.curation.file_rules import Globs
 from localft.curation.repository import files, history
-from localft.curation.repository.document import Document
 from localft.curation.repository.ledger import Ledger
-from localft.curation.repository.rules import Globs
+from localft.curation.repository.redaction import redact
 from localft.curation.repository.source import KINDS, Source, guess_kinds, list_source, open_source
-from localft.curation.secrets import redact
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path

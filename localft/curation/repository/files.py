@@ -8,11 +8,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from localft.curation.chunking.outline import front_matter
-from localft.curation.repository import git
-from localft.curation.repository.document import Document, Layout, Line, odd_name, shown_name, to_lines, trimmed
-from localft.curation.repository.folder import LINK, UNREADABLE, read_regular
-from localft.curation.repository.ledger import File, Ledger
-from localft.curation.repository.rules import (
+from localft.curation.document import Document, Layout, Line, odd_name, shown_name, to_lines, trimmed
+from localft.curation.file_rules import (
     TOO_LARGE,
     Globs,
     page_format,
@@ -20,6 +17,9 @@ from localft.curation.repository.rules import (
     reason_by_name,
     reason_no_page,
 )
+from localft.curation.repository import git
+from localft.curation.repository.folder import LINK, UNREADABLE, read_regular
+from localft.curation.repository.ledger import File, Ledger
 from localft.curation.repository.source import Source
 
 COPY, NO_TEXT = "copy of another file", "without text"

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pathspec
 
+from localft.curation.file_rules import VENDORED, reason_by_name
 from localft.curation.repository.ledger import File
-from localft.curation.repository.rules import VENDORED, reason_by_name
 from localft.errors import DatasetError
 
 Skip = Callable[[str, str], None]
@@ -103,7 +103,7 @@ def read_regular(path: Path, limit: int) -> tuple[bytes, str]:
     Returns:
         content and "", or b"" and the reason; a reason of "" with no content is an empty file.
     """
-    from localft.curation.repository.rules import TOO_LARGE
+    from localft.curation.file_rules import TOO_LARGE
 
     try:
         facts = path.lstat()

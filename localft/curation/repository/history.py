@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from localft.curation.document import Document, Line, odd_name
+from localft.curation.file_rules import Globs, reason_by_name
 from localft.curation.repository import git
-from localft.curation.repository.document import Document, Line, odd_name
 from localft.curation.repository.ledger import Ledger
-from localft.curation.repository.rules import Globs, reason_by_name
 from localft.curation.repository.source import Source
 
 MERGE, NO_CHANGE, ONLY_LEFT_OUT = "merge commit", "commit without changes", "commit of left-out files only"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localft.curation.file_rules import page_format, reason_by_name
 from localft.curation.repository import clone, git
 from localft.curation.repository.folder import Skip, check_folder, walk
 from localft.curation.repository.ledger import File, Ledger
-from localft.curation.repository.rules import page_format, reason_by_name
 from localft.errors import ConfigError
 
 SUBMODULE = "submodule (give its folder as a SOURCE of its own)"

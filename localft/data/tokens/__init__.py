@@ -1,1 +1,6 @@
-"""tokens"""
+"""Segments → tokens + loss_mask, at most n_ctx of them in a row.
+
+Open `tokenize.py` first; `context_length.py` chooses n_ctx and brings rows to it. `run_wording.py` holds the
+templates of one run, `collector.py` goes through all files with them. Large files are tokenized by several processes
+and kept on disk: `tokenize_on_disk.py`, `workers.py`, `token_file.py`, `rows_on_disk.py`, `cache.py`.
+"""
