@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_timing import APPLY, FIXED, PER_TOKEN, TimedEngine
+from timed_engine import APPLY, FIXED, PER_TOKEN, TimedEngine
 
 from localft.bench import ENOUGH_SECONDS, LEAST, WARM_UP, batch, measure, rows_per_step
 

@@ -128,6 +128,13 @@ def test_each_folder_says_what_it_is_for() -> None:
     assert short == []
 
 
+def test_unit_tests_lie_where_the_code_does() -> None:
+    folders = {
+        path.parent.relative_to(ROOT / "tests" / "unit") for path in (ROOT / "tests" / "unit").rglob("test_*.py")
+    }
+    assert sorted(str(folder) for folder in folders if not (PACKAGE / folder).is_dir()) == []
+
+
 def test_only_the_bindings_include_python() -> None:
     for path in sorted((ROOT / "native").rglob("*")):
         if path.is_file() and path.name != "bindings.cpp":

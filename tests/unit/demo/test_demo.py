@@ -14,7 +14,7 @@ import pytest
 from localft.demo import DATA, MODEL
 from localft.demo.count import Answer, HeldOut, count, held_out
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FROG = HeldOut("What colour is a frog?", "Ahoy! A frog is green. Squawk! A frog is green!")
 
 

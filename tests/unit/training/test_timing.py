@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, batch
+from timed_engine import APPLY, EVALUATE, FETCH, FIXED, PER_TOKEN, TimedEngine
 
 from localft import hardware
 from localft.data.batching.micro_batch import MicroBatch
-from localft.engine import MicroResult
 from localft.errors import EngineError
 from localft.run.checkpoint import Cursor
 from localft.training.estimate import MOST_STEPS, Ahead, estimate
@@ -19,36 +19,10 @@ from localft.training.schedule import Schedule
 from localft.training.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
 
 HPARAMS = {"n_embd": 8, "n_layer": 3, "n_head": 4, "n_head_kv": 2, "n_embd_head": 2, "n_ff": 10, "n_vocab": 100}
-FIXED, PER_TOKEN, EVALUATE, APPLY, FETCH = 0.25, 0.01, 0.4, 0.5, 0.125  # EVALUATE: of a training pass
 
 
 def weigh(micro: MicroBatch) -> float:
     return float(micro.n_tok)
-
-
-class TimedEngine(FakeEngine):
-    """Takes a known time for everything, on a clock of its own; the first pass takes ten times as long."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.passes: list[int] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def accumulate(self, batch: MicroBatch) -> MicroResult:
-        self.now += (FIXED + PER_TOKEN * batch.n_tok) * (1 if self.passes else 10)
-        self.passes.append(batch.n_tok)
-        return super().accumulate(batch)
-
-    def apply(self, lr: float) -> float:
-        self.now += APPLY
-        return super().apply(lr)
-
-    def evaluate(self, batch: MicroBatch) -> MicroResult:
-        self.now += EVALUATE * (FIXED + PER_TOKEN * batch.n_tok)
-        return super().evaluate(batch)
 
 
 class TimedPlan:

@@ -1,16 +1,16 @@
 """Write convert_tokens.json: what sentencepiece and Hugging Face's tokenizers make of the hard strings.
 
-python tests/unit/convert_tokens.py      (needs sentencepiece and tokenizers: the parity extra)
+python tests/helpers/convert_tokens.py      (needs sentencepiece and tokenizers: the parity extra)
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent
+from checkpoints import HARD_STRINGS, VOCABULARIES, write_checkpoint
+
 GOLDEN = Path(__file__).with_suffix(".json")
 
 
@@ -28,9 +28,6 @@ def reference(folder: Path, texts: tuple[str, ...]) -> list[list[int]]:
 
 
 def main() -> None:
-    sys.path.insert(0, str(TESTS))
-    from checkpoints import HARD_STRINGS, VOCABULARIES, write_checkpoint
-
     golden = {}
     with tempfile.TemporaryDirectory() as folder:
         for vocabulary in VOCABULARIES:

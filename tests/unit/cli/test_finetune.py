@@ -29,7 +29,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     code = "from localft.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, env={"PYTHONPATH": root}
@@ -83,7 +83,7 @@ def test_a_checkpoint_named_in_the_config_file_is_not_passed_over(tmp_path: Path
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     code = "from localft.cli import main; main()"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -100,7 +100,7 @@ def test_a_path_that_may_not_be_searched_is_a_sentence() -> None:
         "cli.cli.main = refuse\n"
         "cli.main()"
     )
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": root}
     )
@@ -121,7 +121,7 @@ def test_help_pages_load_nothing_heavy() -> None:
         "    cli.main([name, '--help'], standalone_mode=False)\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'numpy', 'rich', 'torch', 'llama_cpp', 'gguf'}))"
     )
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": root}
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from checkpoints import HARD_STRINGS, VOCABULARIES, write_checkpoint
+from convert_tokens import GOLDEN as GOLDEN_FILE
 
 from localft.errors import ModelError
 from localft.model.conversion.hparams import read_hparams
@@ -16,7 +17,7 @@ from localft.model.conversion.vocabulary import Vocabulary, read_vocabulary
 from localft.model.convert import convert
 from localft.model.gguf_header import read_header
 
-GOLDEN = json.loads(Path(__file__).with_name("convert_tokens.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads(GOLDEN_FILE.read_text(encoding="utf-8"))
 
 
 def tokenize(gguf: Path, texts: tuple[str, ...]) -> list[list[int]]:
