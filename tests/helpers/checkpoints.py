@@ -131,9 +131,6 @@ def write_safetensors(
         (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
-# --- vocabularies -------------------------------------------------------------------------------------------------
-
-
 def learn_merges(words: Iterable[tuple[str, ...]], n: int) -> list[tuple[str, str]]:
     """Byte-pair encoding, plainly: join the most frequent pair, again and again."""
     counts = Counter(words)

@@ -151,9 +151,6 @@ def test_llama_2s_vocabulary_tokenizes_as_sentencepiece_does(file: str, shared: 
     model.close()
 
 
-# --- pytorch_model.bin --------------------------------------------------------------------------------------------
-
-
 def write_pytorch(folder: Path, dtype: str, n_parts: int = 1) -> None:
     import json
 

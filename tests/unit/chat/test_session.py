@@ -39,9 +39,6 @@ def nmse(ours: np.ndarray, reference: np.ndarray) -> float:
     return float(((ours - reference) ** 2).sum() / (reference**2).sum())
 
 
-# --- law 10, as far as it needs no trainer
-
-
 def test_adapter_scale_zero_is_the_base_to_the_bit(files: dict[str, Path]) -> None:
     with session(files, lora=True, adapter_scale=0.0, exact=True) as off, session(files, exact=True) as base:
         assert np.array_equal(off.logits(IDS), base.logits(IDS))
@@ -75,9 +72,6 @@ def test_half_the_scale_is_half_the_adapter(files: dict[str, Path], tmp_path: Pa
     half = ChatSession(files["raw"], tmp_path / "half.gguf", n_threads=1, exact=True)
     with half, session(files, "raw", lora=True, adapter_scale=0.5, exact=True) as scaled:
         assert nmse(scaled.logits(IDS), half.logits(IDS)) < 1e-9
-
-
-# --- switching and the cache
 
 
 def test_switching_leaves_nothing_of_the_other_in_the_cache(files: dict[str, Path]) -> None:
@@ -132,9 +126,6 @@ def test_compare_without_an_adapter_or_a_question_is_refused(files: dict[str, Pa
         chat.compare("the cat")
     with session(files, lora=True) as chat, pytest.raises(ConfigError, match="nothing has been asked"):
         chat.compare()
-
-
-# --- conversation
 
 
 def test_the_conversation_is_remembered_and_forgotten(files: dict[str, Path]) -> None:
@@ -251,9 +242,6 @@ def test_a_recorded_template_that_is_damaged_is_an_adapter_error(files: dict[str
         ChatSession(files["chat"], tmp_path / "a.gguf")
 
 
-# --- endings
-
-
 def test_max_tokens_and_the_reason(files: dict[str, Path]) -> None:
     with session(files, "raw", max_tokens=3) as chat:
         n_before = len(chat._prompt_ids([Message("user", "the cat")]))
@@ -295,9 +283,6 @@ def test_a_context_beyond_training_is_said(files: dict[str, Path]) -> None:
         assert f"trained on {N_CTX_TRAIN} tokens" in chat.notes[0]
     with session(files) as chat:
         assert (chat.n_ctx, chat.notes) == (N_CTX_TRAIN, [])
-
-
-# --- refusals
 
 
 def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:

@@ -212,9 +212,6 @@ def test_a_backslash_goes_on_in_the_next_line(files: dict[str, Path]) -> None:
     assert result.stdout == answer(files, False, "the cat \nsat")
 
 
-# --- a real terminal
-
-
 class Terminal:
     """The command on a pseudo-terminal."""
 

@@ -210,9 +210,6 @@ def test_a_norm_in_f16_is_refused(good: Path, tmp_path: Path) -> None:
     assert "has the type F16; F32 is needed" in refused(tmp_path / "b.gguf")
 
 
-# --- checkpoints --------------------------------------------------------------------------------------------------
-
-
 def fails(checkpoint: Path, home: Path, outtype: str = "q8_0") -> ModelError:
     with pytest.raises(ModelError) as caught:
         convert(str(checkpoint), outtype)

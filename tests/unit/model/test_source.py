@@ -275,9 +275,6 @@ def test_a_converted_model_needs_no_checkpoint_any_more(tiny: Path, hub: Hub, ho
     assert run("http://127.0.0.1:9").split()[1] == "True"
 
 
-# --- names --------------------------------------------------------------------------------------------------------
-
-
 def test_files_chosen_from_a_repo() -> None:
     assert needed_files("a/b", ["config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.model"]) == [
         "config.json",

@@ -56,9 +56,6 @@ class Asking:
         return caught.value
 
 
-# --- rate limits ------------------------------------------------------------------------------------------------------
-
-
 def test_the_primary_limit_is_waited_for_until_its_reset(github: GitHub, clock: Clock) -> None:
     github.remaining, github.reset = 0, NOW + 192
     asking = Asking(github)
@@ -141,9 +138,6 @@ def test_what_headers_ask_for(status: int, headers: dict[str, str], message: str
     assert asked_pause(status, headers, message, 1, 1000.0) == expected
 
 
-# --- failures ---------------------------------------------------------------------------------------------------------
-
-
 def test_failures_are_tried_again_with_longer_pauses(github: GitHub, clock: Clock) -> None:
     github.faults += [
         Fault("issues", 502, b"<html>"),
@@ -219,9 +213,6 @@ def test_a_server_cannot_write_on_the_terminal(github: GitHub) -> None:
     message = Asking(github).error().message
     assert message.isprintable()
     assert len(message) < 300
-
-
-# --- pages, redirects, the token --------------------------------------------------------------------------------------
 
 
 def test_pages_follow_the_link_header(github: GitHub) -> None:

@@ -15,9 +15,6 @@ from localft.curation.github.api.trouble import GitHubError
 from localft.curation.github.repository import Repository, Selection
 from localft.errors import DatasetError
 
-MERGED = "2024-03-05T09:00:00Z"
-
-
 FIRST = [
     "/repos/owner/name/issues",
     "/repos/owner/name/issues/4/comments",

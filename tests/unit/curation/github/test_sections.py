@@ -191,8 +191,6 @@ def test_nothing_is_lost_but_what_is_counted(bodies: list[str], patches: list[st
         assert sum((wanted - there).values()) <= found.n_cut_lines
 
 
-# --- what is taken out ------------------------------------------------------------------------------------------------
-
 GITLAB = "glpat-" + "aB3dE6gH9jK2mN5pQ8sT"
 KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", "MIIEow" + "Ab1" * 19, "Cd2" * 21, "-----END RSA PRIVATE KEY-----"])
 DIFF = "@@ -0,0 +1,2 @@\n+{}\n+x = 1"
