@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from localft import doctor as diagnosis
+from localft import doctor
 from localft.data.batching.micro_batch import MicroBatch
 from localft.engine import AdamSpec, Engine, LoraSpec
 from localft.home import localft_home
@@ -187,7 +187,7 @@ def _open(config: TrainConfig, path: Path) -> NativeEngine:
 def _result(
     config: TrainConfig, engine: NativeEngine, path: Path, weights: str, n_ctx: int, speed: Speed
 ) -> BenchResult:
-    cpu = diagnosis.cpu()
+    cpu = doctor.cpu()
     features = cpu["features"] if isinstance(cpu["features"], list) else []
     return BenchResult(
         model=config.model,

@@ -18,7 +18,7 @@ from localft.events import (
     Validation,
     json_line,
 )
-from localft.screen import run_report as text
+from localft.screen import run_report
 from localft.screen.metrics_table import COLUMNS, Reporter, aligned
 
 
@@ -71,23 +71,23 @@ class PlainScreen:
             self.answers(event)
         elif isinstance(event, RunEnd):
             self.line("")
-            self.labelled(text.end_lines(event))
+            self.labelled(run_report.end_lines(event))
         elif isinstance(event, Interrupted):
             self.flush()
-            self.line(text.interrupted_text(event))
+            self.line(run_report.interrupted_text(event))
 
     def data(self, event: DataReady) -> None:
-        for row in text.data_counts(event.summary):
+        for row in run_report.data_counts(event.summary):
             self.line(row[0].ljust(12) + "".join(cell.rjust(12) for cell in row[1:]))
-        self.labelled(text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary))
+        self.labelled(run_report.data_lines(event.n_ctx, event.n_ctx_reason, event.summary))
         self.line("")
 
     def start(self, event: RunStart) -> None:
         self.reporter.start(event)
         if event.run:
             self.line(f"run         {event.run}")
-        self.labelled(text.fact_lines(event))
-        for name, value, source in text.shown_settings(event):
+        self.labelled(run_report.fact_lines(event))
+        for name, value, source in run_report.shown_settings(event):
             self.line(f"  {name} = {value} ({source})")
         if event.run:
             self.line("")

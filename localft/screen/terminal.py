@@ -27,7 +27,7 @@ from localft.events import (
     Validation,
 )
 from localft.events import Progress as ProgressEvent
-from localft.screen import run_report as text
+from localft.screen import run_report
 from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, ReportRow, aligned
 from localft.screen.plain import JsonScreen, PlainScreen, Screen
 from localft.units import duration
@@ -78,7 +78,7 @@ class TerminalScreen:
             self.console.print(end_panel(event, self.width))
         elif isinstance(event, Interrupted):
             self.close()
-            self.console.print(Text("\n" + text.interrupted_text(event)))
+            self.console.print(Text("\n" + run_report.interrupted_text(event)))
 
     def notice(self, event: Notice) -> None:
         style, word = ("yellow", "warning") if event.level == "warning" else ("cyan", "note")
@@ -180,7 +180,7 @@ def panel(title: str, parts: Sequence[RenderableType], width: int, right: str = 
 
 def data_panel(event: DataReady, width: int) -> Panel:
     """Counts of the rows, and what was done to them."""
-    header, *rows = text.data_counts(event.summary)
+    header, *rows = run_report.data_counts(event.summary)
     table = Table.grid(padding=(0, 3))
     table.add_column(style="dim", min_width=9)
     for _ in header[1:]:
@@ -188,15 +188,17 @@ def data_panel(event: DataReady, width: int) -> Panel:
     table.add_row(*(Text(cell, style="dim") for cell in header))
     for row in rows:
         table.add_row(*row)
-    lines = text.data_lines(event.n_ctx, event.n_ctx_reason, event.summary)
+    lines = run_report.data_lines(event.n_ctx, event.n_ctx_reason, event.summary)
     return panel("Data", [table, Text(), labelled(lines)], width)
 
 
 def start_panel(event: RunStart, width: int) -> Panel:
     """What was decided and why, then every setting with its source."""
     title = "localft finetune" if event.run else "localft finetune (dry run)"
-    settings = text.shown_settings(event)
-    return panel(title, [labelled(text.fact_lines(event)), Text(), settings_table(settings, width)], width, event.run)
+    settings = run_report.shown_settings(event)
+    return panel(
+        title, [labelled(run_report.fact_lines(event)), Text(), settings_table(settings, width)], width, event.run
+    )
 
 
 def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Table:
@@ -239,7 +241,7 @@ def end_panel(event: RunEnd, width: int) -> Panel:
     """What came of it, and what to do next."""
     chat = chat_command(event.run)
     next_lines = Text.assemble(("talk to it:  ", "dim"), (chat, "bold"))
-    return panel("Done", [labelled(text.end_lines(event)), Text(), next_lines], width, event.run)
+    return panel("Done", [labelled(run_report.end_lines(event)), Text(), next_lines], width, event.run)
 
 
 def chat_command(run: str) -> str:

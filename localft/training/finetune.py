@@ -218,7 +218,7 @@ def open_session(
     """Merge the settings of a new run, or of one to go on with.
 
     Raises:
-        ConfigError: see `localft.settings.train_config.resolve`; or a resumed run cannot take a changed setting.
+        ConfigError: see `localft.settings.resolve.resolve`; or a resumed run cannot take a changed setting.
         LocalftError: there is no such run, or its checkpoint is damaged.
     """
     from_file = read_config_file(config_file) if config_file else {}

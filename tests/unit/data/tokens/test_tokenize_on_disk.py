@@ -28,8 +28,7 @@ from localft.data.reading.lines import Block, blocks, json_values
 from localft.data.rows.documents import content_key
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS
-from localft.data.tokens import cache
-from localft.data.tokens import tokenize_on_disk as large
+from localft.data.tokens import cache, tokenize_on_disk
 from localft.data.tokens.rows_on_disk import StoredRow, StoredTokens, stored_units
 from localft.data.tokens.run_wording import Wording
 from localft.data.tokens.workers import Task, serve
@@ -51,13 +50,13 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
 @pytest.fixture
 def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file counts as large, and a few lines are a block."""
-    monkeypatch.setattr(large, "MIN_BYTES", 0)
+    monkeypatch.setattr(tokenize_on_disk, "MIN_BYTES", 0)
     monkeypatch.setattr(lines, "BLOCK", 300)
 
 
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large, "processors", lambda: 1)
+    monkeypatch.setattr(tokenize_on_disk, "processors", lambda: 1)
 
 
 def values(n: int = 40) -> Iterator[dict[str, Any]]:
@@ -103,7 +102,7 @@ def test_on_disk_and_in_memory_are_the_same(
 ) -> None:
     path, made = write(tmp_path / "x.jsonl"), DataSettings(date="2026-01-01", **changes)
     in_memory = prepare([path], tokenizers[model], made)
-    monkeypatch.setattr(large, "MIN_BYTES", 0)
+    monkeypatch.setattr(tokenize_on_disk, "MIN_BYTES", 0)
     monkeypatch.setattr(lines, "BLOCK", 300)
     on_disk = prepare([path], tokenizers[model], made)
     assert any(isinstance(row, StoredTokens) for row in on_disk.train)
@@ -120,13 +119,13 @@ def test_processes_give_the_same_and_a_second_run_reads_it(
 ) -> None:
     plain, packed = write(tmp_path / "x.jsonl"), write(tmp_path / "y.jsonl.gz")
     said: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(large, "processors", lambda: 2)
+    monkeypatch.setattr(tokenize_on_disk, "processors", lambda: 2)
     first = prepare([plain], tokenizers["chat"], DataSettings(date="2026-01-01"), lambda *words: said.append(words))
     assert said[-1] == ("tokenizing x.jsonl", plain.stat().st_size, plain.stat().st_size)
-    monkeypatch.setattr(large, "processors", lambda: 1)
+    monkeypatch.setattr(tokenize_on_disk, "processors", lambda: 1)
     compressed = prepare([packed], tokenizers["chat"], DataSettings(date="2026-01-01"))
     assert compressed.fingerprint == first.fingerprint
-    monkeypatch.setattr(large, "tokenize_block", lambda *_: pytest.fail("it was tokenized again"))
+    monkeypatch.setattr(tokenize_on_disk, "tokenize_block", lambda *_: pytest.fail("it was tokenized again"))
     same(prepare([plain], tokenizers["chat"], DataSettings(date="2026-02-02")), first_of(first, "2026-02-02"))
     elsewhere = shutil.copy(plain, tmp_path / "elsewhere.jsonl")
     again = prepare([elsewhere], tokenizers["chat"], DataSettings(seed=7))
@@ -164,7 +163,7 @@ def test_rows_know_their_words(
     tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None, name: str
 ) -> None:
     path = write(tmp_path / name)
-    file = large.read_large(path, Wording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
+    file = tokenize_on_disk.read_large(path, Wording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
     assert file is not None
     stored, plain = [unit.row for unit in stored_units(file)], read_file(path).rows
     order = np.random.Generator(np.random.PCG64(1)).permutation(len(plain))[:30]
@@ -187,7 +186,7 @@ def test_the_first_line_that_cannot_be_used_is_named(
     all_large: None,
     processes: int,
 ) -> None:
-    monkeypatch.setattr(large, "processors", lambda: processes)
+    monkeypatch.setattr(tokenize_on_disk, "processors", lambda: processes)
     path = write(tmp_path / "x.jsonl")
     with path.open("a", encoding="utf-8") as file:
         file.write('{"text": 3}\n' + '{"prompt": "x", "completion": "y"}\n' * 30 + "oops\n")
