@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet
-NATIVE := CMakeLists.txt pyproject.toml $(wildcard native/*.cpp native/*.h native/kernels/*)
+SOURCES := $(shell find native -type f)
+NATIVE := CMakeLists.txt pyproject.toml $(SOURCES)
 LLAMA  := llama-cpp-python==0.3.36
 
 .PHONY: install demo test parity conformance lint format sanitize docs bench-kernels clean
@@ -50,12 +51,12 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror native/*.cpp native/*.h native/kernels/*
+	$(BIN)/clang-format --dry-run --Werror $(SOURCES)
 
 format: $(VENV)/.lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/clang-format -i native/*.cpp native/*.h native/kernels/*
+	$(BIN)/clang-format -i $(SOURCES)
 
 bench-kernels: install
 	$(BIN)/python benchmarks/kernels.py

@@ -1,7 +1,7 @@
 // The adapter's factors, gradients and moments on the device.
 #pragma once
 
-#include "model.h"
+#include "model/model.h"
 
 namespace localft {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/kernels.h"
-#include "lora.h"
+#include "adapter/lora.h"
 
 #include <deque>
 #include <map>

@@ -1,6 +1,6 @@
 // What a graph reads besides weights: embeddings, positions, targets, and what the plain ops take as tensors.
 
-#include "graph.h"
+#include "graph/graph.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,6 +1,6 @@
 // Attention from ggml's own ops, row by row: the twin of kernels' fused attention, and what other devices run.
 // Per row, ggml's ne: q [n_embd_head, n, n_head], k and v [n_embd_head, n, n_head_kv].
-#include "graph.h"
+#include "graph/graph.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "lora.h"
+#include "adapter/lora.h"
 
 #include <algorithm>
 #include <cmath>
