@@ -20,6 +20,7 @@ public:
     Lora(Model & model, const std::vector<std::string> & targets, int32_t rank);
 
     LoraTensor *              find(const ggml_tensor * w); // by base matrix; null where it carries no LoRA
+    bool                      on(const Matrix & w) { return find(w.w) != nullptr; }
     LoraTensor &              at(const std::string & name);
     std::vector<LoraTensor> & all() { return tensors_; }
     int64_t                   lowest_layer() const { return lowest_layer_; } // n_layer where only the head carries LoRA

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "localft.h"
+#include "model/architecture.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
@@ -11,14 +12,6 @@
 #include <unordered_map>
 
 namespace localft {
-
-// One architecture: which tensors a layer has. Others are rows of the table in model.cpp.
-struct Arch {
-    const char *              name;
-    std::vector<const char *> norms;    // per layer, f32 vectors
-    std::vector<const char *> matrices; // per layer, may carry LoRA
-    int                       rope_mode;
-};
 
 // A read-only mapping of a file.
 class Mapping {
@@ -36,21 +29,10 @@ private:
     size_t size_ = 0;
 };
 
-// A base matrix. `w` is ne [n_in, n_out]; `wt`, its transpose, exists only where the plain ops need it.
-struct Matrix {
-    ggml_tensor * w  = nullptr;
-    ggml_tensor * wt = nullptr;
-};
-
-struct Layer {
-    ggml_tensor *attn_norm = nullptr, *ffn_norm = nullptr;
-    Matrix       q, k, v, o, gate, up, down;
-};
-
 struct Model::Impl {
     std::string              path, device_name;
     Hparams                  hparams;
-    const Arch *             arch = nullptr;
+    const Architecture *     arch = nullptr;
     std::unique_ptr<Mapping> file;
     gguf_context_ptr         gguf;
     ggml_context_ptr         file_ctx;   // tensors as the file has them; data points into the mapping

@@ -1,6 +1,6 @@
-// Attention from ggml's own ops, row by row: the twin of kernels' fused attention, and what other devices run.
-// Per row, ggml's ne: q [n_embd_head, n, n_head], k and v [n_embd_head, n, n_head_kv].
-#include "graph/graph.h"
+// Attention, forwards and backwards: by the fused kernels, and row by row from ggml's own ops, which is their twin and what
+// other devices run. Per row, ggml's ne: q [n_embd_head, n, n_head], k and v [n_embd_head, n, n_head_kv].
+#include "ops/ops.h"
 
 #include <cmath>
 
@@ -8,11 +8,56 @@ namespace localft {
 
 namespace {
 
+kernels::Attention attention_args(const Args & args) {
+    kernels::Attention p = {};
+    p.n_head = args.n_head, p.n_head_kv = args.n_head_kv, p.n_embd_head = args.n_embd_head;
+    p.row_starts = args.row_starts->data(), p.n_row = (int64_t) args.row_starts->size() - 1;
+    p.scale = 1.0f / sqrtf((float) args.n_embd_head);
+    return p;
+}
+
+void run_attention(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    kernels::Attention p    = attention_args(args);
+    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.o = floats(dst), p.lse = p.o + ggml_nelements(dst->src[0]);
+    args.table->attention(p, args.turns, nth);
+    args.turns.leave(nth);
+}
+
+void run_attention_back(ggml_tensor * dst, int, int nth, void * data) {
+    Args &             args = args_of(data);
+    kernels::Attention p    = attention_args(args);
+    p.q = floats(dst->src[0]), p.k = floats(dst->src[1]), p.v = floats(dst->src[2]), p.d_o = floats(dst->src[3]);
+    p.o = floats(dst->src[4]), p.lse = p.o + ggml_nelements(dst->src[0]);
+    p.dq = floats(dst), p.dk = p.dq + ggml_nelements(dst->src[0]), p.dv = p.dk + ggml_nelements(dst->src[1]);
+    args.table->attention_back(p, args.turns, nth);
+    args.turns.leave(nth);
+}
+
 float attention_scale(const Hparams & h) {
     return 1.0f / sqrtf((float) h.n_embd_head);
 }
 
 } // namespace
+
+ggml_tensor * Ops::attention(const Qkv & x, const Hparams & h) {
+    if (plain()) return attention_plain(x, h);
+    Args args;
+    args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
+    const int64_t width = x.q->ne[0], n = x.q->ne[1];
+    ggml_tensor * all = expand(custom((width + h.n_head) * n, 1, 1, { x.q, x.k, x.v }, run_attention, args), Kind::attention); // o, then logsumexp
+    return expand(ggml_view_2d(ctx(), all, width, n, width * sizeof(float), 0), Kind::attention);
+}
+
+Ops::Qkv Ops::attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, const Hparams & h) {
+    if (plain()) return attention_back_plain(d_o, x, h);
+    Args args;
+    args.n_head = h.n_head, args.n_head_kv = h.n_head_kv, args.n_embd_head = h.n_embd_head;
+    const int64_t nq = x.q->ne[0], nkv = x.k->ne[0], n = x.q->ne[1];
+    ggml_tensor * all  = expand(custom((nq + 2 * nkv) * n, 1, 1, { x.q, x.k, x.v, d_o, o }, run_attention_back, args), Kind::attention);
+    const auto    view = [&](int64_t width, int64_t at) { return ggml_view_2d(ctx(), all, width, n, width * sizeof(float), at * n * sizeof(float)); };
+    return { view(nq, 0), view(nkv, nq), view(nkv, nq + nkv) };
+}
 
 ggml_tensor * Ops::causal_mask(int64_t n) {
     for (const Mask & mask : masks)
@@ -31,17 +76,6 @@ ggml_tensor * Ops::heads_of_row(ggml_tensor * x, size_t row, int64_t n_embd_head
 ggml_tensor * Ops::row_of_heads(ggml_tensor * x) {
     ggml_tensor * y = ggml_cont(ctx(), ggml_permute(ctx(), x, 0, 2, 1, 3));
     return ggml_reshape_2d(ctx(), y, y->ne[0] * y->ne[1], y->ne[2]);
-}
-
-// Concatenate along tokens, pairwise, so that the copies stay few.
-ggml_tensor * Ops::join(std::vector<ggml_tensor *> parts) {
-    while (parts.size() > 1) {
-        std::vector<ggml_tensor *> fewer;
-        for (size_t i = 0; i + 1 < parts.size(); i += 2) fewer.push_back(ggml_concat(ctx(), parts[i], parts[i + 1], 1));
-        if (parts.size() % 2) fewer.push_back(parts.back());
-        parts = std::move(fewer);
-    }
-    return expand(parts[0], Kind::attention);
 }
 
 ggml_tensor * Ops::probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h) {

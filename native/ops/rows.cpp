@@ -1,5 +1,5 @@
 // Rows on their way into products, forwards and backwards: made, rounded, and multiplied by LoRA's factors.
-#include "graph/graph.h"
+#include "ops/ops.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "graph/graph.h"
+#include "trainer/profile.h"
 
 #include <chrono>
 

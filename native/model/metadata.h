@@ -1,0 +1,29 @@
+// The metadata of a GGUF, read with its types: what is missing or of another type is an error, not an abort.
+#pragma once
+
+#include "localft.h"
+
+#include <gguf.h>
+
+namespace localft {
+
+class Metadata {
+public:
+    explicit Metadata(const gguf_context * gguf) : gguf_(gguf) {}
+
+    bool        has(const std::string & key) const;
+    std::string text(const std::string & key) const;
+    double      number(const std::string & key) const;
+    double      number(const std::string & key, double otherwise) const;
+    int64_t     count(const std::string & key, int64_t most) const; // a whole number from 1 to `most`
+
+private:
+    int64_t find(const std::string & key) const;
+
+    const gguf_context * gguf_;
+};
+
+// The sizes of a model; throws where they are out of range, or where the trainer's graph is another than the model's.
+Hparams read_hparams(const Metadata & metadata, const std::string & architecture);
+
+} // namespace localft
