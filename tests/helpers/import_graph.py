@@ -1,7 +1,7 @@
 """Which module of the package imports which: for the rules in test_contracts.py, and to be counted.
 
-    python tests/import_graph.py            arrows between rooms, and between folders, of this checkout
-    python tests/import_graph.py FOLDER     of another one
+    python tests/helpers/import_graph.py            arrows between rooms, and between folders, of this checkout
+    python tests/helpers/import_graph.py FOLDER     of another one
 
 Imports inside functions and under TYPE_CHECKING count. A module that stands beside the rooms is a room of its own.
 """
@@ -89,7 +89,7 @@ def circles(pairs: set[tuple[str, str]]) -> list[list[str]]:
 
 
 def main() -> None:
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1]
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]
     pairs = arrows(root)
     rooms = Counter((room(a), room(b)) for a, b in pairs if room(a) != room(b))
     folders = Counter((folder(a, root), folder(b, root)) for a, b in pairs if folder(a, root) != folder(b, root))
