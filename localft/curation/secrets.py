@@ -40,7 +40,9 @@ def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]
     """
     if diff:
         text = _MARKER.sub(lambda match: f"{match[1] or ''} ", text)
-    found = sorted({*_private_keys(text), *_by_pattern(text), *_by_name(text, path)}, key=lambda f: (f.start, -f.stop))
+    every = (*_private_keys(text), *_by_pattern(text), *_by_name(text, path))
+    # equal stretches stay in this order: a pattern knows the kind better than the name of a variable does
+    found = sorted(dict.fromkeys(every), key=lambda f: (f.start, -f.stop))
     apart: list[Finding] = []
     for finding in found:
         if not apart or finding.start >= apart[-1].stop:

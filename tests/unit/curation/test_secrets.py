@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -156,3 +159,13 @@ def test_hostile_text_takes_no_longer_than_other_text(unit: str) -> None:
     began = time.process_time()
     find_secrets(text, "a.py")
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("seed", [1, 5, 6])
+def test_a_secret_that_two_ways_find_is_of_one_kind_in_every_process(seed: int) -> None:
+    """Its name made it a "token or key" in one process, its prefix a "github token" in the next: a set has any order."""
+    program = f"from localft.curation.secrets import find_secrets; print(find_secrets('token = \"{GITHUB}\"'))"
+    env = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.count("kind=") == 1
+    assert "kind='github token'" in done.stdout
