@@ -163,7 +163,7 @@ def test_hostile_text_takes_no_longer_than_other_text(unit: str) -> None:
 
 @pytest.mark.parametrize("seed", [1, 5, 6])
 def test_a_secret_that_two_ways_find_is_of_one_kind_in_every_process(seed: int) -> None:
-    """Its name made it a "token or key" in one process, its prefix a "github token" in the next: a set has any order."""
+    """Its name made it a "token or key" in one process, its prefix a "github token" in the next: a set has no order."""
     program = f"from localft.curation.secrets import find_secrets; print(find_secrets('token = \"{GITHUB}\"'))"
     env = {**os.environ, "PYTHONHASHSEED": str(seed)}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
