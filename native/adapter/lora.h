@@ -3,6 +3,8 @@
 
 #include "model/model.h"
 
+#include <unordered_map>
+
 namespace localft {
 
 // One adapted matrix. Both factors are stored as rank rows: a is ne [n_in, rank], bt (B transposed) is ne [n_out, rank].
@@ -19,14 +21,13 @@ public:
     // Throws where a target is unknown or named twice, or the rank does not fit.
     Lora(Model & model, const std::vector<std::string> & targets, int32_t rank);
 
-    LoraTensor *              find(const ggml_tensor * w); // by base matrix; null where it carries no LoRA
-    bool                      on(const Matrix & w) { return find(w.w) != nullptr; }
+    const LoraTensor *        find(const Matrix & w) const; // null where it carries no LoRA
+    bool                      on(const Matrix & w) const { return find(w) != nullptr; }
     LoraTensor &              at(const std::string & name);
     std::vector<LoraTensor> & all() { return tensors_; }
     int64_t                   lowest_layer() const { return lowest_layer_; } // n_layer where only the head carries LoRA
     int32_t                   rank() const { return rank_; }
     void                      clear_gradients();
-    size_t                    bytes() const;
 
 private:
     int32_t                                          rank_;
@@ -36,14 +37,5 @@ private:
     ggml_context_ptr                                 ctx_;
     ggml_backend_buffer_ptr                          buffer_;
 };
-
-// Row-major [rows][cols] to [cols][rows].
-std::vector<float> transposed(const std::vector<float> & x, int64_t rows, int64_t cols);
-std::vector<float> download(const ggml_tensor * t);
-void               upload(ggml_tensor * t, const std::vector<float> & values);
-void               upload(ggml_tensor * t, const std::vector<int32_t> & values);
-
-// One AdamW update as torch.optim.AdamW defines it; `step` counts from 1. `scale` multiplies the gradient first.
-void adamw(float * p, const float * g, float * m, float * v, int64_t n, int64_t step, float scale, const AdamOptions & options);
 
 } // namespace localft

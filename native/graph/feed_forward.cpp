@@ -2,7 +2,7 @@
 
 namespace localft {
 
-bool FeedForwardGraph::has_lora(Lora & lora) const {
+bool FeedForwardGraph::has_lora(const Lora & lora) const {
     return lora.on(w_.gate) || lora.on(w_.up) || lora.on(w_.down);
 }
 
@@ -24,11 +24,11 @@ ggml_tensor * FeedForwardGraph::backward(const GraphContext & c, ggml_tensor * d
     const bool need_act = need_dx || lora_in;
     Ops::Input act;
     if (c.lora.on(w_.down)) act = ops.enter_swiglu(ffn_, { &w_.down }, first_stream_ + IN_DOWN);
-    ggml_tensor * da = ops.linear_back(w_.down, dy, act.dropped, act.low.empty() ? nullptr : act.low[0], nullptr, first_stream_ + IN_DOWN, need_act);
+    ggml_tensor * da = ops.linear_back(w_.down, dy, act.after_dropout, act.low.empty() ? nullptr : act.low[0], nullptr, first_stream_ + IN_DOWN, need_act);
     if (!need_act) return nullptr;
     const auto [dgate, dup] = ops.enter_swiglu_back(da, ffn_, w_.gate, w_.up);
     Ops::Rows h;
-    if (lora_in) h = ops.enter_norm(x_, w_.norm, c.hparams.rms_eps, {}, first_stream_ + IN_FFN).dropped;
+    if (lora_in) h = ops.enter_norm(x_, w_.norm, c.hparams.rms_eps, {}, first_stream_ + IN_FFN).after_dropout;
     ggml_tensor * dh = ops.linear_back(w_.gate, dgate, h, low_[0], nullptr, first_stream_ + IN_FFN, need_dx);
     dh               = ops.linear_back(w_.up, dup, h, low_[1], dh, first_stream_ + IN_FFN, need_dx);
     return need_dx ? ops.norm_back(dh, x_, w_.norm, dy, c.hparams.rms_eps) : nullptr;

@@ -10,11 +10,12 @@ namespace {
 // A layer: its parts one after the other, and backwards.
 class LayerGraph {
 public:
+    // Its places where LoRA reads are numbered from `first_stream`, which moves on behind them.
     LayerGraph(const Layer & layer, uint64_t & first_stream) {
-        for (const Part & part : layer.parts) parts_.push_back(part_graph(part, first_stream));
+        for (const Part & part : layer.parts) std::visit([&](const auto & weights) { add(weights, first_stream); }, part);
     }
 
-    // Returns the stream after the layer; where not `whole`, null: what only the next layer would read is left out.
+    // Returns what the layer makes of x; where not `whole`, null: what only the next layer would read is left out.
     ggml_tensor * forward(const GraphContext & c, ggml_tensor * x, bool keep, bool whole) {
         x_ = x;
         for (size_t i = 0; i < parts_.size(); i++)
@@ -35,7 +36,14 @@ public:
     }
 
 private:
-    bool lora_below(Lora & lora, size_t end) const {
+    template <typename Weights>
+    void add(const Weights & weights, uint64_t & first_stream) {
+        using Graph = typename GraphOf<Weights>::type;
+        parts_.push_back(Graph(weights, first_stream));
+        first_stream += Graph::N_STREAM;
+    }
+
+    bool lora_below(const Lora & lora, size_t end) const {
         for (size_t i = 0; i < end; i++)
             if (std::visit([&](const auto & part) { return part.has_lora(lora); }, parts_[i])) return true;
         return false;
@@ -45,37 +53,39 @@ private:
     ggml_tensor *          x_ = nullptr;
 };
 
-// Bounds for a layer that recomputes, with LoRA and dropout on every matrix; a test runs that.
-size_t max_nodes(const Hparams & h, bool plain, size_t n_row, int64_t n_supervised) {
-    const size_t per_row   = 96 + 8 * (size_t) (h.n_head / h.n_head_kv);
-    const size_t per_layer = 256 + (plain ? 320 + per_row * n_row : 0);
-    return 256 + (size_t) h.n_layer * per_layer + 64 * (size_t) (n_supervised / chunk_rows(h.n_vocab) + 1);
+size_t max_nodes(const Model::Impl & m, bool plain, size_t n_row, int64_t n_supervised) {
+    size_t n = 256 + 64 * (size_t) (n_supervised / chunk_rows(m.hparams.n_vocab) + 1);
+    for (const Layer & layer : m.layers)
+        for (const Part & part : layer.parts)
+            n += std::visit([&](const auto & w) { return GraphOf<std::decay_t<decltype(w)>>::type::max_nodes(m.hparams, plain, n_row); }, part);
+    return n;
 }
 
-GraphContext add_inputs(StepGraph & g, Model::Impl & model, Lora & lora, Pass pass, int64_t n_tok, int64_t n_supervised) {
+GraphContext add_inputs(PassGraph & g, const Model::Impl & model, const Lora & lora, Pass pass, int64_t n_tok, int64_t n_supervised) {
     g.x0        = g.ops->input(GGML_TYPE_F32, model.hparams.n_embd, n_tok);
     g.positions = g.ops->input(GGML_TYPE_I32, n_tok);
     if (pass == Pass::train) g.positions_back = g.ops->input(GGML_TYPE_I32, n_tok);
     if (n_supervised < n_tok) g.supervised = g.ops->input(GGML_TYPE_I32, n_supervised);
-    return { *g.ops, lora, model.hparams, model.rope_freqs, g.positions, g.positions_back };
+    return { *g.ops, lora, model.hparams, g.positions, g.positions_back };
 }
 
 } // namespace
 
-PartGraph part_graph(const Part & part, uint64_t & first_stream) {
-    const uint64_t first = first_stream;
-    if (const auto * attention = std::get_if<Attention>(&part)) {
-        first_stream += AttentionGraph::N_STREAM;
-        return AttentionGraph(*attention, first);
-    }
-    first_stream += FeedForwardGraph::N_STREAM;
-    return FeedForwardGraph(std::get<FeedForward>(part), first);
+bool is_view(const ggml_tensor * t) {
+    return t->op == GGML_OP_NONE || t->op == GGML_OP_RESHAPE || t->op == GGML_OP_VIEW || t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
 }
 
-StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised) {
+std::string describe(const ggml_tensor * t) {
+    std::string text = ggml_op_desc(t);
+    for (int i = 0; i < GGML_MAX_SRC && t->src[i]; i++) text += std::string(i ? "," : " ") + ggml_type_name(t->src[i]->type);
+    return text + " -> " + ggml_type_name(t->type);
+}
+
+PassGraph build(const Model::Impl & model, const Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts,
+                int64_t n_supervised) {
     const Hparams & h = model.hparams;
-    StepGraph       g;
-    g.ops                = std::make_unique<Ops>(lora, options.table, options.int16, max_nodes(h, !options.table, row_starts.size(), n_supervised));
+    PassGraph       g;
+    g.ops                = std::make_unique<Ops>(lora, options.table, options.int16, max_nodes(model, !options.table, row_starts.size(), n_supervised));
     g.ops->row_starts    = row_starts;
     g.ops->lora_scale    = options.lora_scale;
     g.ops->dropout       = pass == Pass::train ? options.dropout : 0.0f;

@@ -9,7 +9,7 @@
 
 namespace localft {
 
-struct StepGraph {
+struct PassGraph {
     struct Chunk {
         ggml_tensor * targets;  // [n]
         ggml_tensor * loss;     // [n] nats
@@ -36,9 +36,13 @@ struct GraphOptions {
     int64_t                n_recompute; // the first layers recompute their activations
 };
 
-StepGraph build(Model::Impl & model, Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts, int64_t n_supervised);
+PassGraph build(const Model::Impl & model, const Lora & lora, const GraphOptions & options, Pass pass, const std::vector<int32_t> & row_starts,
+                int64_t n_supervised);
+
+bool        is_view(const ggml_tensor * t);
+std::string describe(const ggml_tensor * t); // "OP type(,type…) -> type"
 
 // Write what an allocated graph reads of a micro-batch; `supervised`: the positions that are.
-void fill_inputs(const StepGraph & graph, const Model::Impl & model, const Batch & batch, const std::vector<int32_t> & supervised);
+void fill_inputs(const PassGraph & graph, const Model::Impl & model, const Batch & batch, const std::vector<int32_t> & supervised);
 
 } // namespace localft

@@ -6,18 +6,28 @@ namespace localft {
 
 namespace {
 
-// One chunk of supervised positions through the last norm and the head; returns the gradient of what the norm gave, where one
-// is needed.
-ggml_tensor * add_chunk(StepGraph & g, const GraphContext & c, Model::Impl & m, ggml_tensor * x, Pass pass, int64_t first, int64_t n, uint64_t stream) {
-    const Hparams &  h       = c.hparams;
-    ggml_tensor *    part    = ggml_view_2d(c.ops.ctx(), x, h.n_embd, n, x->nb[1], first * x->nb[1]);
-    const Ops::Input in      = c.ops.enter_norm(part, m.output_norm, h.rms_eps, { &m.output }, stream);
-    ggml_tensor *    logits  = c.ops.linear(m.output, in, 0, nullptr);
-    ggml_tensor *    targets = c.ops.input(GGML_TYPE_I32, n);
-    const Ops::Head  head    = c.ops.cross_entropy(logits, targets);
+struct Logits {
+    Ops::Input    in; // what the output matrix reads
+    ggml_tensor * logits;
+};
+
+// The last norm and the output matrix.
+Logits logits_of(const GraphContext & c, const Model::Impl & m, ggml_tensor * x, uint64_t stream) {
+    Logits made;
+    made.in     = c.ops.enter_norm(x, m.output_norm, c.hparams.rms_eps, { &m.output }, stream);
+    made.logits = c.ops.linear(m.output, made.in, 0, nullptr);
+    return made;
+}
+
+// One chunk of supervised positions; returns the gradient of what the norm gave, where one is needed.
+ggml_tensor * add_chunk(PassGraph & g, const GraphContext & c, const Model::Impl & m, ggml_tensor * x, Pass pass, int64_t first, int64_t n, uint64_t stream) {
+    ggml_tensor *   chunk   = ggml_view_2d(c.ops.ctx(), x, x->ne[0], n, x->nb[1], first * x->nb[1]);
+    const Logits    made    = logits_of(c, m, chunk, stream);
+    ggml_tensor *   targets = c.ops.input(GGML_TYPE_I32, n);
+    const Ops::Head head    = c.ops.cross_entropy(made.logits, targets);
     g.chunks.push_back({ targets, head.loss, first, n });
     if (pass != Pass::train) return nullptr;
-    return c.ops.linear_back(m.output, head.d_logits, in.dropped, in.low[0], nullptr, stream, c.lora.lowest_layer() < h.n_layer);
+    return c.ops.linear_back(m.output, head.d_logits, made.in.after_dropout, made.in.low[0], nullptr, stream, c.lora.lowest_layer() < c.hparams.n_layer);
 }
 
 } // namespace
@@ -27,7 +37,7 @@ int64_t chunk_rows(int64_t n_vocab) {
     return std::max<int64_t>(16, BYTES / ((int64_t) sizeof(float) * n_vocab));
 }
 
-ggml_tensor * add_head(StepGraph & g, const GraphContext & c, Model::Impl & m, ggml_tensor * x, Pass pass, int64_t n_supervised, uint64_t first_stream) {
+ggml_tensor * add_head(PassGraph & g, const GraphContext & c, const Model::Impl & m, ggml_tensor * x, Pass pass, int64_t n_supervised, uint64_t first_stream) {
     ggml_context *             ctx = c.ops.ctx();
     const Hparams &            h   = c.hparams;
     ggml_tensor *              xs  = g.supervised ? c.ops.expand(ggml_get_rows(ctx, x, g.supervised), Kind::head) : x;
@@ -46,8 +56,9 @@ ggml_tensor * add_head(StepGraph & g, const GraphContext & c, Model::Impl & m, g
     return c.ops.expand(ggml_set_rows(ctx, g.zeros, dxs, g.supervised), Kind::head);
 }
 
-void add_logits(StepGraph & g, const GraphContext & c, Model::Impl & m, ggml_tensor * x) {
-    g.logits = c.ops.linear(m.output, c.ops.enter_norm(x, m.output_norm, c.hparams.rms_eps, { &m.output }, 0), 0, nullptr);
+// Without dropout, so the number of its stream says nothing.
+void add_logits(PassGraph & g, const GraphContext & c, const Model::Impl & m, ggml_tensor * x) {
+    g.logits = logits_of(c, m, x, 0).logits;
     ggml_set_output(g.logits);
 }
 

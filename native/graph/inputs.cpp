@@ -1,8 +1,8 @@
 // What a graph reads besides weights: embeddings, positions, targets, and what the plain ops take as tensors.
 
 #include "graph/graph.h"
+#include "model/transfer.h"
 
-#include <algorithm>
 #include <limits>
 
 namespace localft {
@@ -10,14 +10,9 @@ namespace localft {
 namespace {
 
 std::vector<float> embeddings(const ggml_tensor * e, const Batch & b) {
-    const int64_t      n_embd   = e->ne[0];
-    const auto         to_float = ggml_get_type_traits(e->type)->to_float;
+    const int64_t      n_embd = e->ne[0];
     std::vector<float> x(n_embd * b.n_tok);
-    for (int64_t i = 0; i < b.n_tok; i++) {
-        const char * row = static_cast<const char *>(e->data) + b.tokens[i] * e->nb[1];
-        if (e->type == GGML_TYPE_F32) std::copy_n(reinterpret_cast<const float *>(row), n_embd, x.data() + i * n_embd);
-        else to_float(row, x.data() + i * n_embd, n_embd);
-    }
+    for (int64_t i = 0; i < b.n_tok; i++) row_to_float(e, static_cast<const char *>(e->data) + b.tokens[i] * e->nb[1], x.data() + i * n_embd);
     return x;
 }
 
@@ -28,7 +23,7 @@ std::vector<int32_t> positions(const Batch & b, int32_t sign) {
     return p;
 }
 
-std::vector<int32_t> targets(const StepGraph::Chunk & chunk, const Batch & b, const std::vector<int32_t> & supervised) {
+std::vector<int32_t> targets(const PassGraph::Chunk & chunk, const Batch & b, const std::vector<int32_t> & supervised) {
     std::vector<int32_t> t(chunk.n);
     for (int64_t i = 0; i < chunk.n; i++) t[i] = b.targets[supervised[chunk.first + i]];
     return t;
@@ -49,13 +44,13 @@ std::vector<float> dropout(const Ops & ops, const Ops::DropoutMask & mask) {
 
 } // namespace
 
-void fill_inputs(const StepGraph & g, const Model::Impl & m, const Batch & b, const std::vector<int32_t> & supervised) {
+void fill_inputs(const PassGraph & g, const Model::Impl & m, const Batch & b, const std::vector<int32_t> & supervised) {
     upload(g.x0, embeddings(m.embedding, b));
     upload(g.positions, positions(b, 1));
     if (g.positions_back && g.positions_back->buffer) upload(g.positions_back, positions(b, -1));
     if (g.supervised) upload(g.supervised, supervised);
     if (g.zeros) ggml_backend_tensor_memset(g.zeros, 0, 0, ggml_nbytes(g.zeros));
-    for (const StepGraph::Chunk & chunk : g.chunks) upload(chunk.targets, targets(chunk, b, supervised));
+    for (const PassGraph::Chunk & chunk : g.chunks) upload(chunk.targets, targets(chunk, b, supervised));
     for (const Ops::Mask & mask : g.ops->masks) upload(mask.tensor, causal(mask.n));
     for (const Ops::DropoutMask & mask : g.ops->dropout_masks) upload(mask.tensor, dropout(*g.ops, mask));
 }

@@ -38,6 +38,8 @@ struct Product {
     const float * b2; // [k2][n], contiguous
 };
 
+constexpr int64_t MAX_FACTORS = 3; // that one visit of rows can meet: q, k and v
+
 constexpr int64_t THIN = 32; // ranks up to here are products without packing; more rows would not stay in cache
 
 // Rows on their way into products: read or made, written as products read them, and multiplied by LoRA's factors.
@@ -64,7 +66,7 @@ struct Rows {
     float *       out; // a row: the parts as `as` says, then s · row factorᵀ of each factor
     int64_t       out_stride;
     int64_t       n_factor, rank;
-    Factor        factor[3];
+    Factor        factor[MAX_FACTORS];
     float         scale;
 };
 

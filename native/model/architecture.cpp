@@ -1,64 +1,57 @@
 #include "model/architecture.h"
 
-#include "model/error.h"
+#include "error.h"
+
+#include <ggml.h>
+
+#include <cmath>
 
 namespace localft {
 
 namespace {
 
+std::vector<PartSpec> llama_layer(int64_t) {
+    return {
+        AttentionSpec{ "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight", GGML_ROPE_TYPE_NORMAL },
+        FeedForwardSpec{ "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight" },
+    };
+}
+
 const std::vector<Architecture> ARCHITECTURES = {
-    { "llama",
-      {
-          AttentionNames{ "attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", GGML_ROPE_TYPE_NORMAL },
-          FeedForwardNames{ "ffn_norm", "ffn_gate", "ffn_up", "ffn_down" },
-      } },
+    { "llama", llama_layer, "output_norm.weight" },
 };
 
-// What is to be known of each kind of part.
+// What is to be known of each kind of part: its tensors, and which of them can carry LoRA.
 
-const char * norm_of(const AttentionNames & n) {
-    return n.norm;
+Part bind(const AttentionSpec & spec, const Hparams & h, const Rope & rope, const Require & require) {
+    const int64_t    nq = h.n_head * h.n_embd_head, nkv = h.n_head_kv * h.n_embd_head;
+    AttentionWeights p;
+    p.norm      = require(spec.norm, { h.n_embd });
+    p.q.w       = require(spec.q, { h.n_embd, nq });
+    p.k.w       = require(spec.k, { h.n_embd, nkv });
+    p.v.w       = require(spec.v, { h.n_embd, nkv });
+    p.o.w       = require(spec.o, { nq, h.n_embd });
+    p.shape     = { h.n_head, h.n_head_kv, h.n_embd_head, 1.0f / sqrtf((float) h.n_embd_head) };
+    p.rope      = rope;
+    p.rope.mode = spec.rope_mode;
+    return p;
 }
 
-const char * norm_of(const FeedForwardNames & n) {
-    return n.norm;
-}
-
-std::vector<const char *> matrices_of(const AttentionNames & n) {
-    return { n.q, n.k, n.v, n.o };
-}
-
-std::vector<const char *> matrices_of(const FeedForwardNames & n) {
-    return { n.gate, n.up, n.down };
-}
-
-std::vector<Matrix *> matrices_of(Attention & p) {
+std::vector<Matrix *> matrices_of(AttentionWeights & p) {
     return { &p.q, &p.k, &p.v, &p.o };
 }
 
-std::vector<Matrix *> matrices_of(FeedForward & p) {
+Part bind(const FeedForwardSpec & spec, const Hparams & h, const Rope &, const Require & require) {
+    FeedForwardWeights p;
+    p.norm   = require(spec.norm, { h.n_embd });
+    p.gate.w = require(spec.gate, { h.n_embd, h.n_ff });
+    p.up.w   = require(spec.up, { h.n_embd, h.n_ff });
+    p.down.w = require(spec.down, { h.n_ff, h.n_embd });
+    return p;
+}
+
+std::vector<Matrix *> matrices_of(FeedForwardWeights & p) {
     return { &p.gate, &p.up, &p.down };
-}
-
-Part bind(const AttentionNames & n, const Hparams & h, const Require & require) {
-    const int64_t nq = h.n_head * h.n_embd_head, nkv = h.n_head_kv * h.n_embd_head;
-    Attention     p;
-    p.norm      = require(n.norm, { h.n_embd });
-    p.q.w       = require(n.q, { h.n_embd, nq });
-    p.k.w       = require(n.k, { h.n_embd, nkv });
-    p.v.w       = require(n.v, { h.n_embd, nkv });
-    p.o.w       = require(n.o, { nq, h.n_embd });
-    p.rope_mode = n.rope_mode;
-    return p;
-}
-
-Part bind(const FeedForwardNames & n, const Hparams & h, const Require & require) {
-    FeedForward p;
-    p.norm   = require(n.norm, { h.n_embd });
-    p.gate.w = require(n.gate, { h.n_embd, h.n_ff });
-    p.up.w   = require(n.up, { h.n_embd, h.n_ff });
-    p.down.w = require(n.down, { h.n_ff, h.n_embd });
-    return p;
 }
 
 } // namespace
@@ -69,26 +62,12 @@ const Architecture & find_architecture(const std::string & name) {
         if (name == a.name) return a;
         known += (known.empty() ? "" : ", ") + std::string(a.name);
     }
-    fail_to_load("architecture \"" + name + "\" cannot be trained yet (can be: " + known + ")");
+    fail("load", "architecture \"" + name + "\" cannot be trained yet (can be: " + known + ")");
 }
 
-std::vector<const char *> norm_names(const Architecture & architecture) {
-    std::vector<const char *> all;
-    for (const PartNames & part : architecture.layer) all.push_back(std::visit([](const auto & names) { return norm_of(names); }, part));
-    return all;
-}
-
-std::vector<const char *> matrix_names(const Architecture & architecture) {
-    std::vector<const char *> all;
-    for (const PartNames & part : architecture.layer)
-        for (const char * name : std::visit([](const auto & names) { return matrices_of(names); }, part)) all.push_back(name);
-    return all;
-}
-
-Layer bind_layer(const Architecture & architecture, const Hparams & hparams, const Require & require) {
+Layer bind_layer(const std::vector<PartSpec> & parts, const Hparams & hparams, const Rope & rope, const Require & require) {
     Layer layer;
-    for (const PartNames & part : architecture.layer)
-        layer.parts.push_back(std::visit([&](const auto & names) { return bind(names, hparams, require); }, part));
+    for (const PartSpec & part : parts) layer.parts.push_back(std::visit([&](const auto & spec) { return bind(spec, hparams, rope, require); }, part));
     return layer;
 }
 

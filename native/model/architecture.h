@@ -1,11 +1,9 @@
 // What a layer is made of, by architecture: a description by tensor names, which the loader binds to tensors and the graph
-// builder composes. A new architecture is a row of the table in architecture.cpp; a new kind of part is a struct here, its
-// binding there, and its two passes in graph/.
+// builder composes. A new architecture is a row of the table in architecture.cpp. A new kind of part is here a description, its
+// weights and an alternative of both variants; its binding in architecture.cpp; and a class with its two passes in graph/parts.h.
 #pragma once
 
 #include "localft.h"
-
-#include <ggml.h>
 
 #include <functional>
 #include <string>
@@ -20,54 +18,65 @@ struct Matrix {
     ggml_tensor * wt = nullptr;
 };
 
-// Every part reads the stream through a norm of its own and is added to it: x + part(norm(x)). Names are those of the GGUF
-// without "blk.N." and ".weight".
+// Every part reads x through a norm of its own and is added to it: x + part(norm(x)). Tensors are named as in the GGUF, without
+// "blk.N.".
 
-struct AttentionNames {
+struct AttentionSpec {
     const char *norm, *q, *k, *v, *o;
     int         rope_mode; // of ggml_rope_ext
 };
 
-struct Attention {
-    ggml_tensor * norm = nullptr; // [n_embd]
-    Matrix        q, k, v, o;
-    int           rope_mode = 0;
+struct AttentionShape {
+    int64_t n_head, n_head_kv, n_embd_head;
+    float   scale; // of the scores
 };
 
-struct FeedForwardNames {
-    const char *norm, *gate, *up, *down;
+struct Rope {
+    int           n_rot, n_ctx_train;
+    float         freq_base, freq_scale;
+    ggml_tensor * freqs; // [n_rot / 2] factors, null where the model has none
+    int           mode = 0;
+};
+
+struct AttentionWeights {
+    ggml_tensor *  norm; // [n_embd]
+    Matrix         q, k, v, o;
+    AttentionShape shape;
+    Rope           rope;
 };
 
 // silu(x gateᵀ) ∘ (x upᵀ), then downᵀ
-struct FeedForward {
-    ggml_tensor * norm = nullptr; // [n_embd]
+struct FeedForwardSpec {
+    const char *norm, *gate, *up, *down;
+};
+
+struct FeedForwardWeights {
+    ggml_tensor * norm; // [n_embd]
     Matrix        gate, up, down;
 };
 
-using PartNames = std::variant<AttentionNames, FeedForwardNames>;
-using Part      = std::variant<Attention, FeedForward>;
-
-struct Architecture {
-    const char *           name;  // general.architecture
-    std::vector<PartNames> layer; // in the order of the stream
-};
+using PartSpec = std::variant<AttentionSpec, FeedForwardSpec>;
+using Part     = std::variant<AttentionWeights, FeedForwardWeights>;
 
 struct Layer {
     std::vector<Part> parts;
 };
 
+struct Architecture {
+    const char * name;                          // general.architecture
+    std::vector<PartSpec> (*layer)(int64_t il); // the parts of layer il, one after the other
+    const char * output_norm;
+};
+
 // The architecture called `name`; throws, naming those that there are, where it cannot be trained.
 const Architecture & find_architecture(const std::string & name);
 
-// Tensors of a layer, without "blk.N." and ".weight", in the model's order; with their norms or the matrices alone.
-std::vector<const char *> norm_names(const Architecture & architecture);
-std::vector<const char *> matrix_names(const Architecture & architecture);
+// The tensors of one layer. `require(name, ne)` finds a tensor of that shape, or throws; `rope`: but for its mode, which is the
+// description's.
+using Require = std::function<ggml_tensor *(const char * name, const std::vector<int64_t> & ne)>;
+Layer bind_layer(const std::vector<PartSpec> & parts, const Hparams & hparams, const Rope & rope, const Require & require);
 
-// The tensors of one layer. `require(name, ne)` finds a tensor of that shape, or throws.
-using Require = std::function<ggml_tensor *(const char * name, std::vector<int64_t> ne)>;
-Layer bind_layer(const Architecture & architecture, const Hparams & hparams, const Require & require);
-
-// Its matrices, in the order of `matrix_names`.
+// The matrices of a layer that can carry LoRA, in the model's order.
 std::vector<Matrix *> matrices(Layer & layer);
 
 } // namespace localft

@@ -1,6 +1,6 @@
 #include "model/device.h"
 
-#include "model/error.h"
+#include "error.h"
 
 namespace localft {
 
@@ -26,8 +26,8 @@ ggml_backend_dev_t find_device(const std::string & name) {
     ggml_backend_dev_t dev = ggml_backend_dev_by_name(name.c_str());
     std::string        known;
     for (const DeviceInfo & info : devices()) known += (known.empty() ? "" : ", ") + info.name;
-    if (!dev) fail_to_load("there is no device \"" + name + "\" (there is: " + known + ")");
-    if (ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_ACCEL) fail_to_load("device \"" + name + "\" holds no weights of its own");
+    if (!dev) fail("load", "there is no device \"" + name + "\" (there is: " + known + ")");
+    if (ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_ACCEL) fail("load", "device \"" + name + "\" holds no weights of its own");
     return dev;
 }
 

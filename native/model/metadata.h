@@ -1,9 +1,10 @@
 // The metadata of a GGUF, read with its types: what is missing or of another type is an error, not an abort.
 #pragma once
 
-#include "localft.h"
-
 #include <gguf.h>
+
+#include <cstdint>
+#include <string>
 
 namespace localft {
 
@@ -22,8 +23,5 @@ private:
 
     const gguf_context * gguf_;
 };
-
-// The sizes of a model; throws where they are out of range, or where the trainer's graph is another than the model's.
-Hparams read_hparams(const Metadata & metadata, const std::string & architecture);
 
 } // namespace localft

@@ -3,31 +3,16 @@
 
 #include "localft.h"
 #include "model/architecture.h"
+#include "model/mapping.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
 #include <ggml.h>
 #include <gguf.h>
 
-#include <unordered_map>
+#include <set>
 
 namespace localft {
-
-// A read-only mapping of a file.
-class Mapping {
-public:
-    explicit Mapping(const std::string & path);
-    ~Mapping();
-    Mapping(const Mapping &)             = delete;
-    Mapping & operator=(const Mapping &) = delete;
-
-    char * data() const { return data_; }
-    size_t size() const { return size_; }
-
-private:
-    char * data_ = nullptr;
-    size_t size_ = 0;
-};
 
 struct Model::Impl {
     std::string              path, device_name;
@@ -45,13 +30,14 @@ struct Model::Impl {
     bool                     is_cpu = true;
     std::vector<Layer>       layers;
     ggml_tensor *            output_norm = nullptr;
-    ggml_tensor *            rope_freqs  = nullptr;
     ggml_tensor *            embedding   = nullptr; // in the mapping, read on the host
     Matrix                   output;
 
-    ggml_tensor * find(const std::string & name) const; // where graphs use it; null if absent
-    ggml_tensor * require(const std::string & name, std::vector<int64_t> ne) const;
-    void          make_transposed(); // once, on the host; f32 for f32 weights, else f16
+    std::set<std::string> used; // names of the tensors that graphs read
+
+    ggml_tensor * find(const std::string & name) const;                               // where graphs use it; null if absent
+    ggml_tensor * require(const std::string & name, const std::vector<int64_t> & ne); // the same, of this shape; counts as used
+    void          make_transposed();                                                  // once, on the host; f32 for f32 weights, else f16
 };
 
 } // namespace localft

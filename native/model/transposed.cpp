@@ -1,9 +1,7 @@
 // The transposed copy of every matrix that the plain ops read on the way back.
+#include "error.h"
 #include "model/model.h"
-
-#include "model/error.h"
-
-#include <cstring>
+#include "model/transfer.h"
 
 namespace localft {
 
@@ -11,14 +9,11 @@ namespace {
 
 void transpose_into(const ggml_tensor * from, ggml_tensor * to) {
     const int64_t        n_in = from->ne[0], n_out = from->ne[1];
-    const auto           to_float = from->type == GGML_TYPE_F32 ? nullptr : ggml_get_type_traits(from->type)->to_float;
     std::vector<float>   row(n_in), whole((size_t) n_in * n_out);
     std::vector<uint8_t> raw(ggml_nbytes(from));
     ggml_backend_tensor_get(from, raw.data(), 0, raw.size());
     for (int64_t j = 0; j < n_out; j++) {
-        const uint8_t * at = raw.data() + j * from->nb[1];
-        if (to_float) to_float(at, row.data(), n_in);
-        else memcpy(row.data(), at, n_in * sizeof(float));
+        row_to_float(from, raw.data() + j * from->nb[1], row.data());
         for (int64_t i = 0; i < n_in; i++) whole[i * n_out + j] = row[i];
     }
     if (to->type == GGML_TYPE_F32) {
@@ -44,7 +39,7 @@ void Model::Impl::make_transposed() {
         w->wt                = ggml_new_tensor_2d(transposed_ctx.get(), type, w->w->ne[1], w->w->ne[0]);
     }
     transposed_buffer.reset(ggml_backend_alloc_ctx_tensors(transposed_ctx.get(), backend.get()));
-    if (!transposed_buffer) fail_to_load("device \"" + device_name + "\" has not enough memory for the transposed weights");
+    if (!transposed_buffer) fail("load", "device \"" + device_name + "\" has not enough memory for the transposed weights");
     for (Matrix * w : all) transpose_into(w->w, w->wt);
 }
 

@@ -39,7 +39,7 @@ ggml_tensor * Ops::drop(ggml_tensor * x, uint64_t stream) {
     if (plain()) return ggml_mul(ctx(), x, dropout_mask(x, stream));
     Args args;
     args.seed = dropout_seed, args.stream = stream, args.p = dropout;
-    return custom(x->ne[0], x->ne[1], 1, { x }, run_drop, args);
+    return custom(x->ne[0], x->ne[1], { x }, run_drop, args);
 }
 
 } // namespace localft

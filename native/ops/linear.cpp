@@ -67,7 +67,7 @@ ggml_tensor * Ops::product(const Rows & x, const Matrix & b, bool stored_nk, ggm
     args.stored_nk = stored_nk, args.has_init = init, args.has_tail = x2, args.int16 = x.int16;
     if (init) sources.push_back(init);
     if (x2) sources.insert(sources.end(), { x2, b2 });
-    return custom(b.w->ne[stored_nk ? 1 : 0], x.data->ne[1], 1, sources, run_product, args);
+    return custom(b.w->ne[stored_nk ? 1 : 0], x.data->ne[1], sources, run_product, args);
 }
 
 ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
@@ -75,12 +75,12 @@ ggml_tensor * Ops::times(ggml_tensor * x, ggml_tensor * rows) {
     if (rows->ne[1] <= kernels::THIN) return make_rows({ kernels::Rows::From::given, { x }, x->ne[0] }, kernels::Rows::As::nothing, { rows });
     Args args;
     args.stored_nk = true;
-    return ggml_scale(ctx(), custom(rows->ne[1], x->ne[1], 1, { x, rows }, run_product, args), lora_scale);
+    return ggml_scale(ctx(), custom(rows->ne[1], x->ne[1], { x, rows }, run_product, args), lora_scale);
 }
 
 ggml_tensor * Ops::across(ggml_tensor * x, ggml_tensor * rows) {
     if (plain()) return ggml_mul_mat(ctx(), ggml_cont(ctx(), ggml_transpose(ctx(), rows)), x);
-    return custom(rows->ne[0], x->ne[1], 1, { x, rows }, run_product, {});
+    return custom(rows->ne[0], x->ne[1], { x, rows }, run_product, {});
 }
 
 void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, const Rows & wide) {
@@ -95,16 +95,17 @@ void Ops::accumulate_outer(ggml_tensor * sum, ggml_tensor * low, const Rows & wi
 }
 
 ggml_tensor * Ops::linear(const Matrix & w, const Input & x, size_t i, ggml_tensor * init) {
-    const LoraTensor * lora = lora_.find(w.w);
+    const LoraTensor * lora = lora_.find(w);
     return expand(product(x.x, w, true, init, x.low[i], lora ? lora->bt : nullptr), Kind::product);
 }
 
-ggml_tensor * Ops::linear_back(const Matrix & w, const Input & dy, const Rows & dropped, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
-    const LoraTensor * lora = lora_.find(w.w);
+ggml_tensor * Ops::linear_back(const Matrix & w, const Input & dy, const Rows & after_dropout, ggml_tensor * low, ggml_tensor * init, uint64_t stream,
+                               bool need_dx) {
+    const LoraTensor * lora = lora_.find(w);
     ggml_tensor *      v    = dy.low[0];
     if (lora) {
         accumulate_outer(lora->dbt, low, dy.x);
-        accumulate_outer(lora->da, v, dropped);
+        accumulate_outer(lora->da, v, after_dropout);
     }
     if (!need_dx) return init;
     if (!lora || dropout == 0) return expand(product(dy.x, w, false, init, v, lora ? lora->a : nullptr), Kind::product);
@@ -112,9 +113,10 @@ ggml_tensor * Ops::linear_back(const Matrix & w, const Input & dy, const Rows & 
     return expand(product(dy.x, w, false, init ? ggml_add(ctx(), init, through) : through, nullptr, nullptr), Kind::product);
 }
 
-ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, const Rows & dropped, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx) {
+ggml_tensor * Ops::linear_back(const Matrix & w, ggml_tensor * dy, const Rows & after_dropout, ggml_tensor * low, ggml_tensor * init, uint64_t stream,
+                               bool need_dx) {
     if (!need_dx && !lora_.on(w)) return init;
-    return linear_back(w, enter_back(dy, w), dropped, low, init, stream, need_dx);
+    return linear_back(w, enter_back(dy, w), after_dropout, low, init, stream, need_dx);
 }
 
 } // namespace localft

@@ -23,7 +23,7 @@ ggml_tensor * Ops::norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g,
         if (add) sources.push_back(add);
         Args args;
         args.eps = eps, args.has_init = add;
-        return expand(custom(x->ne[0], x->ne[1], 1, sources, run_norm_back, args), Kind::elementwise);
+        return expand(custom(x->ne[0], x->ne[1], sources, run_norm_back, args), Kind::elementwise);
     }
     const float   inverse = 1.0f / (float) x->ne[0];
     ggml_tensor * z       = ggml_mul(ctx(), dh, g);

@@ -2,7 +2,7 @@
 
 namespace localft {
 
-Ops::Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes) : lora_(lora), table_(table), int16_(int16) {
+Ops::Ops(const Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes) : lora_(lora), table_(table), int16_(int16) {
     ggml_init_params params = { ggml_tensor_overhead() * max_nodes + ggml_graph_overhead_custom(max_nodes, false), nullptr, true };
     ctx_.reset(ggml_init(params));
     graph_ = ggml_new_graph_custom(ctx_.get(), max_nodes, false);
@@ -21,11 +21,11 @@ ggml_tensor * Ops::input(ggml_type type, int64_t ne0, int64_t ne1) {
     return t;
 }
 
-ggml_tensor * Ops::custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args) {
+ggml_tensor * Ops::custom(int64_t ne0, int64_t ne1, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args) {
     args.table      = table_;
     args.row_starts = &row_starts;
     args_.push_back(args);
-    return ggml_custom_4d(ctx(), GGML_TYPE_F32, ne0, ne1, ne2, 1, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
+    return ggml_custom_4d(ctx(), GGML_TYPE_F32, ne0, ne1, 1, 1, sources.data(), (int) sources.size(), f, GGML_N_TASKS_MAX, &args_.back());
 }
 
 ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args) {
@@ -35,14 +35,14 @@ ggml_tensor * Ops::custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> so
 }
 
 // Concatenate along tokens, pairwise, so that the copies stay few.
-ggml_tensor * Ops::join(std::vector<ggml_tensor *> parts) {
-    while (parts.size() > 1) {
+ggml_tensor * Ops::join(std::vector<ggml_tensor *> pieces) {
+    while (pieces.size() > 1) {
         std::vector<ggml_tensor *> fewer;
-        for (size_t i = 0; i + 1 < parts.size(); i += 2) fewer.push_back(ggml_concat(ctx(), parts[i], parts[i + 1], 1));
-        if (parts.size() % 2) fewer.push_back(parts.back());
-        parts = std::move(fewer);
+        for (size_t i = 0; i + 1 < pieces.size(); i += 2) fewer.push_back(ggml_concat(ctx(), pieces[i], pieces[i + 1], 1));
+        if (pieces.size() % 2) fewer.push_back(pieces.back());
+        pieces = std::move(fewer);
     }
-    return expand(parts[0], Kind::attention);
+    return expand(pieces[0], Kind::attention);
 }
 
 } // namespace localft

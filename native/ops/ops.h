@@ -1,53 +1,15 @@
-// What the nodes of a graph are made with: each operation forwards and backwards, by a kernel of ours where the device is the
-// CPU, else by ggml's own ops ("plain"). `linear.cpp`, `norm.cpp`, `attention.cpp`, `cross_entropy.cpp` and `dropout.cpp` hold one
-// operation each, `rows.cpp` what makes the rows that enter products.
+// What the nodes of a graph are made with. rows.cpp makes the rows that enter products (norm, activation function, rounding, LoRA's
+// A); linear.cpp, attention.cpp, norm.cpp and cross_entropy.cpp hold the other operations with their gradients, dropout.cpp what
+// LoRA reads in training. On the CPU they run kernels of ours, elsewhere ggml's own ops ("plain").
 #pragma once
 
 #include "adapter/lora.h"
-#include "kernels/kernels.h"
+#include "ops/custom.h"
 
-#include <algorithm>
 #include <deque>
+#include <utility>
 
 namespace localft {
-
-// What a custom op needs besides its tensors.
-struct Args {
-    const kernels::Table *       table;
-    bool                         stored_nk = false, has_init = false, has_tail = false;
-    bool                         int16 = false; // what is read is in 16 bits
-    float                        eps = 0, scale = 0;
-    kernels::Rows::From          from   = kernels::Rows::From::given;
-    kernels::Rows::As            as     = kernels::Rows::As::nothing;
-    int64_t                      width  = 0;
-    std::vector<int>             parts  = {}; // of what is made, that each factor meets
-    int64_t                      n_head = 0, n_head_kv = 0, n_embd_head = 0;
-    const std::vector<int32_t> * row_starts = nullptr;
-    uint64_t                     seed = 0, stream = 0;
-    float                        p     = 0;
-    kernels::Turns               turns = {};
-};
-
-inline Args & args_of(void * data) {
-    return *static_cast<Args *>(data);
-}
-
-inline float * floats(const ggml_tensor * t) {
-    return static_cast<float *>(t->data);
-}
-
-inline int64_t stride(const ggml_tensor * t) {
-    return (int64_t) (t->nb[1] / sizeof(float));
-}
-
-// Calls run(i) for rows of n, a few at a turn.
-template <typename Run>
-void each_row(Args & args, int64_t n, int nth, Run run) {
-    const int64_t rows = std::clamp<int64_t>(n / (4 * nth), 1, 16);
-    for (int64_t first; (first = args.turns.take() * rows) < n;)
-        for (int64_t i = first; i < std::min(first + rows, n); i++) run(i);
-    args.turns.leave(nth);
-}
 
 // What a node's time is counted under; `head` is all of the output's work, its products included, and
 // `elementwise` has the thin products of rows that are made in the same visit.
@@ -56,7 +18,9 @@ enum class Kind { product, attention, elementwise, low_rank, head };
 // What the nodes of a graph are made with. Shapes in comments are row-major, [n_tok, width], as NumPy would show them.
 class Ops {
 public:
-    Ops(Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes);
+    Ops(const Lora & lora, const kernels::Table * table, bool int16, size_t max_nodes);
+    Ops(const Ops &)             = delete; // custom ops refer to it
+    Ops & operator=(const Ops &) = delete;
 
     ggml_context * ctx() const { return ctx_.get(); }
     ggml_cgraph *  graph() const { return graph_; }
@@ -70,7 +34,7 @@ public:
     float                dropout = 0, lora_scale = 0;
     uint64_t             dropout_seed = 0;
 
-    // Tensors that the caller fills after allocation.
+    // A tensor that keeps its memory to the end: the caller fills it after allocation, or reads it after the pass.
     ggml_tensor * input(ggml_type type, int64_t ne0, int64_t ne1 = 1);
     struct Mask {
         ggml_tensor * tensor; // causal, [n, n]
@@ -80,7 +44,7 @@ public:
         ggml_tensor * tensor; // 0 or 1/(1−p)
         uint64_t      stream;
     };
-    std::vector<Mask>        masks;         // filled by the plain ops
+    std::vector<Mask>        masks;         // that plain ops asked for; the caller fills them
     std::vector<DropoutMask> dropout_masks; // likewise
 
     // Rows [n_tok, width] as products read them: f32, or in 16 bits.
@@ -95,7 +59,7 @@ public:
     // What enters one or several matrices, and s · x̃ Aᵀ of each, [n_tok, rank], null where it carries no LoRA. On the way
     // back: dy, and s · dy B; dropout is none of its business.
     struct Input {
-        Rows                       x, dropped; // dropped: x̃
+        Rows                       x, after_dropout; // after_dropout: x̃
         std::vector<ggml_tensor *> low;
     };
     using Matrices = std::vector<const Matrix *>;
@@ -113,16 +77,22 @@ public:
     ggml_tensor * linear(const Matrix & w, const Input & x, size_t i, ggml_tensor * init);
     // linear backwards: accumulates the gradients of A and B and returns dx [n_tok, n_in] + init, or null unless `need_dx`.
     // x̃ and `low` as they were on the way there.
-    ggml_tensor * linear_back(const Matrix & w, const Input & dy, const Rows & dropped, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx);
+    ggml_tensor * linear_back(const Matrix & w, const Input & dy, const Rows & after_dropout, ggml_tensor * low, ggml_tensor * init, uint64_t stream,
+                              bool need_dx);
     // The same of a dy that nothing else reads; without LoRA on w, and unless `need_dx`, nothing is computed and `init` returned.
-    ggml_tensor * linear_back(const Matrix & w, ggml_tensor * dy, const Rows & dropped, ggml_tensor * low, ggml_tensor * init, uint64_t stream, bool need_dx);
+    ggml_tensor * linear_back(const Matrix & w, ggml_tensor * dy, const Rows & after_dropout, ggml_tensor * low, ggml_tensor * init, uint64_t stream,
+                              bool need_dx);
 
     ggml_tensor * norm_back(ggml_tensor * dh, ggml_tensor * x, ggml_tensor * g, ggml_tensor * add, float eps);
     struct Qkv {
         ggml_tensor *q, *k, *v;
     };
-    ggml_tensor * attention(const Qkv & x, const Hparams & h);
-    Qkv           attention_back(ggml_tensor * d_o, ggml_tensor * o, const Qkv & x, const Hparams & h); // o: what `attention` made of x
+    // softmax(scale · Q Kᵀ + causal mask) V by head, o [n_tok, n_head · n_embd_head], and what its gradient needs of it.
+    struct Attended {
+        ggml_tensor *o = nullptr, *lse = nullptr; // lse: logsumexp of the scores, of the kernel only
+    };
+    Attended attention(const Qkv & x, const AttentionShape & shape);
+    Qkv      attention_back(ggml_tensor * d_o, const Attended & made, const Qkv & x, const AttentionShape & shape);
     // The loss of each row of `logits`, and its gradient softmax − onehot, which may take the logits' place.
     struct Head {
         ggml_tensor * loss;     // [n] nats
@@ -130,12 +100,12 @@ public:
     };
     Head cross_entropy(ggml_tensor * logits, ggml_tensor * targets);
 
-    ggml_tensor * join(std::vector<ggml_tensor *> parts); // concatenate along tokens
+    ggml_tensor * join(std::vector<ggml_tensor *> pieces); // concatenate along tokens
 
     bool plain() const { return !table_; }
 
 private:
-    ggml_tensor * custom(int64_t ne0, int64_t ne1, int64_t ne2, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
+    ggml_tensor * custom(int64_t ne0, int64_t ne1, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
     ggml_tensor * custom_inplace(ggml_tensor * t, std::vector<ggml_tensor *> sources, ggml_custom_op_t f, Args args);
     struct Source { // of rows, as kernels::Rows has it
         kernels::Rows::From        from;
@@ -144,34 +114,34 @@ private:
         bool                       int16 = false;
         float                      eps   = 0;
     };
-    using Factors = std::vector<ggml_tensor *>; // LoRA's, of one matrix each; null where it carries none
-    ggml_tensor *              make_rows(const Source & source, kernels::Rows::As as, const Factors & factors);
+    using LoraRows = std::vector<ggml_tensor *>; // LoRA's, of one matrix each; null where it carries none
+    ggml_tensor *              make_rows(const Source & source, kernels::Rows::As as, const LoraRows & factors);
     ggml_tensor *              columns(ggml_tensor * rows, int64_t first, int64_t n);
     std::vector<ggml_tensor *> make_f32(const Source & source);
     std::vector<ggml_tensor *> make_plain(const Source & source);
     ggml_tensor *              in_16_bits(ggml_tensor * x);
     Input                      enter(const Source & source, const Matrices & matrices, uint64_t stream);
-    std::vector<Input>         feed(const Source & source, const Factors & factors);
-    Input                      feed_apart(ggml_tensor * x, ggml_tensor * dropped, const Factors & factors);
-    bool                       together(const Factors & factors) const;
+    std::vector<Input>         feed(const Source & source, const LoraRows & factors);
+    Input                      feed_apart(ggml_tensor * x, ggml_tensor * after_dropout, const LoraRows & factors);
+    bool                       together(const LoraRows & factors) const;
     ggml_tensor *              product(const Rows & x, const Matrix & b, bool stored_nk, ggml_tensor * init, ggml_tensor * x2, ggml_tensor * b2);
     void                       accumulate_outer(ggml_tensor * sum, ggml_tensor * low, const Rows & wide); // sum += lowᵀ wide
     ggml_tensor *              times(ggml_tensor * x, ggml_tensor * rows);                                // s · x rowsᵀ
     ggml_tensor *              across(ggml_tensor * x, ggml_tensor * rows);                               // x rows
-    ggml_tensor *              drop(ggml_tensor * x, uint64_t stream);                                    // a stream is one place of the graph, and one mask
+    ggml_tensor *              drop(ggml_tensor * x, uint64_t stream); // a stream of random numbers belongs to one place of the graph
     ggml_tensor *              dropout_mask(const ggml_tensor * x, uint64_t stream);
     Head                       cross_entropy_plain(ggml_tensor * logits, ggml_tensor * targets);
 
-    ggml_tensor * attention_plain(const Qkv & x, const Hparams & h);
-    Qkv           attention_back_plain(ggml_tensor * d_o, const Qkv & x, const Hparams & h);
-    Qkv           attention_back_row(ggml_tensor * d_o, ggml_tensor * q, ggml_tensor * k, ggml_tensor * v, const Hparams & h);
+    ggml_tensor * attention_plain(const Qkv & x, const AttentionShape & shape);
+    Qkv           attention_back_plain(ggml_tensor * d_o, const Qkv & x, const AttentionShape & shape);
+    Qkv           attention_back_row(ggml_tensor * d_o, ggml_tensor * q, ggml_tensor * k, ggml_tensor * v, const AttentionShape & shape);
     ggml_tensor * causal_mask(int64_t n);
     ggml_tensor * heads_of_row(ggml_tensor * x, size_t row, int64_t n_embd_head);
     ggml_tensor * row_of_heads(ggml_tensor * x);
-    ggml_tensor * probabilities(ggml_tensor * q, ggml_tensor * k, const Hparams & h);
-    ggml_tensor * sum_group(ggml_tensor * x, const Hparams & h);
+    ggml_tensor * probabilities(ggml_tensor * q, ggml_tensor * k, const AttentionShape & shape);
+    ggml_tensor * sum_group(ggml_tensor * x, const AttentionShape & shape);
 
-    Lora &                 lora_;
+    const Lora &           lora_;
     const kernels::Table * table_;
     bool                   int16_;
     ggml_context_ptr       ctx_;

@@ -1,3 +1,4 @@
+#include "model/transfer.h"
 #include "trainer/profile.h"
 #include "trainer/trainer.h"
 
@@ -24,16 +25,6 @@ void use_large_pages([[maybe_unused]] ggml_backend_buffer_t buffer) {
 }
 
 } // namespace
-
-bool is_view(const ggml_tensor * t) {
-    return t->op == GGML_OP_NONE || t->op == GGML_OP_RESHAPE || t->op == GGML_OP_VIEW || t->op == GGML_OP_PERMUTE || t->op == GGML_OP_TRANSPOSE;
-}
-
-std::string describe(const ggml_tensor * t) {
-    std::string text = ggml_op_desc(t);
-    for (int i = 0; i < GGML_MAX_SRC && t->src[i]; i++) text += std::string(i ? "," : " ") + ggml_type_name(t->src[i]->type);
-    return text + " -> " + ggml_type_name(t->type);
-}
 
 Trainer::Impl::Impl(Model & model, const TrainerOptions & options)
     : model(model), m(model.impl()), options(options), lora(model, options.targets, options.rank) {
@@ -82,7 +73,7 @@ void Trainer::Impl::choose_arithmetic() {
 size_t Trainer::Impl::measure(int64_t n) const {
     GraphOptions o     = graph_options(0);
     o.n_recompute      = n;
-    const StepGraph  g = build(m, const_cast<Lora &>(lora), o, Pass::train, { 0, (int32_t) options.max_tokens }, options.max_tokens);
+    const PassGraph  g = build(m, lora, o, Pass::train, { 0, (int32_t) options.max_tokens }, options.max_tokens);
     ggml_gallocr_ptr measuring(ggml_gallocr_new(ggml_backend_get_default_buffer_type(m.backend.get())));
     size_t           bytes = 0;
     ggml_gallocr_reserve_n_size(measuring.get(), g.ops->graph(), nullptr, nullptr, &bytes);
@@ -116,7 +107,7 @@ void Trainer::Impl::check(const Batch & b, const char * op) const {
     }
 }
 
-void Trainer::Impl::check_supported(const StepGraph & g) const {
+void Trainer::Impl::check_supported(const PassGraph & g) const {
     if (m.is_cpu) return;
     ggml_backend_dev_t dev = ggml_backend_get_device(m.backend.get());
     for (int i = 0; i < ggml_graph_n_nodes(g.ops->graph()); i++) {
@@ -125,7 +116,7 @@ void Trainer::Impl::check_supported(const StepGraph & g) const {
     }
 }
 
-void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) {
+void Trainer::Impl::run(const PassGraph & g, const Batch & batch, const std::vector<int32_t> & supervised) {
     check_supported(g);
     if (!ggml_gallocr_alloc_graph(allocator.get(), g.ops->graph()))
         fail("compute", "not enough memory for a micro-batch of " + std::to_string(batch.n_tok) + " tokens");
@@ -136,30 +127,30 @@ void Trainer::Impl::run(const StepGraph & g, const Batch & batch, const std::vec
     if (status != GGML_STATUS_SUCCESS) fail("compute", std::string("the device failed: ") + ggml_status_to_string(status));
 }
 
-double Trainer::Impl::read_loss(const StepGraph & g) const {
+double Trainer::Impl::read_loss(const PassGraph & g) const {
     double total = 0;
-    for (const StepGraph::Chunk & chunk : g.chunks)
+    for (const PassGraph::Chunk & chunk : g.chunks)
         for (const float value : download(chunk.loss)) total += value;
     if (!std::isfinite(total)) fail("compute", "the loss is not finite: the weights hold NaN or infinity, or the learning rate is too high");
     return total;
 }
 
-MicroResult Trainer::Impl::pass_part(Pass pass, const Batch & batch, GraphOptions graph_options) {
+MicroResult Trainer::Impl::pass_slice(Pass pass, const Batch & slice, const GraphOptions & how) {
     std::vector<int32_t> supervised;
-    for (int64_t i = 0; i < batch.n_tok; i++)
-        if (batch.loss_mask[i]) supervised.push_back((int32_t) i);
+    for (int64_t i = 0; i < slice.n_tok; i++)
+        if (slice.loss_mask[i]) supervised.push_back((int32_t) i);
     if (supervised.empty()) return { 0.0, 0 };
-    const StepGraph g = build(m, lora, graph_options, pass, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, (int64_t) supervised.size());
-    run(g, batch, supervised);
+    const PassGraph g = build(m, lora, how, pass, { slice.row_starts, slice.row_starts + slice.n_row + 1 }, (int64_t) supervised.size());
+    run(g, slice, supervised);
     return { read_loss(g), (int64_t) supervised.size() };
 }
 
 MicroResult Trainer::Impl::pass(Pass pass, const Batch & batch, int64_t micro_step) {
     MicroResult total{ 0.0, 0 };
-    for_parts(batch, [&](const Batch & part, int64_t first_row) {
+    for_slices(batch, [&](const Batch & slice, int64_t first_row) {
         GraphOptions o = graph_options(micro_step);
         o.dropout_seed += (uint64_t) first_row << 40;
-        const MicroResult r = pass_part(pass, part, o);
+        const MicroResult r = pass_slice(pass, slice, o);
         total.loss_sum += r.loss_sum;
         total.n_supervised += r.n_supervised;
     });

@@ -1,5 +1,8 @@
 #include "trainer/trainer.h"
 
+#include "adapter/adamw.h"
+#include "model/transfer.h"
+
 #include <ggml-cpu.h>
 
 #include <algorithm>
@@ -84,10 +87,10 @@ MicroResult Trainer::evaluate(const Batch & batch) {
 std::vector<float> Trainer::logits(const Batch & batch) {
     impl_->check(batch, "logits");
     std::vector<float> all;
-    impl_->for_parts(batch, [&](const Batch & part, int64_t) {
-        const StepGraph g =
-            build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { part.row_starts, part.row_starts + part.n_row + 1 }, part.n_tok);
-        impl_->run(g, part, {});
+    impl_->for_slices(batch, [&](const Batch & slice, int64_t) {
+        const PassGraph g =
+            build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::logits, { slice.row_starts, slice.row_starts + slice.n_row + 1 }, slice.n_tok);
+        impl_->run(g, slice, {});
         std::vector<float> values = download(g.logits);
         if (all.empty()) all = std::move(values);
         else all.insert(all.end(), values.begin(), values.end());
@@ -151,7 +154,7 @@ std::vector<std::string> Trainer::ops(const Batch & batch) {
     int64_t n_supervised = 0;
     for (int64_t i = 0; i < batch.n_tok; i++) n_supervised += batch.loss_mask[i];
     if (n_supervised == 0) fail("ops", "no target is supervised");
-    const StepGraph g =
+    const PassGraph g =
         build(impl_->m, impl_->lora, impl_->graph_options(0), Pass::train, { batch.row_starts, batch.row_starts + batch.n_row + 1 }, n_supervised);
     std::set<std::string> found;
     for (int i = 0; i < ggml_graph_n_nodes(g.ops->graph()); i++) {

@@ -1,16 +1,14 @@
-// What a Trainer is made of: passes.cpp builds, allocates and runs the graphs of a micro-batch and decides what they keep;
-// trainer.cpp is the public interface and the optimizer step.
+// What a Trainer is made of. passes.cpp decides what it computes with (kernels, arithmetic, what layers keep) and builds,
+// allocates and runs the graphs of a micro-batch; trainer.cpp is the public interface and the optimizer step.
 #pragma once
 
+#include "error.h"
 #include "graph/graph.h"
 
+#include <algorithm>
 #include <map>
 
 namespace localft {
-
-[[noreturn]] inline void fail(const std::string & op, const std::string & text) {
-    throw std::runtime_error("[" + op + "] " + text);
-}
 
 struct Trainer::Impl {
     // The plain ops take each row's attention apart, and ggml's allocator gives up at 256 free blocks.
@@ -36,16 +34,16 @@ struct Trainer::Impl {
     void         choose_arithmetic();
     void         choose_recompute();
     void         check(const Batch & batch, const char * op) const;
-    void         check_supported(const StepGraph & g) const;
-    void         run(const StepGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
-    double       read_loss(const StepGraph & g) const;
+    void         check_supported(const PassGraph & g) const;
+    void         run(const PassGraph & g, const Batch & batch, const std::vector<int32_t> & supervised);
+    double       read_loss(const PassGraph & g) const;
     MicroResult  pass(Pass pass, const Batch & batch, int64_t micro_step);
-    MicroResult  pass_part(Pass pass, const Batch & batch, GraphOptions options);
+    MicroResult  pass_slice(Pass pass, const Batch & slice, const GraphOptions & how);
     double       grad_norm(float inverse);
 
-    // Calls f(part, its first row) for the parts of a micro-batch that one graph can take.
+    // Calls f(slice, its first row) for the slices of a micro-batch that one graph can take.
     template <typename F>
-    void for_parts(const Batch & b, F f) const {
+    void for_slices(const Batch & b, F f) const {
         const int64_t most = table ? b.n_row : MAX_PLAIN_ROWS;
         for (int64_t r = 0; r < b.n_row; r += most) {
             const int64_t        n     = std::min(most, b.n_row - r);
@@ -56,8 +54,5 @@ struct Trainer::Impl {
         }
     }
 };
-
-bool        is_view(const ggml_tensor * t);
-std::string describe(const ggml_tensor * t); // "OP type(,type…) -> type"
 
 } // namespace localft
