@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.adapter.file import metadata_text, pair_names, read_adapter, read_adapter_header, read_values
+from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.errors import AdapterError, LocalftError
 from localft.hashes import file_sha256
 from localft.model.gguf_check import check_header

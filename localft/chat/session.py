@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from localft import llama
-from localft.adapter.base_model import TEMPLATE
 from localft.adapter.check import read_base_header
+from localft.adapter.origin import TEMPLATE
 from localft.chat.prompter import Message, Prompter, continued, template_for
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling, TextStream, choose, require_settings

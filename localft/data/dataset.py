@@ -11,12 +11,12 @@ from localft.data.batching.mix import Share, describe_epoch, mix
 from localft.data.reading.sources import Sources, find_sources
 from localft.data.rows.row import Columns
 from localft.data.split.sides import Sides, choose_sides
+from localft.data.split.val_prompts import ValPrompt, val_prompts
 from localft.data.summary import DataSummary
 from localft.data.tokens.collector import Collector
 from localft.data.tokens.context_length import FittedRows, fit_units, percentile99
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.data.tokens.val_prompts import ValPrompt, val_prompts
 from localft.data.wording.template import TemplateInfo, describe
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
@@ -72,7 +72,7 @@ def prepare(
     settings.require_sound()
     if not isinstance(data, Sources):
         data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
-    wording = Wording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
+    wording = RunWording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
     columns = Columns(settings.prompt_column, settings.answer_column)
     work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)
     parts = [work.part(part) for part in data.parts]

@@ -14,7 +14,7 @@ from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
 from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
-from localft.model.conversion.hf_checkpoint import Checkpoint, open_checkpoint, weight_files
+from localft.model.conversion.hf_checkpoint import HfCheckpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
 from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
 from localft.model.conversion.vocabulary import read_vocabulary
@@ -194,7 +194,7 @@ def _convert(
         check_gguf(temporary)
 
 
-def _lossless(checkpoint: Checkpoint) -> OutType:
+def _lossless(checkpoint: HfCheckpoint) -> OutType:
     """The type that holds the checkpoint's weights exactly, for the file between checkpoint and K-quants."""
     kinds = {tensor.dtype for tensor in checkpoint.tensors.values() if len(tensor.shape) > 1}
     return OUTTYPES["bf16" if kinds == {"BF16"} else "f16" if kinds == {"F16"} else "f32"]

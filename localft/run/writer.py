@@ -7,7 +7,7 @@ from pathlib import Path
 
 from localft import __version__
 from localft.adapter import Adapter, LoraTensor, write_adapter
-from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
+from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
 from localft.engine import EngineState
 from localft.run.checkpoint import Cursor, write_checkpoint
 from localft.run.folder import Run, writing

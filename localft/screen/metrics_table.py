@@ -15,7 +15,7 @@ WIDTHS = (7, 9, 10, 10, 11, 9, 9, 11)
 
 
 @dataclass(frozen=True)
-class ReportRow:
+class MetricsRow:
     """One printed line of numbers. `loss` and `tok_per_sec` are means over all steps since the line before."""
 
     step: int
@@ -53,7 +53,7 @@ def aligned(cells: Sequence[str]) -> str:
 
 
 @dataclass
-class Reporter:
+class MetricsTable:
     """Turns events into rows: the first step's, then one every so many steps, at each validation, and the last.
 
     Attributes:
@@ -63,7 +63,7 @@ class Reporter:
     every: int | None = field(default=None, init=False)
     total_steps: int = 0
     val_every: int = 0
-    held: ReportRow | None = None
+    held: MetricsRow | None = None
     first_step: int = -1
     step_seconds: list[float] = field(default_factory=list)
     val_seconds: list[float] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Reporter:
         self.every = event.settings.get("report_every", {}).get("value")
         self.every = self.every or max(1, -(-event.total_steps // ROWS_PER_RUN))
 
-    def rows(self, event: TrainEvent) -> Iterator[ReportRow]:
+    def rows(self, event: TrainEvent) -> Iterator[MetricsRow]:
         """The rows that are due with this event; a step that is validated shares its row with the validation."""
         if isinstance(event, Step):
             yield from self.flush()
@@ -90,7 +90,7 @@ class Reporter:
             self.val_seconds.append(event.elapsed_s)
             yield self._validation_row(event)
 
-    def flush(self) -> Iterator[ReportRow]:
+    def flush(self) -> Iterator[MetricsRow]:
         """The row that still waits for its validation, if any."""
         row, self.held = self.held, None
         if row:
@@ -111,13 +111,13 @@ class Reporter:
     def _validates(self, step: int) -> bool:
         return bool(self.val_every) and (step % self.val_every == 0 or step == self.total_steps)
 
-    def _step_row(self, event: Step) -> ReportRow:
+    def _step_row(self, event: Step) -> MetricsRow:
         n_supervised = sum(each.n_supervised for each in self.since)
         loss = math.fsum((each.loss or 0.0) * each.n_supervised for each in self.since) / max(1, n_supervised)
         seconds = sum(each.elapsed_s for each in self.since)
         n_tok = sum(each.n_tok for each in self.since)
         self.since = []
-        return ReportRow(
+        return MetricsRow(
             step=event.step,
             total_steps=self.total_steps,
             loss=loss,
@@ -128,13 +128,13 @@ class Reporter:
             memory=_memory(event),
         )
 
-    def _validation_row(self, event: Validation) -> ReportRow:
+    def _validation_row(self, event: Validation) -> MetricsRow:
         held, self.held = self.held, None
-        row = held or ReportRow(event.step, self.total_steps, memory=_memory(event))
+        row = held or MetricsRow(event.step, self.total_steps, memory=_memory(event))
         values = {**row.__dict__, "val_loss": event.val_loss, "best": event.best}
         if held:
             values["eta"] = self.eta(event.step)
-        return ReportRow(**values)
+        return MetricsRow(**values)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ from localft.events import (
     json_line,
 )
 from localft.screen import run_report
-from localft.screen.metrics_table import COLUMNS, Reporter, aligned
+from localft.screen.metrics_table import COLUMNS, MetricsTable, aligned
 
 
 class Screen(Protocol):
@@ -54,7 +54,7 @@ class PlainScreen:
 
     def __init__(self, out: IO[str]) -> None:
         self.out = out
-        self.reporter = Reporter()
+        self.reporter = MetricsTable()
         self.stage = ""
 
     def show(self, event: TrainEvent) -> None:

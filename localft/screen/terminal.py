@@ -28,7 +28,7 @@ from localft.events import (
 )
 from localft.events import Progress as ProgressEvent
 from localft.screen import run_report
-from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, ReportRow, aligned
+from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned
 from localft.screen.plain import JsonScreen, PlainScreen, Screen
 from localft.units import duration
 
@@ -53,7 +53,7 @@ class TerminalScreen:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.width = min(console.width, MAX_WIDTH)
-        self.reporter = Reporter()
+        self.reporter = MetricsTable()
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.training = False
@@ -144,7 +144,7 @@ def _bar(console: Console, last: TextColumn) -> Progress:
     return Progress(*columns, console=console, transient=True, refresh_per_second=8)
 
 
-def row_text(row: ReportRow) -> Text:
+def row_text(row: MetricsRow) -> Text:
     """One report as a line; the losses stand out, an improvement is green."""
     line = Text()
     for name, cell, width in zip(COLUMNS, row.cells(), WIDTHS, strict=True):

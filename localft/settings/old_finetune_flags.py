@@ -9,7 +9,7 @@ from localft.errors import ConfigError
 
 DEFAULT_CHECKPOINT = "checkpoint-LATEST.gguf"
 DEFAULT_ADAPTER = "ggml-lora-LATEST-f32.gguf"
-MARKS = ("--model-base", "--train-data")
+OLD_ONLY = ("--model-base", "--train-data")
 
 RENAMED = {
     "--model-base": "--model",
@@ -69,7 +69,7 @@ REFUSED: dict[str, str] = {
 
 def is_old_form(arguments: Sequence[str]) -> bool:
     """Whether these are arguments of the old program."""
-    return any(argument.partition("=")[0] in MARKS for argument in arguments)
+    return any(argument.partition("=")[0] in OLD_ONLY for argument in arguments)
 
 
 def translate(arguments: Sequence[str]) -> list[str]:

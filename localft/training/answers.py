@@ -13,7 +13,7 @@ from localft.report import Report
 if TYPE_CHECKING:
     from localft.chat import ChatSession, Message
     from localft.data.dataset import Dataset
-    from localft.data.tokens.val_prompts import ValPrompt
+    from localft.data.split.val_prompts import ValPrompt
 
 N_PROMPTS = 3
 MAX_TOKENS = 64

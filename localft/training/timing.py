@@ -26,7 +26,7 @@ FORWARD = 1 / 3  # of a training pass: evaluation goes forward only, and the bac
 
 
 @dataclass(frozen=True)
-class Line:
+class CostLine:
     """Seconds of a micro-batch: `fixed` + `per_work` · its work."""
 
     fixed: float
@@ -46,8 +46,8 @@ class Timing:
         n_tok: tokens of the largest micro-batch that was run.
     """
 
-    train: Line
-    evaluate: Line
+    train: CostLine
+    evaluate: CostLine
     apply: float
     n_tok: int
 
@@ -74,7 +74,7 @@ def weigher(hparams: Mapping[str, int]) -> Weigh:
     return weigh
 
 
-def fit(points: Sequence[tuple[float, float]]) -> Line:
+def fit(points: Sequence[tuple[float, float]]) -> CostLine:
     """The line nearest to the (work, seconds) in the sum of relative deviations; neither part is below 0.
 
     Such a line goes through two of the points, or through one and 0. Those that something else on the machine held up
@@ -82,17 +82,17 @@ def fit(points: Sequence[tuple[float, float]]) -> Line:
     """
     through_two = [_through(*pair) for pair in combinations(points, 2)]
     lines = [line for line in through_two if line and line.fixed >= 0 and line.per_work >= 0]
-    lines += [Line(0.0, seconds / work) for work, seconds in points]
+    lines += [CostLine(0.0, seconds / work) for work, seconds in points]
     return min(lines, key=lambda line: sum(abs(line(work) / max(seconds, 1e-9) - 1) for work, seconds in points))
 
 
-def _through(one: tuple[float, float], other: tuple[float, float]) -> Line | None:
+def _through(one: tuple[float, float], other: tuple[float, float]) -> CostLine | None:
     """The line through two points; None where their work hardly differs."""
     (work, seconds), (more_work, more_seconds) = sorted((one, other))
     if more_work < 1.2 * work:
         return None
     per_work = (more_seconds - seconds) / (more_work - work)
-    return Line(seconds - per_work * work, per_work)
+    return CostLine(seconds - per_work * work, per_work)
 
 
 def piece(batch: MicroBatch, n_tok: int) -> MicroBatch:
@@ -151,7 +151,7 @@ class Rehearsal:
         self.passes(batches)
         train = fit(self.points)
         share = seconds / train(work) if validation else FORWARD
-        return Timing(train, Line(share * train.fixed, share * train.per_work), apply, self.n_tok)
+        return Timing(train, CostLine(share * train.fixed, share * train.per_work), apply, self.n_tok)
 
     def warm_up(self, heaviest: MicroBatch) -> bool:
         """Run the heaviest micro-batch, if the run is long enough: buffers get their size, processors their speed."""

@@ -83,7 +83,7 @@ def _read(
     from localft.cli.progress_line import progress_line
     from localft.data.reading.sources import find_sources
     from localft.data.rows.row import Columns
-    from localft.data.tokens.run_wording import Wording
+    from localft.data.tokens.run_wording import RunWording
     from localft.inspect.show.token_spans import read_shown
     from localft.model.local_base import local_base
     from localft.model.tokenizer import Tokenizer
@@ -91,7 +91,7 @@ def _read(
     with progress_line() as report:
         (part,) = find_sources([data], report=report).parts
         base = local_base(model, report)
-    wording = Wording(Tokenizer(base), template, raw, None, train_on_prompt)
+    wording = RunWording(Tokenizer(base), template, raw, None, train_on_prompt)
     try:
         return read_shown(part, wording, rows, number, seed, sample_start, Columns(prompt_column, answer_column))
     finally:

@@ -11,7 +11,7 @@ import click
 from localft.cli.data import options
 
 if TYPE_CHECKING:
-    from localft.data.split.test_set import Apart
+    from localft.curation.test_set import DataSplit
 
 HELP = """Keep a test set apart: whole documents, chosen once, that no run trains or validates on.
 
@@ -63,9 +63,9 @@ Examples:
 @options.as_json("the summary")
 def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
     from localft.cli.output import echo_labelled
-    from localft.data.split.test_set import keep_apart
+    from localft.curation.test_set import split_data
 
-    found = keep_apart(rows, out, share, seed, on_leak)
+    found = split_data(rows, out, share, seed, on_leak)
     if as_json:
         import json
 
@@ -74,7 +74,7 @@ def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, o
         echo_labelled(lines(found), ("leak",) if found.leakage.leaks else ())
 
 
-def lines(found: Apart) -> Iterator[tuple[str, str]]:
+def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
     """Labels and texts, in the order in which they are shown."""
     from localft.units import count
 
@@ -97,7 +97,7 @@ def lines(found: Apart) -> Iterator[tuple[str, str]]:
     yield "leak", leak
 
 
-def as_values(found: Apart) -> dict[str, Any]:
+def as_values(found: DataSplit) -> dict[str, Any]:
     """The same as JSON-serialisable values."""
     names = ("n_read", "n_train", "n_test", "n_empty", "n_held", "n_leaking", "reason")
     values = {name: getattr(found, name) for name in names}

@@ -11,7 +11,7 @@ import click
 from localft.cli.data import options
 
 if TYPE_CHECKING:
-    from localft.curation.synthetic.model.ask_model import Asking, Progress
+    from localft.curation.synthetic.model.ask_model import Asking, AskProgress
     from localft.curation.synthetic.report import Price
     from localft.curation.synthetic.synth import Request, Result
 
@@ -160,7 +160,7 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     asking, local = _asking(request, model)
     line = ProgressLine(every=30, pause=0.1)
 
-    def update(progress: Progress) -> None:
+    def update(progress: AskProgress) -> None:
         if asking and line.due:
             line.show(report.progress_line(progress, price, asking.exact))
 
@@ -194,12 +194,12 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
         endpoint = Endpoint(url, model["endpoint_model"], choose_key(url, os.environ), model["timeout"])
         return Asking(endpoint, model["pairs"], request.seed, model["parallel"] or 4, model["retries"]), None
     local = _local(model["model"], model["threads"])
-    return Asking(local, model["pairs"], request.seed, cut=lambda piece: local.cut(piece, model["pairs"])), local
+    return Asking(local, model["pairs"], request.seed, cut=lambda passage: local.cut(passage, model["pairs"])), local
 
 
 def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.progress_line import progress_line
-    from localft.curation.synthetic.model.gguf import LocalModel
+    from localft.curation.synthetic.model.local_model import LocalModel
     from localft.model.local_base import local_base
 
     with progress_line() as report:

@@ -23,13 +23,13 @@ _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _MAX_INDENT = 4
 
 
-def strengths(lines: Sequence[Line], layout: Layout, marks: Sequence[Heading]) -> list[int]:
+def strengths(lines: Sequence[Line], layout: Layout, headings: Sequence[Heading]) -> list[int]:
     """How good a cut before each line is: headings beat definitions, these blank lines, these any line."""
-    found = _of_code(lines) if layout == "code" and not marks else _of_text(lines)
-    places = {mark.at for mark in marks}
-    for mark in marks:
-        found[mark.at] = max(found[mark.at], _HEADING - mark.level)
-        _bind(found, lines, mark.at, places)
+    found = _of_code(lines) if layout == "code" and not headings else _of_text(lines)
+    places = {heading.at for heading in headings}
+    for heading in headings:
+        found[heading.at] = max(found[heading.at], _HEADING - heading.level)
+        _bind(found, lines, heading.at, places)
     return found
 
 

@@ -37,7 +37,7 @@ class Splitter:
         return len(text) <= _MOST_CHARACTERS * self.measure.limit and self.measure.fits(text)
 
     def chunks(
-        self, lines: Sequence[Line], head: Head, layout: Layout, marks: Sequence[Heading] = ()
+        self, lines: Sequence[Line], head: Head, layout: Layout, headings: Sequence[Heading] = ()
     ) -> Iterator[tuple[str, Sequence[Line]]]:
         """Yield the head and the lines of each chunk.
 
@@ -47,12 +47,12 @@ class Splitter:
         Args:
             lines: of a document.
             head: first lines of a chunk, given its first and last line number and whether it is the first one.
-            layout, marks: see `strengths`.
+            layout, headings: see `strengths`.
         """
         n_head = self.measure.row(f"{head(lines[-1].number, lines[-1].number, False)}\n\n")
         room = max(self.measure.limit - n_head - _SLACK, self.measure.limit // 4)
         pieces, sizes = self._sized(lines, room)
-        moved = _moved(marks, lines, pieces)
+        moved = _moved(headings, lines, pieces)
         best = [*strengths(pieces, layout, moved), PLAIN]
         until = [0, *accumulate(sizes)]
         begin, end = trimmed(pieces, 0, len(pieces))
@@ -127,11 +127,11 @@ def _choose(start: int, until: Sequence[int], best: Sequence[int], room: int) ->
     return early if best[early] >= OUTER else found
 
 
-def _moved(marks: Sequence[Heading], lines: Sequence[Line], pieces: Sequence[Line]) -> Sequence[Heading]:
+def _moved(headings: Sequence[Heading], lines: Sequence[Line], pieces: Sequence[Line]) -> Sequence[Heading]:
     """Headings by their index after long lines were cut."""
-    if len(lines) == len(pieces) or not marks:
-        return marks
+    if len(lines) == len(pieces) or not headings:
+        return headings
     first: dict[int, int] = {}
     for i, piece in enumerate(pieces):
         first.setdefault(piece.number, i)
-    return [mark._replace(at=first[lines[mark.at].number]) for mark in marks]
+    return [heading._replace(at=first[lines[heading.at].number]) for heading in headings]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from localft.curation.chunking.chunks import Splitter
-from localft.curation.chunking.outline import headings
+from localft.curation.chunking.outline import find_headings
 from localft.curation.document import Document, Heading, Line, is_blank, joined, trimmed
 
 # names of what a diff's row lacks, and the tokens that they may take
@@ -47,8 +47,8 @@ def lay_out(document: Document, lines: Sequence[Line], splitter: Splitter) -> It
     elif document.layout == "page":
         yield from _Page(document, lines, splitter).rows()
     else:
-        marks = headings(lines, document.form)
-        yield from _chunks(document, lines, splitter, marks, [document.title], {})
+        headings = find_headings(lines, document.form)
+        yield from _chunks(document, lines, splitter, headings, [document.title], {})
 
 
 def _numbers(document: Document, first: int, last: int) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _chunks(
     document: Document,
     lines: Sequence[Line],
     splitter: Splitter,
-    marks: Sequence[Heading],
+    headings: Sequence[Heading],
     head: Sequence[str],
     extra: dict[str, Any],
 ) -> Iterator[Chunk]:
@@ -74,7 +74,7 @@ def _chunks(
         where = f"lines {first}-{last}" if document.numbered else f"part {part + 1}"
         return whole if is_first else "\n".join([f"{head[0]} ({where})", *head[1:]])
 
-    for title, chosen in splitter.chunks(lines, chunk_head, document.layout, marks):
+    for title, chosen in splitter.chunks(lines, chunk_head, document.layout, headings):
         yield _chunk(document, title, chosen, extra)
         part += 1
 
@@ -89,23 +89,23 @@ class _Page:
 
     def __init__(self, document: Document, lines: Sequence[Line], splitter: Splitter) -> None:
         self.document, self.lines, self.splitter = document, lines, splitter
-        self.marks = headings(lines, document.form)
+        self.headings = find_headings(lines, document.form)
 
     def rows(self) -> Iterator[Chunk]:
         stop = len(self.lines)
-        first = self.marks[0] if self.marks else None
+        first = self.headings[0] if self.headings else None
         # one heading over all of it is the page's title
-        lone = first and first.at == 0 and all(mark.level > first.level for mark in self.marks[1:])
-        yield from self._section(0, stop, 1 if lone else 0, [self.marks[0].text] if lone else [])
+        lone = first and first.at == 0 and all(heading.level > first.level for heading in self.headings[1:])
+        yield from self._section(0, stop, 1 if lone else 0, [self.headings[0].text] if lone else [])
 
-    def _section(self, start: int, stop: int, mark: int, path: list[str]) -> Iterator[Chunk]:
-        """Lines [start, stop), whose headings from `mark` on are below those in `path`."""
+    def _section(self, start: int, stop: int, first: int, path: list[str]) -> Iterator[Chunk]:
+        """Lines [start, stop), whose headings from `first` on are below those in `path`."""
         start, stop = trimmed(self.lines, start, stop)
         lines = self.lines[start:stop]
         if not lines:
             return
         head = [self.document.title, *([f"Section: {' > '.join(path)}"] if path else [])]
-        inside = [(i, each) for i, each in enumerate(self.marks[mark:], mark) if each.at < stop]
+        inside = [(i, each) for i, each in enumerate(self.headings[first:], first) if each.at < stop]
         if not inside or self.splitter.fits("\n".join(head), lines):
             yield from _chunks(self.document, lines, self.splitter, [], head, {"heading": path})
             return
@@ -120,7 +120,7 @@ class _Page:
     def _intro(self, start: int, stop: int, head: list[str], path: list[str]) -> Iterator[Chunk]:
         """What stands before the first heading inside; a heading alone is said by the headings' path already."""
         start, stop = trimmed(self.lines, start, stop)
-        titled = bool(path) and any(mark.at == start for mark in self.marks)
+        titled = bool(path) and any(heading.at == start for heading in self.headings)
         words = [
             line
             for line in self.lines[start + titled : stop]

@@ -19,7 +19,7 @@ _TAG = re.compile(r"<[^>]+>|\s*\{#[\w-]+\}\s*$")
 _ROLE = re.compile(r":[\w:+.-]+:`~?([^`<]+?)(?:\s*<[^>`]*>)?`")
 
 
-def headings(lines: Sequence[Line], form: str) -> list[Heading]:
+def find_headings(lines: Sequence[Line], form: str) -> list[Heading]:
     """Headings of a page in order.
 
     Args:

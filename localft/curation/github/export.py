@@ -18,7 +18,7 @@ from localft.curation.github.parts import split
 from localft.curation.github.records import Item, read_item
 from localft.curation.github.repository import Repository, Selection
 from localft.curation.github.saved import read_saved
-from localft.curation.github.sections import Treated, Wording
+from localft.curation.github.sections import ItemWording, Treated
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
@@ -185,7 +185,7 @@ def _saved(options: Options, path: Path, summary: Summary) -> Iterator[RawItem]:
 
 
 def _write(items: Iterable[RawItem], options: Options, measured: Measure, file: TextIO, summary: Summary) -> None:
-    wording = Wording(options.repository, options.logins, options.secrets == "keep")
+    wording = ItemWording(options.repository, options.logins, options.secrets == "keep")
     for raw in items:
         item = read_item(raw, options.repository)
         if not options.selection.bots:

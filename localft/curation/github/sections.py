@@ -41,7 +41,7 @@ class Treated:
 
 
 @dataclass(frozen=True)
-class Wording:
+class ItemWording:
     """How items are worded.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from localft.curation.synthetic.model.ask_model import Progress
+from localft.curation.synthetic.model.ask_model import AskProgress
 from localft.curation.synthetic.synth import Result
 from localft.units import count, duration, file_size, rate
 
@@ -24,7 +24,7 @@ class Price:
     def __init__(self, prompt: float, completion: float) -> None:
         self.prompt, self.completion = prompt, completion
 
-    def of(self, progress: Progress) -> float:
+    def of(self, progress: AskProgress) -> float:
         return (progress.n_prompt * self.prompt + progress.n_completion * self.completion) / 1e6
 
 
@@ -45,7 +45,7 @@ def lines(result: Result, price: Price | None, out: Path) -> Iterator[tuple[str,
     yield "written", f"{out}, {count(result.pairs.total(), 'row')}, {file_size(out.stat().st_size)}"
 
 
-def _asked(result: Result, progress: Progress, price: Price | None) -> Iterator[tuple[str, str]]:
+def _asked(result: Result, progress: AskProgress, price: Price | None) -> Iterator[tuple[str, str]]:
     if progress.done:
         about = "" if result.exact else "about "
         speed = f"{rate(progress.tok_per_sec)} tok/s written, {duration(progress.seconds)}"
@@ -57,7 +57,7 @@ def _asked(result: Result, progress: Progress, price: Price | None) -> Iterator[
         yield "note", f"{count(result.cut, 'row')} longer than the model's context: it saw the beginning"
 
 
-def progress_line(progress: Progress, price: Price | None, exact: bool) -> str:
+def progress_line(progress: AskProgress, price: Price | None, exact: bool) -> str:
     """One line while a model is asked."""
     done = progress.known + progress.done
     parts = [f"{done:,} of {count(progress.total, 'row')}", f"{progress.n_pairs:,} pairs"]

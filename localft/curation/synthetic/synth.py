@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.curation.synthetic.documents import KINDS, Document, Material, Piece, read_documents
 from localft.curation.synthetic.filter import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, PairFilter, cleaned, needs_text
 from localft.curation.synthetic.has_content import has_content
-from localft.curation.synthetic.model.ask_model import REFUSED, Asking, Progress
+from localft.curation.synthetic.model.ask_model import REFUSED, Asking, AskProgress
 from localft.curation.synthetic.model.journal import Answered, Journal, journal_path
+from localft.curation.synthetic.source_documents import Material, Passage, SourceDocument, read_documents
 from localft.curation.synthetic.support import Support
 from localft.curation.synthetic.templates.changes import subject_of
 from localft.curation.synthetic.templates.phrasings import choose
 from localft.curation.synthetic.templates.templates import questions
+from localft.data.rows.row import BUILT_KINDS
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path
 
-Report = Callable[[Progress], None]
+Report = Callable[[AskProgress], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Request:
     """
 
     paths: tuple[Path, ...]
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = BUILT_KINDS
     phrasings: int = 1
     support: float = 0.5
     limit: int | None = None
@@ -64,7 +65,7 @@ class Result:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     cut: int = 0
-    progress: Progress | None = None
+    progress: AskProgress | None = None
     exact: bool = True
     journal: Path | None = None
 
@@ -93,8 +94,8 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
     journal: AbstractContextManager[Journal | None] = Journal(journal_path(out)) if asking else nullcontext()
     with journal as answers:
         if asking and answers:
-            pieces = [piece for document in documents for piece in document.pieces]
-            result.progress = asking.run(pieces, answers, report)
+            passages = [passage for document in documents for passage in document.passages]
+            result.progress = asking.run(passages, answers, report)
             result.exact, result.journal = asking.exact, answers.path
         with atomic_path(out) as temporary:
             with temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -106,13 +107,13 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
     return result
 
 
-def limited(documents: Sequence[Document], limit: int | None, seed: int) -> list[Document]:
+def limited(documents: Sequence[SourceDocument], limit: int | None, seed: int) -> list[SourceDocument]:
     """`limit` of the documents, in their order; those of a smaller limit are among those of a larger one."""
     if limit is None or len(documents) <= limit:
         return list(documents)
 
     def place(i: int) -> bytes:
-        name = f"{seed}\0{documents[i].doc}\0{documents[i].kind}\0{documents[i].pieces[0].line}"
+        name = f"{seed}\0{documents[i].doc}\0{documents[i].kind}\0{documents[i].passages[0].line}"
         return hashlib.blake2b(name.encode("utf-8", "replace")).digest()
 
     return [documents[i] for i in sorted(sorted(range(len(documents)), key=place)[:limit])]
@@ -124,7 +125,11 @@ def _why_none(material: Material) -> str:
 
 
 def _rows(
-    request: Request, documents: Sequence[Document], asking: Asking | None, journal: Journal | None, result: Result
+    request: Request,
+    documents: Sequence[SourceDocument],
+    asking: Asking | None,
+    journal: Journal | None,
+    result: Result,
 ) -> Iterator[dict[str, Any]]:
     """Rows of conversations, document by document: what the templates ask, then what the model did."""
     pairs = PairFilter()
@@ -134,26 +139,28 @@ def _rows(
         if request.phrasings:
             yield from _by_template(document, shared, request, pairs, result)
         if asking and journal:
-            for piece in document.pieces:
-                answered = journal.answered.get(asking.key(piece))
+            for passage in document.passages:
+                answered = journal.answered.get(asking.key(passage))
                 if answered is None:
                     result.left_out[REFUSED] += 1
                 else:
-                    yield from _by_model(piece, answered, asking.asker.model, request, pairs, result)
+                    yield from _by_model(passage, answered, asking.asker.model, request, pairs, result)
 
 
-def _shared_subjects(documents: Sequence[Document]) -> frozenset[str]:
+def _shared_subjects(documents: Sequence[SourceDocument]) -> frozenset[str]:
     found = Counter(
-        (document.pieces[0].name, subject_of(document.pieces[0])) for document in documents if document.kind == "commit"
+        (document.passages[0].name, subject_of(document.passages[0]))
+        for document in documents
+        if document.kind == "commit"
     )
     return frozenset(subject for (_, subject), n in found.items() if n > 1)
 
 
 def _by_template(
-    document: Document, shared: frozenset[str], request: Request, pairs: PairFilter, result: Result
+    document: SourceDocument, shared: frozenset[str], request: Request, pairs: PairFilter, result: Result
 ) -> Iterator[dict[str, Any]]:
     for asked in questions(document, shared):
-        if document.kind == "page" and not has_content(asked.piece.body):
+        if document.kind == "page" and not has_content(asked.passage.body):
             pairs.drop(NO_WORDS)
             continue
         key = f"{document.doc}\0{asked.template}\0{sorted(asked.fields.items())}"
@@ -161,19 +168,19 @@ def _by_template(
             question = asked.worded(phrasing)
             if pairs.keep(question, asked.answer):
                 result.pairs["template", document.kind] += 1
-                yield row_of(asked.piece, question, asked.answer, {"by": "template", "template": asked.template})
+                yield row_of(asked.passage, question, asked.answer, {"by": "template", "template": asked.template})
 
 
 def _by_model(
-    piece: Piece, answered: Answered, model: str, request: Request, pairs: PairFilter, result: Result
+    passage: Passage, answered: Answered, model: str, request: Request, pairs: PairFilter, result: Result
 ) -> Iterator[dict[str, Any]]:
     if answered.problem:
         pairs.drop(answered.problem)
         return
-    text = piece.body[: answered.seen]
-    result.cut += answered.seen < len(piece.body)
+    text = passage.body[: answered.seen]
+    result.cut += answered.seen < len(passage.body)
     # where a text is from is in the prompt, and may be in an answer
-    support = Support(f"{piece.name} {piece.path} {' '.join(piece.headings)} {text}")
+    support = Support(f"{passage.name} {passage.path} {' '.join(passage.headings)} {text}")
     for pair in answered.pairs:
         question, answer = cleaned(pair.question), cleaned(pair.answer)
         share = support.of(answer)
@@ -182,12 +189,12 @@ def _by_model(
         elif question and answer and share < request.support:
             pairs.drop(UNSUPPORTED)
         elif pairs.keep(question, answer):
-            result.pairs["model", piece.kind] += 1
-            yield row_of(piece, question, answer, {"by": "model", "model": model, "support": round(share, 2)})
+            result.pairs["model", passage.kind] += 1
+            yield row_of(passage, question, answer, {"by": "model", "model": model, "support": round(share, 2)})
 
 
-def row_of(piece: Piece, question: str, answer: str, made: dict[str, Any]) -> dict[str, Any]:
+def row_of(passage: Passage, question: str, answer: str, made: dict[str, Any]) -> dict[str, Any]:
     """One conversation, with the id of the document that it is from."""
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    about = {"doc": piece.doc} if piece.doc else {}
-    return {"messages": messages, **about, "source": piece.source, "synth": made}
+    about = {"doc": passage.doc} if passage.doc else {}
+    return {"messages": messages, **about, "source": passage.source, "synth": made}

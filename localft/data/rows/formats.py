@@ -14,7 +14,7 @@ from localft.errors import DatasetError
 from localft.spelling import nearest
 
 
-class Shape(NamedTuple):
+class Format(NamedTuple):
     """A format: the key that it is known by, what its rows are, and the keys of its texts."""
 
     key: str
@@ -24,15 +24,15 @@ class Shape(NamedTuple):
 
 
 # the order decides where a row has several: Alpaca's published file has a "text" beside its instruction
-_SHAPES = (
-    Shape("messages", "messages", (), "messages"),
-    Shape("conversations", "messages", (), "ShareGPT"),
-    Shape("instruction", "alpaca", ("instruction", "output")),
-    Shape("prompt", "completion", ("prompt", "completion")),
-    Shape("completion", "completion", ("prompt", "completion")),
-    Shape("text", "text", ("text",)),
-    Shape("input", "completion", ("input", "output")),
-    Shape("output", "completion", ("input", "output")),
+_FORMATS = (
+    Format("messages", "messages", (), "messages"),
+    Format("conversations", "messages", (), "ShareGPT"),
+    Format("instruction", "alpaca", ("instruction", "output")),
+    Format("prompt", "completion", ("prompt", "completion")),
+    Format("completion", "completion", ("prompt", "completion")),
+    Format("text", "text", ("text",)),
+    Format("input", "completion", ("input", "output")),
+    Format("output", "completion", ("input", "output")),
 )
 _OPTIONAL = {"alpaca": ("input",)}
 # where a row comes from, and who made it: told apart from keys that no format knows
@@ -66,20 +66,20 @@ def read_row(path: Path, line: int, value: Any, columns: Columns) -> Found:
     if not isinstance(value, dict):
         raise DatasetError(f"{where} is {name_of(value)}, not a JSON object", EXPECTED)
     _check_unicode(where, value)
-    shape = _renamed(where, value, columns) or _shape(path, where, value, columns)
+    form = _renamed(where, value, columns) or _format(path, where, value, columns)
     doc, source_kind = _about(value)
-    if shape.kind == "messages":
-        row = Row("messages", str(path), line, "", read_turns(where, shape.key, value), doc, source_kind)
+    if form.kind == "messages":
+        row = Row("messages", str(path), line, "", read_turns(where, form.key, value), doc, source_kind)
     else:
-        texts = [_text(where, value, key) for key in shape.fields]
-        extra = _optional(where, value, shape.kind)
-        turns = () if shape.kind == "text" else (Message("user", texts[0], extra), Message("assistant", texts[1]))
-        row = Row(shape.kind, str(path), line, "" if turns else texts[0], turns, doc, source_kind)
-    used = {shape.key, *shape.fields, *_OPTIONAL.get(shape.kind, ()), *_ABOUT}
-    return Found(row, shape.name or "/".join(shape.fields), tuple(key for key in value if key not in used))
+        texts = [_text(where, value, key) for key in form.fields]
+        extra = _optional(where, value, form.kind)
+        turns = () if form.kind == "text" else (Message("user", texts[0], extra), Message("assistant", texts[1]))
+        row = Row(form.kind, str(path), line, "" if turns else texts[0], turns, doc, source_kind)
+    used = {form.key, *form.fields, *_OPTIONAL.get(form.kind, ()), *_ABOUT}
+    return Found(row, form.name or "/".join(form.fields), tuple(key for key in value if key not in used))
 
 
-def _renamed(where: str, value: Mapping[str, Any], columns: Columns) -> Shape | None:
+def _renamed(where: str, value: Mapping[str, Any], columns: Columns) -> Format | None:
     """The user's own columns, where the row has them."""
     if not any(name in value for name in columns.given):
         return None
@@ -91,19 +91,19 @@ def _renamed(where: str, value: Mapping[str, Any], columns: Columns) -> Shape | 
                 f'; did you mean "{near}"?' if near else f": name one with {flag}" if name not in columns.given else ""
             )
             raise DatasetError(f'{where} has no "{name}" ({flag})', f"it has {_keys(value)}{more}")
-    return Shape(columns.fields[0], "completion", columns.fields)
+    return Format(columns.fields[0], "completion", columns.fields)
 
 
-def _shape(path: Path, where: str, value: Mapping[str, Any], columns: Columns) -> Shape:
-    for shape in _SHAPES:
-        if shape.key in value:
-            missing = [name for name in shape.fields if name not in value]
+def _format(path: Path, where: str, value: Mapping[str, Any], columns: Columns) -> Format:
+    for form in _FORMATS:
+        if form.key in value:
+            missing = [name for name in form.fields if name not in value]
             # {"prompt", "text"} and the like: a later format may be whole where this one is not
-            if missing and any(all(f in value for f in other.fields) for other in _SHAPES if other.key in value):
+            if missing and any(all(f in value for f in other.fields) for other in _FORMATS if other.key in value):
                 continue
             if missing:
-                raise DatasetError(f'{where} has "{shape.key}" but no "{missing[0]}"', EXPECTED)
-            return shape
+                raise DatasetError(f'{where} has "{form.key}" but no "{missing[0]}"', EXPECTED)
+            return form
     message = f'{where} has no "messages", "prompt", "instruction", "input" or "text" key'
     if columns.given:
         message += f", nor {' and '.join(f'`{name}`' for name in columns.given)}"

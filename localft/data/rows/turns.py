@@ -10,7 +10,7 @@ from localft.data.rows.row import ROLES, Message
 from localft.errors import DatasetError
 
 
-class Form(NamedTuple):
+class TurnFormat(NamedTuple):
     """How a turn is written: the keys of its role and its words, and what the roles are called."""
 
     role: str
@@ -19,13 +19,13 @@ class Form(NamedTuple):
     hint: str
 
 
-_OPENAI = Form(
+_OPENAI = TurnFormat(
     "role",
     "content",
     {role: role for role in ROLES},
     '"messages" is a list of {"role": "system" | "user" | "assistant", "content": "…"}',
 )
-_SHAREGPT = Form(
+_SHAREGPT = TurnFormat(
     "from",
     "value",
     {
@@ -66,7 +66,7 @@ def _like_openai(turns: Any) -> bool:
     return isinstance(turns, list) and bool(turns) and isinstance(turns[0], dict) and "role" in turns[0]
 
 
-def _turn(where: str, turn: Any, form: Form, hint: str) -> Message:
+def _turn(where: str, turn: Any, form: TurnFormat, hint: str) -> Message:
     if isinstance(turn, dict):
         _refuse_tools(where, turn, form)
     if not isinstance(turn, dict) or form.role not in turn or form.content not in turn:
@@ -79,7 +79,7 @@ def _turn(where: str, turn: Any, form: Form, hint: str) -> Message:
     return Message(form.names[role], content)
 
 
-def _refuse_tools(where: str, turn: Mapping[str, Any], form: Form) -> None:
+def _refuse_tools(where: str, turn: Mapping[str, Any], form: TurnFormat) -> None:
     for key in _TOOL_KEYS:
         # a table has every key in every turn, most of them empty
         if turn.get(key) not in (None, "", [], {}):

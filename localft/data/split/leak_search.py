@@ -21,9 +21,9 @@ ANSWER_SHINGLE = 32  # characters, about six words; a shorter answer is in no te
 
 _SLOTS, _BANDS, _SEED = 128, 32, 1
 _DOUBT = 0.15  # four standard deviations of an estimate from 128 slots
-_EXACTLY = 8  # pairs of one text and batch that are compared piece by piece, the likeliest first
+_EXACTLY = 8  # pairs of one text and batch that are compared shingle by shingle, the likeliest first
 _COMMON, _FEW = 0.1, 20
-_MOST_PIECES = 256
+_MOST_SHINGLES = 256
 _LEAST_BITS, _MOST_BITS = 16, 26
 
 
@@ -203,7 +203,7 @@ def _kept(sets: dict[int, Hashes], texts: Shingles, text: int) -> Hashes:
 
 def _rarest(hashes: Hashes, n_answers: NDArray[np.int64]) -> Hashes:
     """At most 256 of an answer's shingles, first those that fewest answers have."""
-    return hashes[np.argsort(n_answers, kind="stable")[:_MOST_PIECES]]
+    return hashes[np.argsort(n_answers, kind="stable")[:_MOST_SHINGLES]]
 
 
 def _ramp(counts: NDArray[np.int64]) -> NDArray[np.int64]:

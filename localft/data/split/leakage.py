@@ -29,10 +29,10 @@ class Leak:
     """A validation row, and the training row that gives it away (of several the one that does so most).
 
     Attributes:
-        kind: "exact" (the same in normal form, see `pieces.normal`), "near" (see `leak_search.NearSearch`),
+        kind: "exact" (the same in normal form, see `normal`), "near" (see `leak_search.NearSearch`),
             "contained" (an answer, see `leak_search.ContainedSearch`), or "same prompt" (with another answer).
-        similarity: 1 for "exact" and "same prompt"; of the pieces of both rows the share that both have for "near";
-            of the answer's pieces the share that stands in the training row for "contained".
+        similarity: 1 for "exact" and "same prompt"; of the shingles of both rows the share that both have for "near";
+            of the answer's shingles the share that stands in the training row for "contained".
         n_train: training rows that give it away in this manner.
     """
 

@@ -12,7 +12,7 @@ from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
 from localft.data.tokens.counts import Counts
 from localft.data.tokens.rows_on_disk import stored_units
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import Unit
 from localft.data.tokens.tokenize_on_disk import is_large, read_large
 from localft.errors import ConfigError
@@ -31,7 +31,7 @@ class Collector:
         report: called as report(stage, done, total) while a large file is tokenized.
     """
 
-    wording: Wording
+    wording: RunWording
     sample_start: str | None = None
     columns: Columns = USUAL_COLUMNS
     files: list[str] = field(default_factory=list)
@@ -74,18 +74,18 @@ class Collector:
     def _read(self, path: Path, doc: str = "") -> list[Unit]:
         stored = read_large(path, self.wording, self.columns, self.report) if is_large(path) else None
         if stored is not None:
-            units, tally = stored_units(stored), stored.tally
-            self.wording.added_end |= tally.adds_end
+            units, counts = stored_units(stored), stored.counts
+            self.wording.added_end |= counts.adds_end
         else:
             found = read_file(path, self.sample_start, self.columns, doc)
             units = [self.wording.unit(row) for row in found.rows]
-            tally = Counts.of(found, self.wording)
+            counts = Counts.of(found, self.wording)
             self.notes += found.notes
-        self.formats += tally.formats
-        self.kinds += tally.kinds
-        self.dropped += tally.dropped
-        self.n_rows += tally.n_rows
-        self.notes += tally.notes(path.name)
+        self.formats += counts.formats
+        self.kinds += counts.kinds
+        self.dropped += counts.dropped
+        self.n_rows += counts.n_rows
+        self.notes += counts.notes(path.name)
         return units
 
 

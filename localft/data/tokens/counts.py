@@ -9,7 +9,7 @@ from typing import Any
 
 from localft.data.rows.reader import Rows
 from localft.data.rows.row import RowKind
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.units import count
 
 
@@ -34,7 +34,7 @@ class Counts:
     adds_end: bool = False
 
     @classmethod
-    def of(cls, found: Rows, wording: Wording) -> Counts:
+    def of(cls, found: Rows, wording: RunWording) -> Counts:
         """The counts of rows that were read and tokenized."""
         return cls(
             formats=found.formats,

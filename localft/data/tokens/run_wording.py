@@ -11,7 +11,7 @@ from localft.data.wording.template import TemplateInfo, choose_templates, format
 from localft.model.tokenizer import Tokenizer
 
 
-class Wording:
+class RunWording:
     """The templates of a run, by kind of row, and the formatters made of them."""
 
     def __init__(

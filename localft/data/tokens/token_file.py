@@ -27,7 +27,7 @@ _ARRAYS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Piece:
+class TokenizedBlock:
     """Rows of a few lines, tokenized, as arrays.
 
     Attributes:
@@ -37,10 +37,10 @@ class Piece:
         lines, offsets, kinds, keys: [n_row], see `Row`; `offsets` are the bytes of the file before its line, `keys` is
             `content_key`.
         docs, source_kinds: of each row, as text.
-        tally: what was counted.
+        counts: what was counted.
     """
 
-    def __init__(self, block: Block, units: Sequence[Unit], tally: Counts) -> None:
+    def __init__(self, block: Block, units: Sequence[Unit], counts: Counts) -> None:
         parts = [part for unit in units for part in unit.parts]
         rows = [unit.row for unit in units]
         empty = np.empty(0, np.uint32)
@@ -57,10 +57,10 @@ class Piece:
         self.keys = np.array([content_key(row) for row in rows], "V16")
         self.docs = [row.doc for row in rows]
         self.source_kinds = [row.source_kind for row in rows]
-        self.tally = tally
+        self.counts = counts
 
 
-def write_tokens(folder: Path, pieces: Iterator[Piece]) -> None:
+def write_tokens(folder: Path, pieces: Iterator[TokenizedBlock]) -> None:
     """Write pieces as the files of one `TokenFile`, keeping none of their tokens in memory.
 
     Raises:
@@ -68,7 +68,7 @@ def write_tokens(folder: Path, pieces: Iterator[Piece]) -> None:
     """
     kept: dict[str, list[NDArray[Any]]] = {name: [] for name in _ARRAYS}
     names: dict[str, dict[str, int]] = {"docs": {"": 0}, "source_kinds": {"": 0}}
-    tally = Counts()
+    counts = Counts()
     with (folder / "tokens.bin").open("wb") as file:
         for piece in pieces:
             file.write(piece.tokens.astype("<u4").tobytes())
@@ -78,13 +78,13 @@ def write_tokens(folder: Path, pieces: Iterator[Piece]) -> None:
             for name, known in names.items():
                 texts: list[str] = getattr(piece, name)
                 kept[name].append(np.array([known.setdefault(text, len(known)) for text in texts], np.int32))
-            tally += piece.tally
+            counts += piece.counts
     for name, kind in _ARRAYS.items():
         array = np.concatenate([np.empty(0, kind), *kept.pop(name)])
         if name in ("starts", "parts"):
             array = np.concatenate([[0], np.cumsum(array, dtype=np.int64)])
         np.save(folder / f"{name}.npy", array)
-    header = {name: list(known) for name, known in names.items()} | {"tally": tally.to_dict()}
+    header = {name: list(known) for name, known in names.items()} | {"tally": counts.to_dict()}
     (folder / "header.json").write_text(json.dumps(header), encoding="utf-8")
 
 
@@ -94,7 +94,7 @@ class TokenFile:
     Attributes:
         path: the data file.
         starts: int64 [n_part + 1], where each part's tokens begin; parts: [n_row + 1], where each row's parts do.
-        tally: what was counted.
+        counts: what was counted.
 
     Args:
         folder: of the tokens.
@@ -113,7 +113,7 @@ class TokenFile:
         self.n_supervised, self.keys, self._offsets = loaded["n_supervised"], loaded["keys"], loaded["offsets"]
         self._docs, self._source_kinds = loaded["docs"], loaded["source_kinds"]
         self._names: dict[str, list[str]] = {name: header[name] for name in ("docs", "source_kinds")}
-        self.tally = Counts.from_dict(header["tally"])
+        self.counts = Counts.from_dict(header["tally"])
         self._file: BinaryIO = (folder / "tokens.bin").open("rb", buffering=0)
         if self._file.seek(0, 2) != 4 * int(self.starts[-1]):
             self._file.close()

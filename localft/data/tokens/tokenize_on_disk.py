@@ -12,8 +12,8 @@ from localft.data.reading.data_file import data_suffix
 from localft.data.reading.lines import Block, blocks, is_array, spread_object
 from localft.data.rows.row import Columns
 from localft.data.tokens import cache
-from localft.data.tokens.run_wording import Wording
-from localft.data.tokens.token_file import Piece, TokenFile, write_tokens
+from localft.data.tokens.run_wording import RunWording
+from localft.data.tokens.token_file import TokenFile, TokenizedBlock, write_tokens
 from localft.data.tokens.workers import Task, tokenize_block, tokenize_blocks
 from localft.errors import DatasetError
 from localft.hardware import processors
@@ -32,7 +32,7 @@ def is_large(path: Path) -> bool:
         return False
 
 
-def read_large(path: Path, wording: Wording, columns: Columns, report: Report | None = None) -> TokenFile | None:
+def read_large(path: Path, wording: RunWording, columns: Columns, report: Report | None = None) -> TokenFile | None:
     """The tokens of a file of JSON Lines, from the cache or into it; None for a JSON array and for no rows at all.
 
     Args:
@@ -62,14 +62,14 @@ def read_large(path: Path, wording: Wording, columns: Columns, report: Report | 
         folder = cache.kept(name, write)
         try:
             found = TokenFile(folder, path, columns)
-            return found if found.tally.n_rows else None
+            return found if found.counts.n_rows else None
         except (OSError, ValueError, KeyError, TypeError):
             # somebody has been at it: once more
             shutil.rmtree(folder, ignore_errors=True)
     raise DatasetError(f"the tokens kept in `{folder}` cannot be read", "delete that folder")
 
 
-def _pieces(path: Path, wording: Wording, columns: Columns, report: Report | None) -> Iterator[Piece]:
+def _pieces(path: Path, wording: RunWording, columns: Columns, report: Report | None) -> Iterator[TokenizedBlock]:
     found = _reported(path, blocks(path), report)
     n_process = min(processors(), _MAX_PROCESSES)
     if n_process == 1 or not sys.executable:

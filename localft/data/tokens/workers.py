@@ -24,8 +24,8 @@ from localft.data.reading.lines import Block
 from localft.data.rows.reader import read_block
 from localft.data.rows.row import Columns
 from localft.data.tokens.counts import Counts
-from localft.data.tokens.run_wording import Wording
-from localft.data.tokens.token_file import Piece
+from localft.data.tokens.run_wording import RunWording
+from localft.data.tokens.token_file import TokenizedBlock
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
 
@@ -34,7 +34,7 @@ _AHEAD = 3  # blocks for each process that are read before their turn
 
 @dataclass(frozen=True)
 class Task:
-    """What to do with the blocks of one file: how its rows are read and worded; see `Wording` and `read_file`."""
+    """What to do with the blocks of one file: how its rows are read and worded; see `RunWording` and `read_file`."""
 
     path: Path
     gguf: Path
@@ -45,7 +45,7 @@ class Task:
     columns: Columns
 
 
-def tokenize_block(path: Path, block: Block, columns: Columns, wording: Wording) -> Piece:
+def tokenize_block(path: Path, block: Block, columns: Columns, wording: RunWording) -> TokenizedBlock:
     """The rows of a few lines, tokenized.
 
     Raises:
@@ -53,10 +53,10 @@ def tokenize_block(path: Path, block: Block, columns: Columns, wording: Wording)
     """
     found = read_block(path, block, columns)
     units = [wording.unit(row) for row in found.rows]
-    return Piece(block, units, Counts.of(found, wording))
+    return TokenizedBlock(block, units, Counts.of(found, wording))
 
 
-def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iterator[Piece]:
+def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iterator[TokenizedBlock]:
     """Tokenize blocks in `n_process` processes; the pieces come in the blocks' order.
 
     Raises:
@@ -68,7 +68,7 @@ def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iter
         idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for worker in workers:
             idle.put(worker)
-        waiting: deque[Future[Piece]] = deque()
+        waiting: deque[Future[TokenizedBlock]] = deque()
         # whatever goes wrong, nothing that waits is begun
         stack.callback(lambda: [future.cancel() for future in waiting])
         for block in blocks:
@@ -79,7 +79,7 @@ def tokenize_blocks(task: Task, blocks: Iterable[Block], n_process: int) -> Iter
             yield waiting.popleft().result()
 
 
-def _ask(idle: queue.SimpleQueue[_Worker], block: Block) -> Piece:
+def _ask(idle: queue.SimpleQueue[_Worker], block: Block) -> TokenizedBlock:
     worker = idle.get()
     try:
         return worker.ask(block)
@@ -110,7 +110,7 @@ class _Worker:
                 pipe.close()  # type: ignore[union-attr]
         self._process.wait()
 
-    def ask(self, block: Block) -> Piece:
+    def ask(self, block: Block) -> TokenizedBlock:
         self._send(block)
         try:
             answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ class _Worker:
         if isinstance(answer, tuple):
             kind, message, hint = answer
             raise kind(message, hint)
-        piece: Piece = answer
+        piece: TokenizedBlock = answer
         return piece
 
     def _send(self, value: object) -> None:
@@ -139,7 +139,7 @@ def serve(jobs: IO[bytes], results: IO[bytes]) -> None:
     """What a process does: a task first, then block after block until there is none."""
     task: Task = pickle.load(jobs)
     tokenizer = Tokenizer(task.gguf)
-    wording = Wording(tokenizer, task.template, task.raw, task.today, task.train_on_prompt)
+    wording = RunWording(tokenizer, task.template, task.raw, task.today, task.train_on_prompt)
     with suppress(EOFError):
         while True:
             block: Block = pickle.load(jobs)

@@ -14,7 +14,7 @@ from localft.data.split.leakage import Leakage, find_leaks, settle
 from localft.data.split.sides import choose_sides
 from localft.data.tokens.collector import missing_columns
 from localft.data.tokens.context_length import fit_units
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError, LocalftError, ModelError
 from localft.inspect.check.content import look_at_rows
@@ -141,7 +141,7 @@ class _Check:
         first = str(self.sources.files[0])
         self.found.problems.append(Problem("error", kind, first, 0, error.message, error.hint or ""))
 
-    def wording(self) -> Wording | None:
+    def wording(self) -> RunWording | None:
         """How the model would have its rows; None where there is no model, which `missing` then explains."""
         config = self.config
         if not config.model:
@@ -155,7 +155,7 @@ class _Check:
             hint = f" ({error.hint})" if error.hint else ""
             self.found.missing.append(f"no tokens, lengths, n_ctx and time: {error.message}{hint}")
             return None
-        return Wording(Tokenizer(base), config.template, config.raw, None, config.train_on_prompt)
+        return RunWording(Tokenizer(base), config.template, config.raw, None, config.train_on_prompt)
 
     def without_model(self) -> None:
         """Leakage alone; where validation rows stand in training files only a model's tokens say which they are."""
@@ -166,7 +166,7 @@ class _Check:
         self.say("looking for leaks", 0, 0)
         self._judge(find_leaks(self._rows, _rows_of(self.given)))
 
-    def with_model(self, wording: Wording) -> None:
+    def with_model(self, wording: RunWording) -> None:
         """Tokens, lengths, what does not fit, the split, leakage and cost, by the code that a run uses."""
         config = self.config
         parts, given = [self._units(part, wording) for part in self.parts], self._units(self.given, wording)
@@ -197,7 +197,7 @@ class _Check:
             except LocalftError as error:
                 self.found.missing.append(f"no time per epoch: {error.message}")
 
-    def _units(self, reads: Sequence[FileRead], wording: Wording) -> list[Unit]:
+    def _units(self, reads: Sequence[FileRead], wording: RunWording) -> list[Unit]:
         self.say("counting tokens", 0, 0)
         units, problems = tokenize(_rows_of(reads), wording)
         self.found.problems += problems

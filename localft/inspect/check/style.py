@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import Row
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.inspect.check.problem import Problem
 from localft.units import count
 
 _MOST = 0.5
 
 
-def look_at_style(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
+def look_at_style(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     """One problem for each way in which the training rows do not suit the model.
 
     Args:
@@ -28,7 +28,7 @@ def look_at_style(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
         yield from part(rows, wording)
 
 
-def _texts_for_chat(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
+def _texts_for_chat(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     texts = [row for row in rows if row.kind == "text"]
     if len(texts) == len(rows):
         message = f"all {count(len(texts), 'row')} are plain text, and the model is a chat model"
@@ -39,7 +39,7 @@ def _texts_for_chat(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
         yield _first(texts, message, hint)
 
 
-def _continuations_for_chat(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
+def _continuations_for_chat(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     pairs = [row for row in rows if row.kind == "completion"]
     spaced = [row for row in pairs if row.messages[1].content[:1] in (" ", "\n")]
     if spaced and len(spaced) > _MOST * len(pairs):
@@ -52,7 +52,7 @@ def _continuations_for_chat(rows: Sequence[Row], wording: Wording) -> Iterator[P
         yield _first(spaced, f"{message}, and the model is a chat model", hint)
 
 
-def _talk_for_base(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
+def _talk_for_base(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     talk = [row for row in rows if row.kind == "messages"]
     if talk and wording.templates["messages"].kind == "messages" and wording.tokenizer.chat_template is None:
         message = f"{count(len(talk), 'conversation')}, and the model has no chat template"
@@ -63,7 +63,7 @@ def _talk_for_base(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
         yield _first(talk, message, hint)
 
 
-def _joined(rows: Sequence[Row], wording: Wording) -> Iterator[Problem]:
+def _joined(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     blunt = [row for row in rows if wording.joins_bluntly(row)]
     if blunt:
         message = f"in {count(len(blunt), 'row')} nothing stands between prompt and completion"

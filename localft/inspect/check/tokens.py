@@ -13,7 +13,7 @@ from localft.data.reading.data_file import place
 from localft.data.rows.row import BUILT_KINDS, Row
 from localft.data.split.sides import Sides
 from localft.data.tokens.context_length import FittedRows, percentile99
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.data.wording.template import describe
 from localft.errors import DatasetError
@@ -35,7 +35,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Counts:
+class UseCounts:
     """What there is of one use, after everything was fitted into n_ctx: per epoch, a position counts as a token."""
 
     n_rows: int
@@ -61,8 +61,8 @@ class TokenReport:
     """
 
     template: str
-    train: Counts
-    val: Counts
+    train: UseCounts
+    val: UseCounts
     mean: float
     median: int
     p99: int
@@ -82,7 +82,7 @@ class TokenReport:
         return asdict(self)
 
 
-def tokenize(rows: Sequence[Row], wording: Wording) -> tuple[list[Unit], list[Problem]]:
+def tokenize(rows: Sequence[Row], wording: RunWording) -> tuple[list[Unit], list[Problem]]:
     """Every row that can be worded, and a problem for every other and for every answer without an end."""
     units, problems = [], []
     for row in rows:
@@ -97,7 +97,7 @@ def tokenize(rows: Sequence[Row], wording: Wording) -> tuple[list[Unit], list[Pr
     return units, problems
 
 
-def _endless(unit: Unit, wording: Wording) -> Iterator[Problem]:
+def _endless(unit: Unit, wording: RunWording) -> Iterator[Problem]:
     """Rows of which a supervised stretch ends otherwise than with an end token."""
     ends = sorted(wording.tokenizer.end_ids)
     for part in unit.parts:
@@ -139,9 +139,9 @@ def _too_long(unit: Unit, part: TokenizedRow, n_ctx: int, overlength: Overlength
 
 
 def report(
-    read: Sequence[Unit], train: FittedRows, val: FittedRows, wording: Wording, found: Sides, epoch: str = ""
+    read: Sequence[Unit], train: FittedRows, val: FittedRows, wording: RunWording, found: Sides, epoch: str = ""
 ) -> TokenReport:
-    """Counts of what was read and of what is left after fitting.
+    """UseCounts of what was read and of what is left after fitting.
 
     Args:
         read: units of the training files, before any is set apart for validation.
@@ -173,8 +173,8 @@ def report(
     )
 
 
-def _counts(rows: Sequence[TokenizedRow]) -> Counts:
-    return Counts(len(rows), sum(row.length for row in rows), sum(row.n_supervised for row in rows))
+def _counts(rows: Sequence[TokenizedRow]) -> UseCounts:
+    return UseCounts(len(rows), sum(row.length for row in rows), sum(row.n_supervised for row in rows))
 
 
 def histogram(lengths: Sequence[int]) -> Iterator[Bar]:

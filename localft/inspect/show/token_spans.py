@@ -9,7 +9,7 @@ from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
 from localft.data.split.validation import shuffled
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.wording.template import describe
 from localft.errors import DatasetError
@@ -67,7 +67,7 @@ class Shown:
 
 def read_shown(
     part: Part,
-    wording: Wording,
+    wording: RunWording,
     numbers: Sequence[int],
     n: int,
     seed: int | None,
@@ -101,7 +101,7 @@ def read_shown(
     return Shown(shown, len(rows), len(problems))
 
 
-def show_row(row: Row, number: int, wording: Wording) -> Iterator[ShownRow]:
+def show_row(row: Row, number: int, wording: RunWording) -> Iterator[ShownRow]:
     """What a row becomes."""
     words = describe(wording.templates[row.kind])
     try:

@@ -32,7 +32,7 @@ class StoredTensor:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class HfCheckpoint:
     """Every tensor of a checkpoint by its Hugging Face name, and the files that they lie in."""
 
     folder: Path
@@ -69,7 +69,7 @@ def _indexed(index: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
+def open_checkpoint(folder: Path) -> HfCheckpoint:
     """Find the tensors of a checkpoint; reads headers only (pytorch_model.bin is mapped, not loaded).
 
     Raises:
@@ -83,7 +83,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         if twice:
             raise ModelError(f"tensor `{min(twice)}` is in two parts of `{folder}`", "download the model again")
         tensors |= part
-    return Checkpoint(folder, files, tensors)
+    return HfCheckpoint(folder, files, tensors)
 
 
 def _bad(path: Path, what: str) -> ModelError:

@@ -14,7 +14,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
-from localft.model.conversion.hf_checkpoint import Checkpoint
+from localft.model.conversion.hf_checkpoint import HfCheckpoint
 from localft.model.conversion.hparams import Hparams, RopeScaling
 
 # Buffers that old checkpoints carry and that follow from the config.
@@ -56,7 +56,7 @@ def rope_factors(scaling: RopeScaling, n_rot: int, freq_base: float) -> NDArray[
     return factors
 
 
-def plan_tensors(checkpoint: Checkpoint, hparams: Hparams, kind: GGMLQuantizationType) -> tuple[PlannedTensor, ...]:
+def plan_tensors(checkpoint: HfCheckpoint, hparams: Hparams, kind: GGMLQuantizationType) -> tuple[PlannedTensor, ...]:
     """Match the checkpoint with the tensors that the architecture must have; gives them in model order.
 
     Args:
@@ -77,7 +77,7 @@ def plan_tensors(checkpoint: Checkpoint, hparams: Hparams, kind: GGMLQuantizatio
     return tuple(tensors)
 
 
-def _rename(checkpoint: Checkpoint, hparams: Hparams) -> dict[str, str]:
+def _rename(checkpoint: HfCheckpoint, hparams: Hparams) -> dict[str, str]:
     """GGUF name → Hugging Face name."""
     architecture = next(key for key, name in MODEL_ARCH_NAMES.items() if name == hparams.architecture.gguf)
     names = get_tensor_name_map(architecture, hparams.n_layer)
@@ -92,7 +92,7 @@ def _rename(checkpoint: Checkpoint, hparams: Hparams) -> dict[str, str]:
     return found
 
 
-def _unplaced(checkpoint: Checkpoint, source: str) -> ModelError:
+def _unplaced(checkpoint: HfCheckpoint, source: str) -> ModelError:
     return ModelError(
         f"tensor `{source}` of `{checkpoint.folder}` is none that its architecture has",
         "the model would lose a part of itself, so it is not converted",
@@ -100,7 +100,7 @@ def _unplaced(checkpoint: Checkpoint, source: str) -> ModelError:
 
 
 def _plan(
-    checkpoint: Checkpoint,
+    checkpoint: HfCheckpoint,
     hparams: Hparams,
     found: dict[str, str],
     name: str,

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tiny_llama import random_adapter, write_model
 
 from localft.adapter import write_adapter
-from localft.adapter.base_model import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
+from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.chat import ChatSession
 from localft.cli.chat import command
 from localft.errors import AdapterError, ConfigError, LocalftError

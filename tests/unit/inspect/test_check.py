@@ -10,7 +10,7 @@ import pytest
 import vocabs
 
 from localft.data.rows.reader import read_file
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.inspect.check.check import CheckReport, check
 from localft.inspect.check.problem import Problem
 from localft.inspect.check.report import sections, verdict, wrapped
@@ -55,8 +55,8 @@ def chatty(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return vocabs.bpe(tmp_path_factory.mktemp("chatty"), template=vocabs.CHATML)
 
 
-def wording(tokenizer: Tokenizer, template: str | None = None) -> Wording:
-    return Wording(tokenizer, template, False, "2026-01-01", False)
+def wording(tokenizer: Tokenizer, template: str | None = None) -> RunWording:
+    return RunWording(tokenizer, template, False, "2026-01-01", False)
 
 
 def test_every_bad_line_is_listed_and_the_good_ones_are_counted(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_markup_and_questions_in_texts(tmp_path: Path) -> None:
     assert found.problems == []
 
 
-def style(path: Path, words: Wording) -> list[str]:
+def style(path: Path, words: RunWording) -> list[str]:
     return [problem.message.split(",")[0] for problem in look_at_style(read_file(path).rows, words)]
 
 

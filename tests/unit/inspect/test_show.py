@@ -11,7 +11,7 @@ import vocabs
 
 from localft.data.reading.sources import Part, find_sources
 from localft.data.rows.reader import read_file
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.errors import DatasetError
 from localft.inspect.show.page import page
 from localft.inspect.show.terminal import Ink, lines
@@ -39,8 +39,8 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 
 @pytest.fixture
-def wording(tokenizer: Tokenizer) -> Wording:
-    return Wording(tokenizer, None, False, "2026-01-01", False)
+def wording(tokenizer: Tokenizer) -> RunWording:
+    return RunWording(tokenizer, None, False, "2026-01-01", False)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: Wording) -> None:
+def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: RunWording) -> None:
     row = read_file(path, on_problem=lambda line, error: None).rows[0]
     (shown,) = show_row(row, 1, wording)
     (part,) = wording.unit(row).parts
@@ -66,7 +66,7 @@ def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: Wording)
     assert {"é", "\U0001f600"} <= {span.text for span in shown.spans}, "bytes of one character come together"
 
 
-def test_plain_lines_mark_what_is_learned(path: Path, wording: Wording) -> None:
+def test_plain_lines_mark_what_is_learned(path: Path, wording: RunWording) -> None:
     shown = read_shown(part(path), wording, (1, 2), 3, None)
     first, second = (lines(row, Ink(None)) for row in shown.rows)
     assert first == (
@@ -82,7 +82,7 @@ def test_plain_lines_mark_what_is_learned(path: Path, wording: Wording) -> None:
     assert between.count("│") == shown.rows[1].n_tokens - 1
 
 
-def test_colours_only_where_there_are_some(path: Path, wording: Wording) -> None:
+def test_colours_only_where_there_are_some(path: Path, wording: RunWording) -> None:
     import click
 
     (row,) = read_shown(part(path), wording, (2,), 3, None).rows
@@ -91,7 +91,7 @@ def test_colours_only_where_there_are_some(path: Path, wording: Wording) -> None
     assert "\x1b[32m" in coloured
 
 
-def test_which_rows(path: Path, wording: Wording) -> None:
+def test_which_rows(path: Path, wording: RunWording) -> None:
     def chosen(numbers: tuple[int, ...], n: int, seed: int | None) -> list[int]:
         return [row.number for row in read_shown(part(path), wording, numbers, n, seed).rows]
 
@@ -107,7 +107,7 @@ def test_which_rows(path: Path, wording: Wording) -> None:
 
 
 def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) -> None:
-    refusing = Wording(vocabs.bpe(tmp_path, template=vocabs.SHOUTING), None, False, None, False)
+    refusing = RunWording(vocabs.bpe(tmp_path, template=vocabs.SHOUTING), None, False, None, False)
     first, second = read_shown(part(path), refusing, (1, 2), 2, None).rows
     assert "refused: line 1" in lines(first, Ink(None))
     assert second.spans
@@ -115,7 +115,7 @@ def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) 
 
 
 def test_a_conversation_that_becomes_several_rows(path: Path, tmp_path: Path) -> None:
-    thinking = Wording(vocabs.bpe(tmp_path, template=vocabs.THINKING), None, False, None, False)
+    thinking = RunWording(vocabs.bpe(tmp_path, template=vocabs.THINKING), None, False, None, False)
     rows = read_shown(part(path), thinking, (1,), 1, None).rows
     assert [row.part for row in rows] == ["part 1 of 2", "part 2 of 2"]
 
@@ -137,7 +137,7 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def test_the_page_stands_alone_and_escapes_everything(path: Path, wording: Wording) -> None:
+def test_the_page_stands_alone_and_escapes_everything(path: Path, wording: RunWording) -> None:
     text = page('<i>"x"', ("a & b",), read_shown(part(path), wording, (), 99, None).rows)
     reader = Reader()
     reader.feed(text)

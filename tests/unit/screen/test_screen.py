@@ -11,7 +11,7 @@ import pytest
 
 from localft import hardware
 from localft.events import Answers, Estimate, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
-from localft.screen.metrics_table import COLUMNS, WIDTHS, Reporter, aligned
+from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsTable, aligned
 from localft.screen.plain import JsonScreen, PlainScreen
 from localft.screen.run_report import end_lines, fact_lines, setting_text, shown_settings
 from localft.screen.terminal import TerminalScreen
@@ -47,32 +47,32 @@ def validation(n: int, loss: float = 1.5, best: bool = False) -> Validation:
     return Validation(n, n / 20, None, loss, None, None, 10.0, 30, 2**28, 40, 4.0, {}, best)
 
 
-def rows_of(reporter: Reporter, *events: Any) -> list[tuple[int, float | None, float | None]]:
+def rows_of(reporter: MetricsTable, *events: Any) -> list[tuple[int, float | None, float | None]]:
     return [(row.step, row.loss, row.val_loss) for event in events for row in reporter.rows(event)]
 
 
 def test_the_first_row_is_the_first_step_s() -> None:
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start())
     assert rows_of(reporter, validation(0), step(1, 3.0)) == [(0, None, 1.5), (1, 3.0, None)]
 
 
 def test_rows_come_in_intervals_and_carry_the_mean_since_the_last() -> None:
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start(total=6, val_every=0, report_every=3))
     events = [step(1, 9.0), step(2, 1.0, 30), step(3, 4.0, 10), step(4), step(5), step(6)]
     assert rows_of(reporter, *events) == [(1, 9.0, None), (3, 1.75, None), (6, 2.0, None)]
 
 
 def test_a_validated_step_shares_its_row() -> None:
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start(total=4, val_every=2, report_every=4))
     events = [step(1), step(2), validation(2), step(3), step(4), validation(4)]
     assert rows_of(reporter, *events) == [(1, 2.0, None), (2, 2.0, 1.5), (4, 2.0, 1.5)]
 
 
 def test_speed_counts_the_tokens_of_the_steps_alone() -> None:
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start(total=10, val_every=2, report_every=2))
     list(reporter.rows(step(1)))
     events = (
@@ -87,7 +87,7 @@ def test_speed_counts_the_tokens_of_the_steps_alone() -> None:
 
 
 def test_the_time_left_counts_validations() -> None:
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start(total=10, val_every=4))
     for event in (validation(0), step(1, seconds=2.0), step(2, seconds=2.0)):
         list(reporter.rows(event))
@@ -118,7 +118,7 @@ def test_units() -> None:
 
 def test_columns_line_up() -> None:
     assert len(aligned(COLUMNS)) == sum(WIDTHS) <= 80
-    reporter = Reporter()
+    reporter = MetricsTable()
     reporter.start(start())
     (row,) = reporter.rows(step(1))
     assert len(aligned(row.cells())) == sum(WIDTHS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localft.data.tokens.val_prompts import ValPrompt
+from localft.data.split.val_prompts import ValPrompt
 from localft.errors import EngineError
 from localft.events import Answers, Notice
 from localft.training.answers import compare_answers

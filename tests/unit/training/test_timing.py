@@ -16,7 +16,7 @@ from localft.run.checkpoint import Cursor
 from localft.training.estimate import MOST_STEPS, Ahead, estimate
 from localft.training.loop import LoopPlan
 from localft.training.schedule import Schedule
-from localft.training.timing import MOST_BATCHES, Line, Rehearsal, fit, piece, weigher
+from localft.training.timing import MOST_BATCHES, CostLine, Rehearsal, fit, piece, weigher
 
 HPARAMS = {"n_embd": 8, "n_layer": 3, "n_head": 4, "n_head_kv": 2, "n_embd_head": 2, "n_ff": 10, "n_vocab": 100}
 
@@ -63,16 +63,18 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_line_through_points() -> None:
-    assert fit([(10.0, 3.0), (40.0, 6.0)]) == Line(pytest.approx(2.0), pytest.approx(0.1))
-    assert fit([(10.0, 3.0), (11.0, 3.6), (10.0, 5.0)]) == Line(0.0, pytest.approx(3.6 / 11)), "too near for a slope"
+    assert fit([(10.0, 3.0), (40.0, 6.0)]) == CostLine(pytest.approx(2.0), pytest.approx(0.1))
+    assert fit([(10.0, 3.0), (11.0, 3.6), (10.0, 5.0)]) == CostLine(0.0, pytest.approx(3.6 / 11)), (
+        "too near for a slope"
+    )
     assert fit([(1.0, 1.0), (2.0, 2.2), (10.0, 12.0)]).fixed == 0.0, "a fixed part below 0 is noise"
 
 
 def test_points_that_were_held_up_do_not_move_the_line() -> None:
-    line = Line(2.0, 0.1)
+    line = CostLine(2.0, 0.1)
     held_up = {20.0: 3.0, 40.0: 1.4}
     points = [(work, line(work) * held_up.get(work, 1.0)) for work in (10.0, 20.0, 30.0, 35.0, 40.0, 50.0)]
-    assert fit(points) == Line(pytest.approx(2.0), pytest.approx(0.1))
+    assert fit(points) == CostLine(pytest.approx(2.0), pytest.approx(0.1))
 
 
 def test_work_counts_every_multiplication_once() -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from localft.curation.synthetic.documents import Piece
 from localft.curation.synthetic.filter import NOT_JSON
 from localft.curation.synthetic.model.journal import Answered, Journal, key_of
 from localft.curation.synthetic.model.openai import Reply
 from localft.curation.synthetic.model.prompt import Pair, messages_of, read_pairs
 from localft.curation.synthetic.model.trouble import PassingError, RefusedError
+from localft.curation.synthetic.source_documents import Passage
 from localft.errors import EndpointError
 
 TOO_LONG, REFUSED = "rows too long for the model", "rows that the endpoint refused"
@@ -35,7 +35,7 @@ class Asker(Protocol):
 
 
 @dataclass
-class Progress:
+class AskProgress:
     """How far the asking is. Times in seconds.
 
     Attributes:
@@ -88,43 +88,43 @@ class Asking:
     parallel: int = 1
     retries: int = 5
     wait: float = 1.0
-    cut: Callable[[Piece], str] = lambda piece: piece.body
+    cut: Callable[[Passage], str] = lambda passage: passage.body
     exact: bool = True
 
-    def key(self, piece: Piece) -> str:
+    def key(self, passage: Passage) -> str:
         """The row's key in a journal."""
-        about = f"{piece.kind} {piece.name} {piece.path} {piece.fact('number')} {piece.fact('revision')}"
-        if piece.kind == "file":
+        about = f"{passage.kind} {passage.name} {passage.path} {passage.fact('number')} {passage.fact('revision')}"
+        if passage.kind == "file":
             # a new commit changes the revision of every file, not what is asked
-            about = f"file {piece.name} {piece.path}"
-        return key_of(self.asker.model, piece.body, about, self.n_pairs, self.seed)
+            about = f"file {passage.name} {passage.path}"
+        return key_of(self.asker.model, passage.body, about, self.n_pairs, self.seed)
 
     def run(
-        self, pieces: Sequence[Piece], journal: Journal, report: Callable[[Progress], None] = lambda _: None
-    ) -> Progress:
+        self, passages: Sequence[Passage], journal: Journal, report: Callable[[AskProgress], None] = lambda _: None
+    ) -> AskProgress:
         """Ask about every row that the journal does not know; each reply is in it before the next is waited for.
 
         Raises:
             EndpointError: a request failed for good; what was answered stays in the journal.
         """
-        wanted = {key: piece for piece in pieces if (key := self.key(piece)) not in journal.answered}
-        every = {self.key(piece) for piece in pieces}
-        progress = Progress(len(every), len(every) - len(wanted))
+        wanted = {key: passage for passage in passages if (key := self.key(passage)) not in journal.answered}
+        every = {self.key(passage) for passage in passages}
+        progress = AskProgress(len(every), len(every) - len(wanted))
         progress.n_pairs = sum(len(journal.answered[key].pairs) for key in every - wanted.keys())
         report(progress)
         _Crew(self, wanted, journal, progress, report).work()
         return progress
 
-    def answer(self, piece: Piece, wait: Wait) -> Answered:
+    def answer(self, passage: Passage, wait: Wait) -> Answered:
         """The reply to one row; one that has no pair in it is asked for once more.
 
         Args:
             wait: called with seconds and why; raises to give up.
         """
-        text = self.cut(piece)
+        text = self.cut(passage)
         if not text:
             return Answered((), 0, 0, 0, TOO_LONG)
-        messages = messages_of(piece, text, self.n_pairs)
+        messages = messages_of(passage, text, self.n_pairs)
         n_prompt = n_completion = 0
         pairs: list[Pair] = []
         for attempt in range(_ATTEMPTS):
@@ -171,10 +171,10 @@ class _Crew:
     def __init__(
         self,
         asking: Asking,
-        wanted: dict[str, Piece],
+        wanted: dict[str, Passage],
         journal: Journal,
-        progress: Progress,
-        report: Callable[[Progress], None],
+        progress: AskProgress,
+        report: Callable[[AskProgress], None],
     ) -> None:
         self.asking, self.wanted, self.journal = asking, wanted, journal
         self.progress, self.report = progress, report

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from localft.curation.synthetic.documents import Piece
+from localft.curation.synthetic.source_documents import Passage
 
 SYSTEM = (
     "You write question-and-answer pairs that teach a model about a project. You use nothing but the text that you "
@@ -55,29 +55,29 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def messages_of(piece: Piece, text: str, n_pairs: int) -> list[dict[str, str]]:
+def messages_of(passage: Passage, text: str, n_pairs: int) -> list[dict[str, str]]:
     """What a model is asked.
 
     Args:
-        piece: says where the text is from.
-        text: of the piece, perhaps only its beginning.
+        passage: says where the text is from.
+        text: of the passage, perhaps only its beginning.
         n_pairs: how many are asked for.
     """
     n = "one question and its answer" if n_pairs == 1 else f"{n_pairs} questions and their answers"
-    asked = RULES.format(n=n, name=piece.name or "it", about=_about(piece), text=text)
+    asked = RULES.format(n=n, name=passage.name or "it", about=_about(passage), text=text)
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
 
 
-def _about(piece: Piece) -> str:
-    number = piece.fact("number")
+def _about(passage: Passage) -> str:
+    number = passage.fact("number")
     words = {
-        "file": f"of the file {piece.path}",
-        "page": f"of the page {piece.path}",
+        "file": f"of the file {passage.path}",
+        "page": f"of the page {passage.path}",
         "pull_request": f"of pull request #{number}",
         "issue": f"of issue #{number}",
-        "commit": f"of commit {piece.fact('revision')[:12]}",
-    }.get(piece.kind, "")
-    return f"{words} in {piece.name}" if words and piece.name else words or "this"
+        "commit": f"of commit {passage.fact('revision')[:12]}",
+    }.get(passage.kind, "")
+    return f"{words} in {passage.name}" if words and passage.name else words or "this"
 
 
 def read_pairs(reply: str) -> list[Pair]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from localft.curation.synthetic.documents import Document, Piece
+from localft.curation.synthetic.source_documents import Passage, SourceDocument
 from localft.curation.synthetic.templates import phrasings
 from localft.curation.synthetic.templates.fence import fenced
 from localft.curation.synthetic.templates.questions import Question, date_of
@@ -28,14 +28,14 @@ class _Thread(NamedTuple):
     files: tuple[str, ...]
 
 
-def thread_questions(document: Document) -> Iterator[Question]:
+def thread_questions(document: SourceDocument) -> Iterator[Question]:
     """What a pull request or an issue is about, where its first row is there."""
-    piece = document.pieces[0]
-    thread = None if piece.is_part else _read_thread(document.pieces)
-    number = piece.fact("number") or piece.doc.rpartition("#")[2]
+    passage = document.passages[0]
+    thread = None if passage.is_part else _read_thread(document.passages)
+    number = passage.fact("number") or passage.doc.rpartition("#")[2]
     if thread is None or not number:
         return
-    is_pull = piece.kind == "pull_request"
+    is_pull = passage.kind == "pull_request"
     noun = "Pull request" if is_pull else "Issue"
     state = f" ({thread.about['State']})" if "State" in thread.about else ""
     parts = [f"{noun} #{number}, “{thread.title}”{state}" + ("." if not thread.description else ":")]
@@ -48,12 +48,12 @@ def thread_questions(document: Document) -> Iterator[Question]:
         chosen = phrasings.PULL_REQUEST_TITLE if is_pull else phrasings.ISSUE_TITLE
     if thread.files:
         parts.append(f"Files: {_shortened(thread.files)}.")
-    fields = {"name": piece.name, "number": number}
-    yield Question(piece, piece.kind, chosen, "\n\n".join(parts), fields)
+    fields = {"name": passage.name, "number": number}
+    yield Question(passage, passage.kind, chosen, "\n\n".join(parts), fields)
 
 
-def _read_thread(pieces: Sequence[Piece]) -> _Thread | None:
-    first, *lines = pieces[0].text.strip("\n").split("\n")
+def _read_thread(passages: Sequence[Passage]) -> _Thread | None:
+    first, *lines = passages[0].text.strip("\n").split("\n")
     title = first.partition(": ")[2].strip()
     if not title:
         return None
@@ -63,14 +63,14 @@ def _read_thread(pieces: Sequence[Piece]) -> _Thread | None:
         about[key] = value
     blocks = [_until_section(lines)]
     is_whole = len(blocks[0]) < len(lines)
-    for piece in pieces[1:]:
-        rest = piece.text.strip("\n").split("\n")[1:]
+    for passage in passages[1:]:
+        rest = passage.text.strip("\n").split("\n")[1:]
         start = next((i for i, line in enumerate(rest) if line.strip()), 0)
         if is_whole or rest[start : start + 1] != [_GOES_ON]:
             break
         blocks.append(_until_section(rest[start + 1 :]))
     description = "\n\n".join("\n".join(block).strip("\n") for block in blocks).strip()
-    files = [match["path"] for piece in pieces for line in piece.text.split("\n") if (match := _FILE.match(line))]
+    files = [match["path"] for passage in passages for line in passage.text.split("\n") if (match := _FILE.match(line))]
     return _Thread(title, about, "" if description == "(no description)" else description, tuple(dict.fromkeys(files)))
 
 
@@ -80,39 +80,39 @@ def _until_section(lines: Sequence[str]) -> list[str]:
     return list(lines[:stop])
 
 
-def subject_of(piece: Piece) -> str:
+def subject_of(passage: Passage) -> str:
     """The first line of a commit's message."""
-    return piece.text.partition("\n")[0].removeprefix("Commit: ").strip()
+    return passage.text.partition("\n")[0].removeprefix("Commit: ").strip()
 
 
-def commit_questions(document: Document, shared_subjects: frozenset[str]) -> Iterator[Question]:
+def commit_questions(document: SourceDocument, shared_subjects: frozenset[str]) -> Iterator[Question]:
     """What a commit changed and why, from its message, and what its diff is.
 
     A commit is called by its subject where that names it, else by its hash.
     """
-    piece = document.pieces[0]
-    message, mark, diff = piece.text.partition("\ndiff --git ")
-    subject = subject_of(piece)
-    revision = piece.fact("revision")[:12] or piece.doc.rpartition("@")[2]
+    passage = document.passages[0]
+    message, mark, diff = passage.text.partition("\ndiff --git ")
+    subject = subject_of(passage)
+    revision = passage.fact("revision")[:12] or passage.doc.rpartition("@")[2]
     named = subject and subject not in shared_subjects and subject != "(no message)"
     if not mark or not (named or revision):
         return
     commit = f"the commit “{subject}”" if named else f"commit {revision}"
-    fields = {"name": piece.name, "commit": commit}
+    fields = {"name": passage.name, "commit": commit}
     lines = message.split("\n")[1:]
     body = "\n".join(line for line in lines if not line.startswith("Date: ")).strip()
     diff, left_out = _without_note(f"diff --git {diff}".strip("\n"))
-    date, files = date_of(piece), _files(diff, left_out)
+    date, files = date_of(passage), _files(diff, left_out)
     head = f"On {date}" if date else f"Commit {revision}" if revision else "It"
     summary = f"{head}{', commit ' + revision if date and revision else ''}: {subject}"
     why = [summary, *([body] if body else []), f"Changed files: {_shortened(files)}."]
     every_file = len(files) <= _MOST_FILES and not _MORE.search(left_out)
     chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT_FILES if date and every_file else phrasings.COMMIT
-    yield Question(piece, "commit", chosen, "\n\n".join(why), fields)
+    yield Question(passage, "commit", chosen, "\n\n".join(why), fields)
     of_it = f"the diff of {commit}"
     lead = f"A part of {of_it}; left out are {left_out}:" if left_out else f"{of_it[0].upper()}{of_it[1:]}:"
     shown = phrasings.DIFF_PART if left_out else phrasings.DIFF
-    yield Question(piece, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
+    yield Question(passage, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
 
 
 def _without_note(diff: str) -> tuple[str, str]:

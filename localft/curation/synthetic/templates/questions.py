@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from localft.curation.synthetic.documents import Piece
+from localft.curation.synthetic.source_documents import Passage
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?=\Z|[T ])")
 
@@ -17,14 +17,14 @@ class Question:
     """One question in several phrasings, and what answers all of them.
 
     Attributes:
-        piece: the row that it is made from.
+        passage: the row that it is made from.
         template: what kind of question it is, as the row's "synth" says it.
         phrasings: with fields in braces.
         answer: to each of them.
         fields: what stands for the braces.
     """
 
-    piece: Piece
+    passage: Passage
     template: str
     phrasings: Sequence[str]
     answer: str
@@ -34,34 +34,34 @@ class Question:
         return phrasing.format(**self.fields)
 
 
-def date_of(piece: Piece) -> str:
+def date_of(passage: Passage) -> str:
     """The day of what the row was made from, "" where nothing says.
 
     A file that differs from its last commit has no revision; that commit's date is not the date of its content.
     """
-    if piece.kind == "file" and "revision" in piece.source and not piece.fact("revision"):
+    if passage.kind == "file" and "revision" in passage.source and not passage.fact("revision"):
         return ""
-    match = _DATE.match(piece.fact("date"))
+    match = _DATE.match(passage.fact("date"))
     return match[0] if match else ""
 
 
-def as_of(piece: Piece, subject: str, verb: str) -> str:
+def as_of(passage: Passage, subject: str, verb: str) -> str:
     """ "As of 2024-05-01, src/app.py looks like so:"."""
-    date = date_of(piece)
+    date = date_of(passage)
     if date:
         return f"As of {date}, {subject} {verb} like so:"
-    begins = subject[0].upper() if subject != piece.path else subject[0]
+    begins = subject[0].upper() if subject != passage.path else subject[0]
     return f"{begins}{subject[1:]} {verb} like so:"
 
 
-def places(pieces: Sequence[Piece]) -> list[str]:
+def places(passages: Sequence[Passage]) -> list[str]:
     """Where each of the parts of one thing is: "lines 4-9"; "part 2 of 3" where lines do not tell them apart."""
-    seen = Counter(piece.lines for piece in pieces)
+    seen = Counter(passage.lines for passage in passages)
     found = []
-    for i, piece in enumerate(pieces, 1):
-        lines = piece.lines
+    for i, passage in enumerate(passages, 1):
+        lines = passage.lines
         if lines is None or seen[lines] > 1:
-            found.append(f"part {i} of {len(pieces)}")
+            found.append(f"part {i} of {len(passages)}")
         else:
             found.append(f"lines {lines[0]}-{lines[1]}" if lines[0] != lines[1] else f"line {lines[0]}")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from localft.curation.synthetic.documents import Document, Piece
+from localft.curation.synthetic.source_documents import Passage, SourceDocument
 from localft.curation.synthetic.templates import phrasings
 from localft.curation.synthetic.templates.changes import commit_questions, thread_questions
 from localft.curation.synthetic.templates.definitions import named_parts
@@ -13,7 +13,7 @@ from localft.curation.synthetic.templates.pages import page_questions
 from localft.curation.synthetic.templates.questions import Question, as_of, is_plural, listed, places
 
 
-def questions(document: Document, shared_subjects: frozenset[str] = frozenset()) -> Iterator[Question]:
+def questions(document: SourceDocument, shared_subjects: frozenset[str] = frozenset()) -> Iterator[Question]:
     """Questions about a document, in the order of its rows.
 
     Args:
@@ -29,33 +29,33 @@ def questions(document: Document, shared_subjects: frozenset[str] = frozenset())
         yield from thread_questions(document)
 
 
-def _file_questions(document: Document) -> Iterator[Question]:
-    pieces = [piece for piece in document.pieces if piece.path]
-    if len(pieces) == 1 and pieces[0].is_whole:
-        piece = pieces[0]
-        yield Question(piece, "file", phrasings.FILE, _content(piece, piece.path, "looks"), _fields(piece))
+def _file_questions(document: SourceDocument) -> Iterator[Question]:
+    passages = [passage for passage in document.passages if passage.path]
+    if len(passages) == 1 and passages[0].is_whole:
+        passage = passages[0]
+        yield Question(passage, "file", phrasings.FILE, _content(passage, passage.path, "looks"), _fields(passage))
         return
-    names = named_parts([piece.body for piece in pieces])
-    for piece, where, defined in zip(pieces, places(pieces), names, strict=True):
+    names = named_parts([passage.body for passage in passages])
+    for passage, where, defined in zip(passages, places(passages), names, strict=True):
         if defined:
-            yield _defined(piece, where, defined)
+            yield _defined(passage, where, defined)
         else:
-            fields = {**_fields(piece), "where": where, "do": "do" if is_plural(where) else "does"}
-            answer = _content(piece, f"{where} of {piece.path}", "look" if is_plural(where) else "looks")
-            yield Question(piece, "lines", phrasings.LINES, answer, fields)
+            fields = {**_fields(passage), "where": where, "do": "do" if is_plural(where) else "does"}
+            answer = _content(passage, f"{where} of {passage.path}", "look" if is_plural(where) else "looks")
+            yield Question(passage, "lines", phrasings.LINES, answer, fields)
 
 
-def _defined(piece: Piece, where: str, defined: list[str]) -> Question:
+def _defined(passage: Passage, where: str, defined: list[str]) -> Question:
     several = len(defined) > 1
     names = listed([f"`{name}`" for name in defined])
-    fields = {**_fields(piece), "names": names, "do": "do" if several else "does", "are": "are" if several else "is"}
-    answer = _content(piece, f"{names} in {piece.path} ({where})", "look" if several else "looks")
-    return Question(piece, "definitions", phrasings.DEFINED, answer, fields)
+    fields = {**_fields(passage), "names": names, "do": "do" if several else "does", "are": "are" if several else "is"}
+    answer = _content(passage, f"{names} in {passage.path} ({where})", "look" if several else "looks")
+    return Question(passage, "definitions", phrasings.DEFINED, answer, fields)
 
 
-def _fields(piece: Piece) -> dict[str, str]:
-    return {"path": piece.path, "name": piece.name}
+def _fields(passage: Passage) -> dict[str, str]:
+    return {"path": passage.path, "name": passage.name}
 
 
-def _content(piece: Piece, subject: str, verb: str) -> str:
-    return f"{as_of(piece, subject, verb)}\n\n{fenced(piece.body, language_of(piece.path))}"
+def _content(passage: Passage, subject: str, verb: str) -> str:
+    return f"{as_of(passage, subject, verb)}\n\n{fenced(passage.body, language_of(passage.path))}"

@@ -10,7 +10,7 @@ from repos import built, left_out
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.html import to_markdown
 from localft.curation.chunking.layout import lay_out
-from localft.curation.chunking.outline import front_matter, headings
+from localft.curation.chunking.outline import find_headings, front_matter
 from localft.curation.document import Document, to_lines
 from localft.curation.text_length import Measure
 
@@ -38,7 +38,7 @@ Then look at the output, line by line.
 
 
 def found(text: str, form: str = "markdown") -> list[tuple[int, int, str]]:
-    return [(mark.at + 1, mark.level, mark.text) for mark in headings(to_lines(text), form)]
+    return [(mark.at + 1, mark.level, mark.text) for mark in find_headings(to_lines(text), form)]
 
 
 def sections(text: str, limit: int, form: str = "markdown") -> list[tuple[list[str], list[int], str]]:

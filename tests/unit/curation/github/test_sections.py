@@ -15,7 +15,7 @@ from localft.curation.github.people import prose, roles
 from localft.curation.github.records import Change, Item, Person, Remark, RemarkKind
 from localft.curation.github.redaction import redact
 from localft.curation.github.repository import Repository
-from localft.curation.github.sections import Section, Treated, Wording
+from localft.curation.github.sections import ItemWording, Section, Treated
 from localft.curation.text_length import Measure, estimate
 
 KIM, LEE, MAX, ROB = Person("Kim"), Person("lee"), Person("max"), Person("rob")
@@ -36,7 +36,7 @@ def characters(limit: int) -> Measure:
 
 
 def parts(found: Item, limit: int = 10**6) -> Parts:
-    return split(Wording(Repository("o", "n")).sections(found, Treated()), characters(limit))
+    return split(ItemWording(Repository("o", "n")).sections(found, Treated()), characters(limit))
 
 
 def texts(found: Item, limit: int = 10**6) -> list[str]:
@@ -159,7 +159,7 @@ def test_tokens_are_those_of_the_measure() -> None:
     """By the estimate of 2.5 bytes a token, and not one token more than there may be."""
     found = item(*(remark("comment", LEE, "ä" * 250) for _ in range(9)), body="b" * 400)
     measured = Measure(estimate, 1, 512, "", False)
-    result = split(Wording(Repository("o", "n")).sections(found, Treated()), measured).texts
+    result = split(ItemWording(Repository("o", "n")).sections(found, Treated()), measured).texts
     assert [text.count("ä") for text in result] == [250, 500, 500, 500, 500]
     assert all(measured.row(text) <= 512 for text in result)
 
@@ -219,11 +219,11 @@ def test_secrets_are_taken_out_of_every_text_before_it_is_cut() -> None:
     change = Change("a.py", "added", "", 1, 0, f"@@ -0,0 +1 @@\n+t = '{GITLAB}'")
     found = item(hunk, remark("comment", MAX, f"`{GITLAB}`"), body=GITLAB, changes=(change,))
     treated = Treated()
-    whole = str(Wording(Repository("o", "n")).sections(replace(found, title=f"T {GITLAB}"), treated))
+    whole = str(ItemWording(Repository("o", "n")).sections(replace(found, title=f"T {GITLAB}"), treated))
     assert GITLAB not in whole
     assert treated.secrets == {"gitlab token": 6}
     kept = Treated()
-    assert str(Wording(Repository("o", "n"), keep_secrets=True).sections(found, kept)).count(GITLAB) == 5
+    assert str(ItemWording(Repository("o", "n"), keep_secrets=True).sections(found, kept)).count(GITLAB) == 5
     assert kept.secrets == {"gitlab token": 5}
 
 
@@ -231,7 +231,7 @@ def test_patches_that_teach_nothing_are_left_out() -> None:
     patch = "@@ -1 +1 @@\n-a\n+b"
     changes = tuple(Change(path, "modified", "", 1, 1, patch) for path in ("poetry.lock", "web/app.min.js", "a.py"))
     treated = Treated()
-    sections = Wording(Repository("o", "n")).sections(item(changes=changes), treated)
+    sections = ItemWording(Repository("o", "n")).sections(item(changes=changes), treated)
     bodies = ["(the patch is left out: lock file)", "(the patch is left out: minified)", patch]
     assert [section.body for section in sections[1:]] == bodies
     assert treated.patches == {"lock file": 1, "minified": 1}

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, chat_server, completion, refusal
 
-from localft.curation.synthetic.documents import Piece
 from localft.curation.synthetic.filter import NEEDS_TEXT, NOT_JSON, UNSUPPORTED
 from localft.curation.synthetic.model.ask_model import Asking
 from localft.curation.synthetic.model.journal import Answered, Journal
 from localft.curation.synthetic.model.openai import Endpoint, chat_url, choose_key
 from localft.curation.synthetic.model.prompt import Pair, messages_of, read_pairs, schema
+from localft.curation.synthetic.source_documents import Passage
 from localft.curation.synthetic.support import Support
 from localft.curation.synthetic.synth import Request, Result, synth
 from localft.errors import ConfigError, DatasetError, EndpointError
@@ -98,8 +98,8 @@ def test_support_is_measured() -> None:
 
 
 def test_what_a_model_is_asked() -> None:
-    piece = Piece("File: a.py\n\nx = 1", "n:a.py", {"kind": "file", "repository": "n", "path": "a.py"})
-    system, user = messages_of(piece, piece.body, 2)
+    passage = Passage("File: a.py\n\nx = 1", "n:a.py", {"kind": "file", "repository": "n", "path": "a.py"})
+    system, user = messages_of(passage, passage.body, 2)
     assert system["role"] == "system"
     assert "2 questions and their answers" in user["content"]
     assert user["content"].endswith("The text is of the file a.py in n:\n\nx = 1")

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from localft.chat.sampling import Sampling
-from localft.curation.synthetic.documents import Piece
-from localft.curation.synthetic.model import gguf
-from localft.curation.synthetic.model.gguf import LocalModel
+from localft.curation.synthetic.model import local_model as gguf
 from localft.curation.synthetic.model.grammar import Grammar, grammar_of
+from localft.curation.synthetic.model.local_model import LocalModel
 from localft.curation.synthetic.model.prompt import messages_of, read_pairs, schema
+from localft.curation.synthetic.source_documents import Passage
 from localft.errors import EngineError
 from localft.model.local_base import local_base
 
-PIECE = Piece("The dog ran home. " * 20, "n:a.md", {"kind": "page", "site": "n", "path": "a.md"})
+PASSAGE = Passage("The dog ran home. " * 20, "n:a.md", {"kind": "page", "site": "n", "path": "a.md"})
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalModel]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_reply_always_parses(model: LocalModel, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(gguf, "_PAIR_TOKENS", 60)
-    reply = model.ask(messages_of(PIECE, PIECE.body, 2), 2, seed)
+    reply = model.ask(messages_of(PASSAGE, PASSAGE.body, 2), 2, seed)
     value = json.loads(reply.text)
     assert list(value) == ["pairs"]
     assert 1 <= len(value["pairs"]) <= 2
@@ -44,20 +44,20 @@ def test_a_reply_always_parses(model: LocalModel, monkeypatch: pytest.MonkeyPatc
 
 def test_the_same_seed_gives_the_same_reply(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gguf, "_PAIR_TOKENS", 20)
-    one, same, other = (model.ask(messages_of(PIECE, "A dog.", 1), 1, seed) for seed in (1, 1, 2))
+    one, same, other = (model.ask(messages_of(PASSAGE, "A dog.", 1), 1, seed) for seed in (1, 1, 2))
     assert one == same
     assert one != other
 
 
 def test_a_long_row_is_cut_at_a_line(model: LocalModel) -> None:
     text = "".join(f"{i}: the dog ran home.\n" for i in range(1000))
-    cut = model.cut(Piece(text, "", {}), 3)
+    cut = model.cut(Passage(text, "", {}), 3)
     assert 100 < len(cut) < len(text)
     assert text.startswith(cut + "\n")
-    assert model.ask(messages_of(PIECE, cut, 3), 1, 1).n_prompt is not None
-    assert model.cut(Piece("dog" * 9999, "", {}), 3) == ""
+    assert model.ask(messages_of(PASSAGE, cut, 3), 1, 1).n_prompt is not None
+    assert model.cut(Passage("dog" * 9999, "", {}), 3) == ""
     with pytest.raises(EngineError, match="does not fit"):
-        model.ask(messages_of(PIECE, text, 3), 3, 1)
+        model.ask(messages_of(PASSAGE, text, 3), 3, 1)
 
 
 def test_the_grammar_has_no_control_characters_in_strings(model: LocalModel) -> None:

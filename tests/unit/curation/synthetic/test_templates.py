@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from localft.curation.synthetic.documents import Document, Piece, read_documents
 from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE, PairFilter, needs_text
 from localft.curation.synthetic.has_content import has_content
+from localft.curation.synthetic.source_documents import Passage, SourceDocument, read_documents
 from localft.curation.synthetic.synth import Request, limited, synth
 from localft.curation.synthetic.templates.definitions import named_parts
 from localft.curation.synthetic.templates.fence import fenced, language_of
@@ -291,7 +291,7 @@ def test_kinds_and_limit(tmp_path: Path) -> None:
     few, more = (asked(tmp_path, rows, limit=n) for n in (3, 5))
     assert (len(few), len(more)) == (3, 5)
     assert set(few) < set(more)
-    documents = [Document(str(i), "file", [Piece("x", str(i), {})]) for i in range(9)]
+    documents = [SourceDocument(str(i), "file", [Passage("x", str(i), {})]) for i in range(9)]
     assert limited(documents, 9, 1) == documents
 
 
@@ -363,7 +363,7 @@ def test_questions_that_need_the_text(question: str, expected: bool) -> None:
 
 
 def test_questions_are_about_documents_in_order() -> None:
-    document = Document("d", "file", [Piece("File: a.py\n\nx", "d", {"kind": "file", "path": "a.py"})])
+    document = SourceDocument("d", "file", [Passage("File: a.py\n\nx", "d", {"kind": "file", "path": "a.py"})])
     assert [(asked.template, asked.fields) for asked in questions(document)] == [
         ("file", {"path": "a.py", "name": "d"})
     ]

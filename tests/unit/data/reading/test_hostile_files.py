@@ -27,7 +27,7 @@ from localft.data.reading.sources import find_sources
 from localft.data.rows.reader import read_file
 from localft.data.split.sides import choose_sides
 from localft.data.tokens.context_length import fit_units
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.errors import DatasetError, LocalftError
 from localft.inspect.check.check import CheckReport, check
 from localft.inspect.check.report import sections, verdict
@@ -171,7 +171,7 @@ def read_every_way(path: Path, tokenizer: Tokenizer) -> None:
     said = [line for section in sections(found, True) for line in section.lines]
     assert not any(steers(character) for line in said for character in visible(line))
     json.dumps(found.to_dict(), ensure_ascii=False).encode("utf-8")
-    wording = Wording(tokenizer, None, False, "2026-01-01", False)
+    wording = RunWording(tokenizer, None, False, "2026-01-01", False)
     refused = check_tokens(found, wording)
     said = [message_of(lambda: shown(path, wording)), message_of(lambda: prepare(path, tokenizer, SETTINGS))]
     # what the check calls usable is what a run takes, unless nothing can be learned from it
@@ -187,7 +187,7 @@ def message_of(read: Callable[[], object]) -> str:
     return ""
 
 
-def check_tokens(found: CheckReport, wording: Wording) -> bool:
+def check_tokens(found: CheckReport, wording: RunWording) -> bool:
     """What `check` does with a model, without its weights; whether the template refuses a row."""
     rows = [row for read in found.files for row in read.rows]
     units, problems = tokenize(rows, wording)
@@ -200,7 +200,7 @@ def check_tokens(found: CheckReport, wording: Wording) -> bool:
     return any(problem.level == "error" for problem in problems)
 
 
-def shown(path: Path, wording: Wording) -> None:
+def shown(path: Path, wording: RunWording) -> None:
     rows = read_shown(find_sources([path]).parts[0], wording, (), 50, 3).rows
     text = "".join(lines(row, Ink(None, True)) for row in rows)
     assert "\x1b" not in text

@@ -30,7 +30,7 @@ from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS
 from localft.data.tokens import cache, tokenize_on_disk
 from localft.data.tokens.rows_on_disk import StoredRow, StoredTokens, stored_units
-from localft.data.tokens.run_wording import Wording
+from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.workers import Task, serve
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
@@ -163,7 +163,7 @@ def test_rows_know_their_words(
     tmp_path: Path, tokenizers: dict[str, Tokenizer], all_large: None, one_process: None, name: str
 ) -> None:
     path = write(tmp_path / name)
-    file = tokenize_on_disk.read_large(path, Wording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
+    file = tokenize_on_disk.read_large(path, RunWording(tokenizers["chat"], None, False, None, False), USUAL_COLUMNS)
     assert file is not None
     stored, plain = [unit.row for unit in stored_units(file)], read_file(path).rows
     order = np.random.Generator(np.random.PCG64(1)).permutation(len(plain))[:30]

@@ -27,7 +27,7 @@ _LINES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
-class Apart:
+class DataSplit:
     """What became of the rows.
 
     Attributes:
@@ -52,9 +52,9 @@ class Apart:
     leakage: Leakage = field(repr=False)
 
 
-def keep_apart(
+def split_data(
     paths: Sequence[Path], folder: Path, share: float | None = None, seed: int = 42, on_leak: OnLeak = "warn"
-) -> Apart:
+) -> DataSplit:
     """Write `folder`/train.jsonl and, unless it is there already, `folder`/test.jsonl.
 
     The test set is chosen as validation rows are (see `split_rows`). One that is there stays as it is, and rows of
@@ -87,7 +87,7 @@ def keep_apart(
         _write(test, paths, chosen)
     _write(train, paths, frozenset(kept))
     n_empty, n_held, n_leaking = len(read) - len(rows), len(held) - len(chosen), len(left) - len(kept)
-    return Apart(train, test, len(read), len(kept), len(tested), n_empty, n_held, n_leaking, reason, leakage)
+    return DataSplit(train, test, len(read), len(kept), len(tested), n_empty, n_held, n_leaking, reason, leakage)
 
 
 def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) -> None:

@@ -14,14 +14,13 @@ from localft.data.rows.formats import read_row
 from localft.data.rows.row import BUILT_KINDS, USUAL_COLUMNS
 from localft.errors import DatasetError
 
-KINDS = BUILT_KINDS
 NO_KIND, NO_TEXT, EMPTY = "rows without a source", "rows that are conversations already", "empty rows"
 _TITLE = re.compile(r"(?:File|Page): .*\n(?:Section: .*\n)?\n*")
 _PART = re.compile(r" \((?:lines \d+-\d+|part \d+)\)\Z")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Passage:
     """One row of raw text.
 
     Attributes:
@@ -90,24 +89,24 @@ class Piece:
 
 
 @dataclass
-class Document:
+class SourceDocument:
     """The rows of one document and one kind, in order."""
 
     doc: str
     kind: str
-    pieces: list[Piece] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
 
 
 @dataclass
 class Material:
     """What was read: documents in the order of their first rows, how many rows, and rows left out by reason."""
 
-    documents: list[Document] = field(default_factory=list)
+    documents: list[SourceDocument] = field(default_factory=list)
     n_rows: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def read_documents(paths: Sequence[Path], kinds: Iterable[str] = KINDS) -> Material:
+def read_documents(paths: Sequence[Path], kinds: Iterable[str] = BUILT_KINDS) -> Material:
     """Read files of rows.
 
     Args:
@@ -118,23 +117,23 @@ def read_documents(paths: Sequence[Path], kinds: Iterable[str] = KINDS) -> Mater
         DatasetError: a file cannot be read, or a line of it is no row (named).
     """
     wanted, found = frozenset(kinds), Material()
-    known: dict[tuple[str, str, str], Document] = {}
+    known: dict[tuple[str, str, str], SourceDocument] = {}
     for path in paths:
-        for piece in _pieces(path, found):
-            reason = _unwanted(piece, wanted)
+        for passage in _pieces(path, found):
+            reason = _unwanted(passage, wanted)
             if reason:
                 found.left_out[reason] += 1
                 continue
             # a row without an id is a document of its own
-            key = (piece.doc, piece.kind, "" if piece.doc else f"{path}:{piece.line}")
+            key = (passage.doc, passage.kind, "" if passage.doc else f"{path}:{passage.line}")
             if key not in known:
-                known[key] = Document(piece.doc, piece.kind)
+                known[key] = SourceDocument(passage.doc, passage.kind)
                 found.documents.append(known[key])
-            known[key].pieces.append(piece)
+            known[key].passages.append(passage)
     return found
 
 
-def _pieces(path: Path, found: Material) -> Iterator[Piece]:
+def _pieces(path: Path, found: Material) -> Iterator[Passage]:
     before = found.n_rows
     for line, value in json_values(path):
         row = read_row(path, line, value, USUAL_COLUMNS).row
@@ -143,14 +142,14 @@ def _pieces(path: Path, found: Material) -> Iterator[Piece]:
             found.left_out[NO_TEXT] += 1
             continue
         source = value.get("source")
-        yield Piece(row.text, row.doc, source if isinstance(source, dict) else {}, line)
+        yield Passage(row.text, row.doc, source if isinstance(source, dict) else {}, line)
     if found.n_rows == before:
         raise DatasetError(f"`{path}` has no rows", "make some: `localft data build . -o rows.jsonl`")
 
 
-def _unwanted(piece: Piece, wanted: frozenset[str]) -> str:
-    if piece.kind not in KINDS:
+def _unwanted(passage: Passage, wanted: frozenset[str]) -> str:
+    if passage.kind not in BUILT_KINDS:
         return NO_KIND
-    if piece.kind not in wanted:
-        return f"rows of kind {piece.kind}"
-    return "" if piece.body else EMPTY
+    if passage.kind not in wanted:
+        return f"rows of kind {passage.kind}"
+    return "" if passage.body else EMPTY

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from localft.cli.data.split import command
+from localft.curation.test_set import split_data
 from localft.data.reading.sources import find_sources
-from localft.data.split.test_set import keep_apart
 from localft.errors import ConfigError, DatasetError
 from localft.inspect.check.check import check
 from localft.settings.resolve import resolve
@@ -53,20 +53,20 @@ def docs(path: Path) -> set[str]:
 
 
 def test_documents_stand_on_one_side_and_conversations_test(given: list[Path], tmp_path: Path) -> None:
-    found = keep_apart(given, tmp_path / "data", 0.2)
+    found = split_data(given, tmp_path / "data", 0.2)
     assert (found.n_read, found.n_train, found.n_test, found.n_held, found.n_leaking) == (30, 24, 2, 4, 0)
     assert found.reason == "2 of 10 conversations: 2 of 10 documents, chosen with seed 42"
     assert all("prompt" in row for row in read(found.test))
     assert docs(found.train).isdisjoint(docs(found.test))
     assert [row for row in read(given[0]) + read(given[1]) if row["doc"] in docs(found.train)] == read(found.train)
     assert not found.leakage.leaks
-    again = keep_apart(given, tmp_path / "again", 0.2)
-    other = keep_apart(given, tmp_path / "other", 0.2, seed=0)
+    again = split_data(given, tmp_path / "again", 0.2)
+    other = split_data(given, tmp_path / "other", 0.2, seed=0)
     assert again.test.read_bytes() == found.test.read_bytes() != other.test.read_bytes()
 
 
 def test_a_run_leaves_it_alone_and_check_compares(given: list[Path], tmp_path: Path) -> None:
-    found = keep_apart(given, tmp_path / "data")
+    found = split_data(given, tmp_path / "data")
     sources = find_sources([tmp_path / "data"])
     assert (sources.train, sources.val) == ([found.train], [])
     assert sources.notes == [f"`{found.test}` is kept for testing and not read"]
@@ -75,13 +75,13 @@ def test_a_run_leaves_it_alone_and_check_compares(given: list[Path], tmp_path: P
 
 
 def test_a_test_set_that_is_there_stays(given: list[Path], tmp_path: Path) -> None:
-    first = keep_apart(given, tmp_path / "data", 0.2)
+    first = split_data(given, tmp_path / "data", 0.2)
     before, held = first.test.read_bytes(), docs(first.test)
     kept = read(first.test)[0]
     new = [pair(i) | {"prompt": f"What of {WORDS[i]}?"} for i in range(10)] + [{**kept, "doc": "copy", "prompt": "X"}]
     copied = {key: value for key, value in kept.items() if key != "doc"}
     more = write(tmp_path / "more.jsonl", [*new, copied])
-    found = keep_apart([*given, more], tmp_path / "data", seed=7)
+    found = split_data([*given, more], tmp_path / "data", seed=7)
     assert found.test.read_bytes() == before
     assert found.reason == f"as `{first.test}` had it"
     assert (found.n_read, found.n_train, found.n_held) == (42, 33, 9)
@@ -89,28 +89,28 @@ def test_a_test_set_that_is_there_stays(given: list[Path], tmp_path: Path) -> No
     assert copied not in read(found.train)
     assert "copy" in docs(found.train)
     with pytest.raises(ConfigError, match="there is a test set in"):
-        keep_apart(given, tmp_path / "data", 0.1)
+        split_data(given, tmp_path / "data", 0.1)
 
 
 def test_what_gives_a_test_row_away_is_said_and_may_go(given: list[Path], tmp_path: Path) -> None:
-    told = keep_apart(given, tmp_path / "a", 0.1)
+    told = split_data(given, tmp_path / "a", 0.1)
     answer = read(told.test)[0]["completion"]
     write(
         tmp_path / "texts.jsonl", [*read(given[0]), {"text": f"As all know, {answer} And so it goes on.", "doc": "e"}]
     )
-    found = keep_apart(given, tmp_path / "a")
+    found = split_data(given, tmp_path / "a")
     assert dict(found.leakage.counts) == {"exact": 0, "near": 0, "contained": 1}
     assert "e" in docs(found.train)
     with pytest.raises(DatasetError, match="1 of 1 test row leaks"):
-        keep_apart(given, tmp_path / "a", on_leak="refuse")
-    found = keep_apart(given, tmp_path / "a", on_leak="drop")
+        split_data(given, tmp_path / "a", on_leak="refuse")
+    found = split_data(given, tmp_path / "a", on_leak="drop")
     assert (found.n_leaking, "e" in docs(found.train)) == (1, False)
 
 
 def test_empty_rows_belong_to_nobody(given: list[Path], tmp_path: Path) -> None:
     """They are all equal: as copies of each other they would join their documents to one."""
     write(given[1], [*(pair(i) for i in range(10)), *({"text": " ", "doc": f"d{i}"} for i in range(10))])
-    found = keep_apart(given, tmp_path / "data", 0.2)
+    found = split_data(given, tmp_path / "data", 0.2)
     assert (found.n_empty, found.n_test) == (10, 2)
 
 
@@ -129,7 +129,7 @@ def test_empty_rows_belong_to_nobody(given: list[Path], tmp_path: Path) -> None:
 )
 def test_what_cannot_be_parted_is_refused(tmp_path: Path, make: Any, message: str) -> None:
     with pytest.raises((ConfigError, DatasetError)) as caught:
-        keep_apart([make(tmp_path)], tmp_path / "data")
+        split_data([make(tmp_path)], tmp_path / "data")
     assert message in caught.value.message
     assert caught.value.hint
     assert not (tmp_path / "data" / "test.jsonl").exists()

@@ -11,10 +11,10 @@ from localft.chat.prompter import Message, Prompter, template_for
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling
 from localft.chat.session import default_threads
-from localft.curation.synthetic.documents import Piece
 from localft.curation.synthetic.model.grammar import Grammar, grammar_of
 from localft.curation.synthetic.model.openai import Reply
 from localft.curation.synthetic.model.prompt import messages_of, schema
+from localft.curation.synthetic.source_documents import Passage
 from localft.errors import EngineError
 from localft.model.tokenizer import Tokenizer
 
@@ -56,13 +56,16 @@ class LocalModel:
         self._prompter = Prompter(template_for(self._tokenizer, None, None), self._tokenizer)
         pieces = [(token, self._tokenizer.piece(token, False)) for token in range(self._tokenizer.n_vocab)]
         ends = sorted(self._tokenizer.end_ids)
-        self._closing = [*ends, *(token for mark in (b'"', b"}", b"]") for token, piece in pieces if piece == mark)]
+        self._closing = [
+            *ends,
+            *(token for mark in (b'"', b"}", b"]") for token, piece in pieces if piece == mark),
+        ]
 
-    def cut(self, piece: Piece, n_pairs: int) -> str:
+    def cut(self, passage: Passage, n_pairs: int) -> str:
         """The row's text, or as many of its first lines as fit the context with the reply; "" where few do."""
-        text, room = piece.body, self._room(n_pairs)
+        text, room = passage.body, self._room(n_pairs)
         while text:
-            n = len(self._ids(messages_of(piece, text, n_pairs)))
+            n = len(self._ids(messages_of(passage, text, n_pairs)))
             if n <= room:
                 return text
             text = text[: min(len(text) - 1, int(len(text) * room / n))]
