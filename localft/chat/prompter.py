@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from localft.data.wording.template import TemplateInfo, choose_templates, render_prompt
+from localft.data.tokens.prompt import prompt_ids
+from localft.data.wording.template import TemplateInfo, choose_templates
 from localft.errors import AdapterError, ModelError
 from localft.model.tokenizer import Tokenizer
 
@@ -44,11 +45,11 @@ class Prompter:
             return self.raw_ids(continued(messages))
         if not self.remembers:
             messages = [m for m in messages if m.role == "system"] + list(messages[-1:])
-        return render_prompt(self.info, self._tokenizer, [message._asdict() for message in messages])
+        return prompt_ids(self.info, self._tokenizer, [message._asdict() for message in messages])
 
     def raw_ids(self, text: str) -> list[int]:
         """Token ids of a text that is to be continued as it stands."""
-        return render_prompt(raw_template(self._tokenizer), self._tokenizer, text)
+        return prompt_ids(raw_template(self._tokenizer), self._tokenizer, text)
 
 
 def continued(messages: Sequence[Message]) -> str:

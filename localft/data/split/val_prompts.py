@@ -15,7 +15,7 @@ _MAX_CHARACTERS = 400
 
 @dataclass(frozen=True)
 class ValPrompt:
-    """What is asked (`template.render_prompt` takes `prompt` as it is), and what the data answers.
+    """What is asked (`prompt_ids` takes `prompt` as it is), and what the data answers.
 
     Attributes:
         prompt: the turns before the answer; of a text, its beginning.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.documents import number_documents
-from localft.data.tokens.tokenize import Unit, cut
+from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError
 
 
@@ -150,8 +150,8 @@ def _tails(units: Sequence[Unit], n_ctx: int, val_split: float, val_samples: int
             train.append(unit)
             continue
         stop = row.tokens.size - wanted
-        train.append(Unit(unit.row, (cut(row, 0, stop),)))
-        val.append(Unit(unit.row, (cut(row, stop - 1, row.tokens.size),)))
+        train.append(Unit(unit.row, (row.cut(0, stop),)))
+        val.append(Unit(unit.row, (row.cut(stop - 1, row.tokens.size),)))
     if not val and val_samples is not None:
         raise ConfigError(f"--val-samples {val_samples} leaves nothing of the text to train on", "ask for fewer")
     share = f"{val_samples} windows" if val_samples is not None else f"{val_split:.0%}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import Row
-from localft.data.tokens.tokenize import TokenizedRow, Unit, cut, windows, wrapped
+from localft.data.tokens.tokenize import TokenizedRow, Unit, windows, wrapped
 from localft.errors import DatasetError
 from localft.units import count
 
@@ -100,7 +100,7 @@ def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = F
             fit.rows += cuts
         elif overlength == "drop":
             fit.dropped[f"longer than n_ctx {n_ctx:,} (--overlength drop)"] += 1
-        elif _keep(fit, cut(part, 0, n_ctx + 1), f"no part of the answer lies within n_ctx {n_ctx:,}"):
+        elif _keep(fit, part.cut(0, n_ctx + 1), f"no part of the answer lies within n_ctx {n_ctx:,}"):
             fit.n_truncated += 1
             fit.n_truncated_tokens += part.length - n_ctx
     if texts:

@@ -1,4 +1,4 @@
-"""Rows to tokens + loss_mask, and what happens to a row that is longer than n_ctx."""
+"""Segments to tokens + loss_mask, and a long row to shorter ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.row import Row
-from localft.data.wording.conversation import Formatter
+from localft.data.wording.conversation import Formatter, Segment
 from localft.model.tokenizer import Tokenizer
 
 
@@ -41,7 +41,7 @@ class TokenizedRow:
         return int(self.loss_mask.sum())
 
     def cut(self, start: int, stop: int) -> TokenizedRow:
-        """See `cut`."""
+        """Tokens [start, stop) as a row; the first of them is no target."""
         mask = self.loss_mask[start:stop].copy()
         mask[:1] = 0
         return replace(self, tokens=self.tokens[start:stop], loss_mask=mask)
@@ -64,6 +64,14 @@ class Unit:
         return max(part.length for part in self.parts)
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids and, aligned with them, whether each is supervised as a target."""
+
+    ids: list[int]
+    mask: list[int]
+
+
 def tokenize_row(row: Row, tokenizer: Tokenizer, formatter: Formatter, *, train_on_prompt: bool) -> Unit:
     """Tokens of one row: one TokenizedRow, or one per answer where the template allows no other way.
 
@@ -74,9 +82,35 @@ def tokenize_row(row: Row, tokenizer: Tokenizer, formatter: Formatter, *, train_
     """
     if row.kind == "text":
         return Unit(row, (_text_row(row, tokenizer),))
-    parts = formatter.rows(row.messages, train_on_prompt=train_on_prompt)
+    parts = [encode(part, tokenizer) for part in formatter.rows(row.messages, train_on_prompt=train_on_prompt)]
     arrays = ((np.asarray(part.ids, np.int32), np.asarray(part.mask, np.uint8)) for part in parts)
     return Unit(row, tuple(TokenizedRow(ids, mask, row.source, row.line) for ids, mask in arrays))
+
+
+def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> Tokens:
+    """Each segment's tokens one behind the other, a single BOS in front where the model wants one.
+
+    The tokens of a supervised segment are supervised, and with them the EOS that follows it where the template writes
+    no end token.
+    """
+    ids, mask = list[int](), list[int]()
+    for segment in segments:
+        new = tokenizer.encode_spans(segment.spans, prefix=not ids or tokenizer.is_special(ids[-1]))
+        if segment.add_end and tokenizer.eos_id is not None:
+            new.append(tokenizer.eos_id)
+        ids += new
+        mask += [int(segment.supervised)] * len(new)
+    return _one_bos(tokenizer, ids, mask)
+
+
+def _one_bos(tokenizer: Tokenizer, ids: list[int], mask: list[int]) -> Tokens:
+    """A single BOS in front where the model wants one, whether or not the template prints it."""
+    bos = tokenizer.bos_id
+    while len(ids) > 1 and ids[0] == ids[1] == bos:
+        ids, mask = ids[1:], mask[1:]
+    if tokenizer.add_bos and bos is not None and ids[:1] != [bos]:
+        ids, mask = [bos, *ids], [0, *mask]
+    return Tokens(ids, [0, *mask[1:]])
 
 
 def _text_row(row: Row, tokenizer: Tokenizer) -> TokenizedRow:
@@ -96,7 +130,7 @@ def windows(row: TokenizedRow, n_ctx: int) -> list[TokenizedRow]:
     Each window begins with the last target of the one before it.
     """
     starts = range(0, max(row.length, 1), n_ctx)
-    return [cut(row, start, start + n_ctx + 1) for start in starts]
+    return [row.cut(start, start + n_ctx + 1) for start in starts]
 
 
 def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
@@ -117,8 +151,3 @@ def wrapped(rows: Sequence[TokenizedRow], n_ctx: int) -> list[TokenizedRow]:
         replace(window, source=rows[i].source, line=rows[i].line)
         for window, i in zip(windows(whole, n_ctx), first.tolist(), strict=True)
     ]
-
-
-def cut(row: TokenizedRow, start: int, stop: int) -> TokenizedRow:
-    """Tokens [start, stop) of a row as a row; the first of them is no target."""
-    return row.cut(start, stop)

@@ -1,4 +1,4 @@
-"""A conversation to tokens: which text is the template's, which the user's, and which is an answer.
+"""A conversation to segments of text: which is the template's, which the user's, and which is an answer.
 
 A template is rendered twice: with unique placeholders for the contents, which shows where each of them goes, and with
 the contents themselves, which must give the same text once the placeholders are filled in. Only then is it known
@@ -40,21 +40,16 @@ class _Cut:
     add_end: bool
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Token ids and, aligned with them, whether each is supervised as a target."""
-
-    ids: list[int]
-    mask: list[int]
-
-
 class Formatter:
-    """Messages to tokens, by one template and one vocabulary.
+    """Messages to segments, by one template; the vocabulary says what is a special token.
 
     Args:
         template: the wording.
         tokenizer: of the model.
         join_input: an Alpaca instruction's input goes into the user's message, below a blank line.
+
+    Attributes:
+        adds_end: an answer got an end token that the template does not write.
     """
 
     def __init__(self, template: ChatTemplate, tokenizer: Tokenizer, *, join_input: bool = False) -> None:
@@ -65,16 +60,16 @@ class Formatter:
         self._cuts: dict[tuple[object, ...], list[_Cut] | None] = {}
         self.adds_end = False
 
-    def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the conversation and the opening of the next answer.
+    def prompt(self, messages: Sequence[Message]) -> list[Segment]:
+        """The conversation and the opening of the next answer.
 
         Raises:
             RenderError: the template refuses these messages or rewrites one of them.
         """
-        return self._tokens(self._prompt_segments(self._joined(messages))).ids
+        return self._noted(self._prompt_segments(self._joined(messages)))
 
-    def rows(self, messages: Sequence[Message], *, train_on_prompt: bool = False) -> list[Tokens]:
-        """Tokens of a conversation with every answer supervised once: one row, or one per answer.
+    def rows(self, messages: Sequence[Message], *, train_on_prompt: bool = False) -> list[list[Segment]]:
+        """A conversation with every answer supervised once: the segments of one row, or of one per answer.
 
         A template may word an earlier turn otherwise than the one that is being answered (it may drop reasoning, say).
         Then no single text holds every answer behind the prompt that chat would give, and each gets a row of its own.
@@ -92,15 +87,19 @@ class Formatter:
         answers = [i for i, message in enumerate(joined) if message.role == "assistant"]
         whole = self._whole_segments(joined[: answers[-1] + 1])
         if whole is not None:
-            return [self._tokens(_supervised(whole) if train_on_prompt else whole)]
+            return [self._noted(_supervised(whole) if train_on_prompt else whole)]
         rows = []
         for number, i in enumerate(answers):
             prompt = _supervised(self._prompt_segments(joined[:i]), False)
             if train_on_prompt:
                 n_seen = len(prompt) - 1 if number else 0
                 prompt[n_seen:] = _supervised(prompt[n_seen:])
-            rows.append(self._tokens([*prompt, self._lone_answer(joined, i)]))
+            rows.append(self._noted([*prompt, self._lone_answer(joined, i)]))
         return rows
+
+    def _noted(self, segments: list[Segment]) -> list[Segment]:
+        self.adds_end |= self._tokenizer.eos_id is not None and any(segment.add_end for segment in segments)
+        return segments
 
     def _joined(self, messages: Sequence[Message]) -> list[Message]:
         if not self._join_input:
@@ -221,17 +220,6 @@ class Formatter:
         tail = [Span(text[at + len(here) : end], True)] if end is not None else []
         return Segment((Span(messages[i].content, False), *tail), True, end is None)
 
-    def _tokens(self, segments: Sequence[Segment]) -> Tokens:
-        tokenizer, ids, mask = self._tokenizer, list[int](), list[int]()
-        for segment in segments:
-            new = tokenizer.encode_spans(segment.spans, prefix=not ids or tokenizer.is_special(ids[-1]))
-            if segment.add_end and tokenizer.eos_id is not None:
-                new.append(tokenizer.eos_id)
-                self.adds_end = True
-            ids += new
-            mask += [int(segment.supervised)] * len(new)
-        return _one_bos(tokenizer, ids, mask)
-
 
 def _supervised(segments: Sequence[Segment], supervised: bool = True) -> list[Segment]:
     return [replace(segment, supervised=supervised) for segment in segments]
@@ -252,13 +240,3 @@ def _segments(text: str, cuts: Sequence[_Cut], filled: dict[Key, str], *, keep_t
 def _spans(text: str, filled: dict[Key, str]) -> tuple[Span, ...]:
     spans = (Span(filled.get(p, ""), False) if isinstance(p, tuple) else Span(p, True) for p in split(text))
     return tuple(span for span in spans if span.text)
-
-
-def _one_bos(tokenizer: Tokenizer, ids: list[int], mask: list[int]) -> Tokens:
-    """A single BOS in front where the model wants one, whether or not the template prints it."""
-    bos = tokenizer.bos_id
-    while len(ids) > 1 and ids[0] == ids[1] == bos:
-        ids, mask = ids[1:], mask[1:]
-    if tokenizer.add_bos and bos is not None and ids[:1] != [bos]:
-        ids, mask = [bos, *ids], [0, *mask]
-    return Tokens(ids, [0, *mask[1:]])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from localft.data.reading.data_file import place
-from localft.data.rows.row import Message, Row, RowKind
+from localft.data.rows.row import Row, RowKind
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Formatter
 from localft.errors import ConfigError, DatasetError, ModelError
@@ -162,38 +162,9 @@ def formatter(info: TemplateInfo, tokenizer: Tokenizer) -> Formatter:
     return Formatter(template, tokenizer, join_input=info.kind == "chat")
 
 
-def render_prompt(info: TemplateInfo, tokenizer: Tokenizer, prompt: str | Sequence[Mapping[str, str]]) -> list[int]:
-    """Token ids that stand before the answer: exactly those of a training row of this template.
-
-    Args:
-        info: the run's template.
-        tokenizer: of the base model.
-        prompt: one user message, or the conversation so far as {"role", "content"} dicts or `Message`s. With a raw
-            template a string is continued as it stands.
-
-    Returns:
-        Token ids with a single BOS where the model wants one.
-
-    Raises:
-        ModelError: the template refuses these messages.
-    """
-    if isinstance(prompt, str):
-        messages = [Message("user", prompt)]
-    else:
-        messages = [
-            m if isinstance(m, Message) else Message(m["role"], m["content"], m.get("input", "")) for m in prompt
-        ]
-    try:
-        return formatter(info, tokenizer).prompt(messages)
-    except RenderError as error:
-        raise ModelError(f"the chat template refuses this conversation: {error}", _REFUSED) from None
-
-
-_REFUSED = (
-    "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
-)
+REFUSED = "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
 
 
 def refused(row: Row, error: RenderError) -> DatasetError:
     """What to say about a row that its template refuses."""
-    return DatasetError(f"{place(row.source, row.line)}: the chat template refuses this row: {error}", _REFUSED)
+    return DatasetError(f"{place(row.source, row.line)}: the chat template refuses this row: {error}", REFUSED)

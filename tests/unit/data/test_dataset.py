@@ -13,7 +13,7 @@ import vocabs
 from localft.data.dataset import Dataset, prepare
 from localft.data.rows.row import Message
 from localft.data.tokens.context_length import percentile99
-from localft.data.wording.template import render_prompt
+from localft.data.tokens.prompt import prompt_ids
 from localft.errors import ConfigError, DatasetError
 from localft.model.tokenizer import Tokenizer
 from localft.settings.data_settings import DataSettings
@@ -203,7 +203,7 @@ def test_val_prompts_render_to_the_rows_own_prompt(tmp_path: Path, chatty: Token
     data = read(jsonl(tmp_path / "x.jsonl", pairs(30)), chatty)
     assert data.template.kind == "chat"
     for prompt, row in zip(data.val_prompts, data.val, strict=True):
-        ids = render_prompt(data.template, chatty, prompt.prompt)
+        ids = prompt_ids(data.template, chatty, prompt.prompt)
         assert ids == row.tokens[: len(ids)].tolist()
         assert row.loss_mask.tolist() == [0] * len(ids) + [1] * (row.tokens.size - len(ids))
         assert chatty.decode(row.tokens[len(ids) :].tolist()) == prompt.expected

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localft.data.rows.row import Message
+from localft.data.tokens.prompt import prompt_ids
+from localft.data.tokens.tokenize import Tokens, encode
 from localft.data.wording.chat_template import ChatTemplate, RenderError
-from localft.data.wording.conversation import Tokens
-from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter, render_prompt
+from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter
 from localft.errors import ConfigError, ModelError
 from localft.model.tokenizer import Tokenizer
 
@@ -33,7 +34,7 @@ def chat(source: str) -> TemplateInfo:
 
 
 def rows(info: TemplateInfo, tokenizer: Tokenizer, messages: Sequence[Message]) -> list[Tokens]:
-    return formatter(info, tokenizer).rows(messages)
+    return [encode(segments, tokenizer) for segments in formatter(info, tokenizer).rows(messages)]
 
 
 def runs(tokens: Tokens) -> list[tuple[int, list[int]]]:
@@ -95,7 +96,7 @@ def test_the_template_is_followed_where_it_trims(bpe: Tokenizer) -> None:
 
 def test_a_template_without_an_end_token_gets_the_models_eos(bpe: Tokenizer) -> None:
     made = formatter(chat(vocabs.NO_END), bpe)
-    (row,) = made.rows(LONG_TALK)
+    (row,) = (encode(segments, bpe) for segments in made.rows(LONG_TALK))
     assert made.adds_end
     assert written(bpe, row) == [
         (0, "SYSTEM: be the\nUSER: the thing\nASSISTANT:"),
@@ -127,7 +128,8 @@ def test_a_template_that_rewords_earlier_turns_gives_a_row_for_each_answer(bpe: 
 
 def test_train_on_prompt_learns_every_turn_once_where_a_template_rewords_earlier_ones(bpe: Tokenizer) -> None:
     messages = [*TALK, Message("user", "why"), Message("assistant", "so</think>because")]
-    first, second = formatter(chat(vocabs.THINKING), bpe).rows(messages, train_on_prompt=True)
+    segments = formatter(chat(vocabs.THINKING), bpe).rows(messages, train_on_prompt=True)
+    first, second = (encode(each, bpe) for each in segments)
     opening = "<|im_start|>user\nthe thing<|im_end|>\n<|im_start|>assistant\n"
     assert written(bpe, first) == [(0, "<|im_start|>"), (1, f"{opening[12:]}<think>\nan answer<|im_end|>")]
     again = "\n<|im_start|>user\nwhy<|im_end|>\n<|im_start|>assistant\n<think>\n"
@@ -199,7 +201,7 @@ def test_messages_without_a_chat_template(spm: Tokenizer) -> None:
 def test_raw_text_is_continued_as_it_stands(spm: Tokenizer) -> None:
     info = choose_templates(spm)["text"]
     assert info.kind == "raw"
-    assert render_prompt(info, spm, "ROMEO:") == [1, *spm.encode("ROMEO:")]
+    assert prompt_ids(info, spm, "ROMEO:") == [1, *spm.encode("ROMEO:")]
 
 
 SCRAPS = [
@@ -240,7 +242,7 @@ def test_every_answer_once_behind_the_prompt_of_chat(
     at = 0
     for i, (ids, message) in enumerate(zip([ids for _, ids in runs(row)], messages, strict=True)):
         if message.role == "assistant":
-            assert render_prompt(INFOS[name], tokenizer, messages[:i]) == row.ids[:at]
+            assert prompt_ids(INFOS[name], tokenizer, messages[:i]) == row.ids[:at]
         at += len(ids)
     (reference,) = rows(INFOS[name], tokenizer, plain)
     special = {token for token in reference.ids if tokenizer.piece(token, special=False) == b""} | {0, 1, 2}
@@ -323,9 +325,9 @@ def test_a_template_that_fails_or_reaches_out_is_refused(bpe: Tokenizer, source:
     with pytest.raises(RenderError):
         rows(chat(source + vocabs.CHATML), bpe, TALK)
     with pytest.raises(ModelError, match="refuses this conversation"):
-        render_prompt(chat(source + vocabs.CHATML), bpe, "hi")
+        prompt_ids(chat(source + vocabs.CHATML), bpe, "hi")
 
 
 def test_a_template_that_is_not_jinja_is_a_model_error(bpe: Tokenizer) -> None:
     with pytest.raises(ModelError, match="not valid Jinja: line 1"):
-        render_prompt(chat("{% if %}"), bpe, "hi")
+        prompt_ids(chat("{% if %}"), bpe, "hi")
