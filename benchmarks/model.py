@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from localft.engine.peft_model import unpermute
 from localft.errors import LocalftError
 from localft.model.card import Shape
 from localft.model.conversion.hparams import Hparams
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import F32, TILE, stand_in_hparams, stand_in_weight, write_stand_in
 from localft.model.hf_names import HF_MODULES
+from localft.model.qk_order import to_hf
 
 MAX_CHECKPOINT = 2e9  # weights of a shape that PEFT is asked to load in f32
 
@@ -123,4 +123,4 @@ def hf_name(name: str) -> str:
 def in_hf_order(hparams: Hparams, name: str, rows: F32) -> F32:
     """Rows of the weight `name` from the GGUF's order to Hugging Face's."""
     n_head = {"attn_q": hparams.n_head, "attn_k": hparams.n_head_kv}.get(name.split(".")[-2], 0)
-    return unpermute(rows, n_head)
+    return to_hf(rows, n_head)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from localft import doctor
-from localft.data.batching.micro_batch import MicroBatch
+from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch
 from localft.engine import AdamSpec, Engine, LoraSpec
 from localft.home import localft_home
 from localft.model.card import card_defaults
@@ -26,7 +26,7 @@ from localft.model.source import resolve_model
 from localft.report import Report
 from localft.settings.resolve import resolve
 from localft.settings.train_config import TrainConfig
-from localft.training.setup import MICRO_TOKENS, with_hardware
+from localft.training.setup import with_hardware
 from localft.training.targets import select_targets
 from localft.training.timing import SMALL, Clock, piece
 

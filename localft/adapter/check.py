@@ -11,7 +11,7 @@ from localft.adapter.file import metadata_text, pair_names, read_adapter, read_a
 from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.errors import AdapterError, LocalftError
 from localft.hashes import file_sha256
-from localft.model.gguf_check import check_header
+from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import Header, file_type, read_header
 
 _OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
@@ -43,7 +43,7 @@ def check_adapter(adapter: Path | str, base: Path | str) -> AdapterFit:
     """
     path, base = Path(adapter), Path(base)
     header = read_adapter_header(path)
-    base_header = read_base_header(base)
+    base_header = check_gguf(base)
     _check_architecture(path, header, base, base_header)
     for name in pair_names(path, header):
         _check_tensor(path, header, name, base, base_header)
@@ -52,17 +52,6 @@ def check_adapter(adapter: Path | str, base: Path | str) -> AdapterFit:
     if not read.alpha:
         notes.append("the adapter stores no alpha, so its LoRA scale is 1 instead of alpha / rank")
     return AdapterFit(read.rank, read.alpha, len(read.tensors), tuple(notes))
-
-
-def read_base_header(base: Path) -> Header:
-    """Read the header of a base model, refusing what llama.cpp would crash on.
-
-    Raises:
-        ModelError: no GGUF, damaged, or no model.
-    """
-    header = read_header(base)
-    check_header(header)
-    return header
 
 
 def _check_architecture(path: Path, header: Header, base: Path, base_header: Header) -> None:

@@ -10,10 +10,11 @@ from gguf.constants import GGMLQuantizationType
 from gguf.quants import quantize
 from numpy.typing import NDArray
 
-from localft.adapter.check import check_adapter, read_base_header
+from localft.adapter.check import check_adapter
 from localft.adapter.file import Adapter, read_adapter, read_values
 from localft.errors import AdapterError
 from localft.files import atomic_path
+from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import Header
 
 Q = GGMLQuantizationType
@@ -42,7 +43,7 @@ def merge(adapter: Path | str, base: Path | str, out: Path | str, *, adapter_sca
     """
     adapter, base, out = Path(adapter), Path(base), Path(out)
     check_adapter(adapter, base)
-    header, lora = read_base_header(base), read_adapter(adapter)
+    header, lora = check_gguf(base), read_adapter(adapter)
     _require_unquantised(lora, header, base)
     with atomic_path(out) as temporary:
         shutil.copyfile(base, temporary)

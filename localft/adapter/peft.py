@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.adapter.check import read_base_header
 from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
 from localft.files import atomic_path, write_text
+from localft.model import qk_order
+from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import Header
 from localft.model.hf_names import HF_MODULES, PERMUTED, gguf_name, hf_module
 
@@ -39,7 +40,7 @@ def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_mode
     """
     from safetensors.numpy import save_file
 
-    heads = _Heads(read_base_header(Path(base)), adapter.architecture)
+    heads = _Heads(check_gguf(Path(base)), adapter.architecture)
     tensors: dict[str, Factor] = {}
     for name, (a, b) in adapter.tensors.items():
         module = _PREFIX + hf_module(name)
@@ -84,7 +85,7 @@ def from_peft(
         AdapterError: files are missing or damaged, or the adapter uses what a GGUF adapter cannot hold.
     """
     folder = Path(folder)
-    header = read_base_header(Path(base))
+    header = check_gguf(Path(base))
     architecture = header.architecture
     heads = _Heads(header, architecture)
     config, factors = _read_config(folder), _read_factors(folder, header)
@@ -182,7 +183,7 @@ def _as_f32(path: Path, name: str, tensor: Mapping[str, Any]) -> Factor:
 
 
 class _Heads:
-    """The order of Q and K rows: interleaved pairs in the GGUF, two halves per head at Hugging Face."""
+    """Which rows of B stand in another order, and for how many heads (see `qk_order`)."""
 
     def __init__(self, header: Header, architecture: str) -> None:
         if architecture not in PERMUTED:
@@ -203,10 +204,8 @@ class _Heads:
 
     def to_gguf(self, name: str, b: Factor) -> Factor:
         """(n_out, rank) in Hugging Face's row order → the GGUF's."""
-        n_head = self._count(name, b)
-        return b.reshape(n_head, 2, -1, b.shape[1]).swapaxes(1, 2).reshape(b.shape) if n_head else b
+        return qk_order.to_gguf(b, self._count(name, b))
 
     def to_hf(self, name: str, b: Factor) -> Factor:
         """The inverse of `to_gguf`."""
-        n_head = self._count(name, b)
-        return b.reshape(n_head, -1, 2, b.shape[1]).swapaxes(1, 2).reshape(b.shape) if n_head else b
+        return qk_order.to_hf(b, self._count(name, b))

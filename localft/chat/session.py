@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from localft import llama
-from localft.adapter.check import read_base_header
 from localft.adapter.origin import TEMPLATE
 from localft.chat.prompter import Message, Prompter, continued, template_for
 from localft.chat.runtime import LlamaRuntime
@@ -18,6 +17,7 @@ from localft.chat.sampling import Sampling, TextStream, choose, require_settings
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
+from localft.model.gguf_check import check_gguf
 from localft.model.tokenizer import Tokenizer
 
 DEFAULT_N_CTX = 4096
@@ -71,7 +71,7 @@ class ChatSession:
         self.sampling = Sampling.of(**sampling)
         require_settings(n_ctx, n_threads, adapter_scale)
         self.model, self.lora = Path(model), Path(lora) if lora else None
-        header = read_base_header(self.model)
+        header = check_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()

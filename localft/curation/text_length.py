@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from localft.errors import ConfigError
+from localft.report import Report
 
 # Of Llama's 32,000-token vocabularies on source code and documentation: 2.6 to 3.1 bytes per token. Larger
 # vocabularies have longer tokens, so an estimate at 2.5 is rather too high than too low.
@@ -45,7 +45,7 @@ class Measure:
         return len(text.encode("utf-8")) + 2 <= self.limit or self.row(text) <= self.limit
 
 
-def measure(model: str | None, chunk_tokens: int | None, progress: Callable[[str, int, int], None]) -> Measure:
+def measure(model: str | None, chunk_tokens: int | None, progress: Report) -> Measure:
     """The measure for a model's rows, or an estimate without one.
 
     Args:
@@ -64,12 +64,9 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Callable[[str
         reason = "--chunk-tokens" if chunk_tokens else "the default without --model"
         return Measure(estimate, 1, limit, f"{reason}; estimated at {BYTES_PER_TOKEN} bytes a token", False)
     from localft.model.convert import convert
-    from localft.model.gguf_check import check_gguf
     from localft.model.tokenizer import Tokenizer
 
-    path = Path(convert(model, progress=progress).path)
-    check_gguf(path)
-    tokenizer = Tokenizer(path)
+    tokenizer = Tokenizer(convert(model, progress=progress).path)
     trained = tokenizer.n_ctx_train
     limit, reason = chunk_tokens or min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT), "--chunk-tokens"
     if chunk_tokens is None:

@@ -22,14 +22,13 @@ from localft.engine.peft_model import (
     find_factors,
     import_torch,
     load_base,
-    permute,
     seeded,
     to_array,
-    unpermute,
 )
 from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
 from localft.errors import ConfigError, EngineError
 from localft.hardware import peak_rss
+from localft.model import qk_order
 
 PRECISIONS = ("f32", "bf16", "autocast")
 
@@ -151,7 +150,7 @@ class PeftEngine:
     def gradients(self) -> dict[str, tuple[F32, F32]]:
         """What `accumulate` has added up, undivided: base tensor name → (da (rank, n_in), db (n_out, rank))."""
         return {
-            name: (to_array(factors.a.grad), permute(to_array(factors.b.grad), factors.n_head))
+            name: (to_array(factors.a.grad), qk_order.to_gguf(to_array(factors.b.grad), factors.n_head))
             for name, factors in self._factors.items()
             if factors.a.grad is not None
         }
@@ -243,7 +242,8 @@ class PeftEngine:
         a_state, b_state = (self._optimizer.state[parameter] for parameter in (factors.a, factors.b))
         a, a_m, a_v = map(to_array, (factors.a, a_state["exp_avg"], a_state["exp_avg_sq"]))
         b, b_m, b_v = (
-            permute(to_array(rows), factors.n_head) for rows in (factors.b, b_state["exp_avg"], b_state["exp_avg_sq"])
+            qk_order.to_gguf(to_array(rows), factors.n_head)
+            for rows in (factors.b, b_state["exp_avg"], b_state["exp_avg_sq"])
         )
         return LoraState(a, b, a_m, a_v, b_m, b_v)
 
@@ -254,9 +254,9 @@ class PeftEngine:
             (factors.b, state.b, state.b_m, state.b_v, factors.n_head),
         ):
             with torch.no_grad():
-                parameter.copy_(torch.from_numpy(unpermute(value, n_head)))
+                parameter.copy_(torch.from_numpy(qk_order.to_hf(value, n_head)))
             first, second = (
-                torch.from_numpy(unpermute(x, n_head)).to(parameter) if x.size else torch.zeros_like(parameter)
+                torch.from_numpy(qk_order.to_hf(x, n_head)).to(parameter) if x.size else torch.zeros_like(parameter)
                 for x in (m, v)
             )
             self._optimizer.state[parameter] = {

@@ -143,19 +143,3 @@ def seeded(torch: Any, seed: int) -> Iterator[None]:
 def to_array(tensor: Any) -> F32:
     """A copy as NumPy, f32."""
     return np.array(tensor.detach().float().cpu().numpy())
-
-
-def permute(rows: F32, n_head: int) -> F32:
-    """Hugging Face's row order of Q or K (halves of a head) to the GGUF's (pairs); n_head 0 = leave them."""
-    if n_head == 0 or rows.size == 0:
-        return rows
-    split = rows.reshape(n_head, 2, -1, rows.shape[1])
-    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(rows.shape)
-
-
-def unpermute(rows: F32, n_head: int) -> F32:
-    """The inverse of `permute`."""
-    if n_head == 0 or rows.size == 0:
-        return rows
-    split = rows.reshape(n_head, -1, 2, rows.shape[1])
-    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(rows.shape)

@@ -14,7 +14,7 @@ from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
 from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
-from localft.model.conversion.hf_checkpoint import HfCheckpoint, open_checkpoint, weight_files
+from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
 from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
 from localft.model.conversion.vocabulary import read_vocabulary
@@ -26,15 +26,6 @@ from localft.report import Report
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
 FORMAT = 1
-_TOKENIZER_FILES = (
-    "config.json",
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 _ORIGIN = "localft.convert.origin"
 _DIGEST = "localft.convert.digest"
 _FORMAT = "localft.convert.format"
@@ -160,7 +151,7 @@ def _usable(target: Path, source: ModelSource, kind: OutType) -> Header | None:
 def _digest(folder: Path) -> str:
     """A fingerprint of the checkpoint: small files by content, weights by name and size."""
     digest = hashlib.sha256()
-    for name in _TOKENIZER_FILES:
+    for name in SMALL_FILES:
         path = folder / name
         if path.is_file():
             digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
@@ -170,7 +161,7 @@ def _digest(folder: Path) -> str:
 
 
 def _newer(target: Path, folder: Path) -> bool:
-    sources = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()] + list(weight_files(folder))
+    sources = [folder / name for name in SMALL_FILES if (folder / name).is_file()] + list(weight_files(folder))
     return target.stat().st_mtime >= max(path.stat().st_mtime for path in sources)
 
 

@@ -35,8 +35,8 @@ MAX_CONTEXT = 1 << 27
 SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")  # "seperator": as GGUF spells it
 
 
-def check_gguf(path: Path) -> None:
-    """Raise unless `path` is a whole, consistent GGUF model that is safe to hand to native code.
+def check_gguf(path: Path) -> Header:
+    """The header of a GGUF, unless it is no whole, consistent model that is safe to hand to native code.
 
     Reads the header only; weights are checked for NaN at conversion. Any architecture passes the checks of form;
     the llama architecture's sizes and tensors are checked one by one.
@@ -44,7 +44,9 @@ def check_gguf(path: Path) -> None:
     Raises:
         ModelError: unreadable, no GGUF, truncated, wrong types, impossible sizes, missing tensors or vocabulary.
     """
-    check_header(read_header(Path(path)))
+    header = read_header(Path(path))
+    check_header(header)
+    return header
 
 
 def check_header(header: Header) -> None:

@@ -10,19 +10,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
+from localft.model.conversion.hf_checkpoint import SMALL_FILES
 from localft.report import Report
 
 # Small files that conversion reads, in the order in which they are fetched; the weights come last, so that a
 # folder with all its weights has all the rest.
-_SMALL = (
-    "config.json",
-    "tokenizer_config.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "tokenizer.model",
-    "tokenizer.json",
-)
 _WEIGHTS = (("model.safetensors", "safetensors"), ("pytorch_model.bin", "bin"))
 _SPARE_BYTES = 100 << 20
 
@@ -98,7 +90,7 @@ def _download(repo_id: str, revision: str, check: Callable[[Path], object], prog
     wanted = needed_files(repo_id, sizes)
     _check_disk(repo_id, sum(sizes[name] for name in wanted if not _is_cached(repo_id, name, info.sha)))
     done, total = 0, sum(sizes[name] for name in wanted)
-    folder, first_weight = Path(), next(name for name in wanted if name not in _SMALL)
+    folder, first_weight = Path(), next(name for name in wanted if name not in SMALL_FILES)
     for name in wanted:
         if progress:
             progress(name, done, total)
@@ -120,7 +112,7 @@ def needed_files(repo_id: str, names: Iterable[str]) -> list[str]:
         ModelError: the repo holds no checkpoint that can be converted.
     """
     there = set(names)
-    small = [name for name in _SMALL if name in there]
+    small = [name for name in SMALL_FILES if name in there]
     weights: list[str] = []
     for whole, suffix in _WEIGHTS:
         stem = whole.removesuffix(f".{suffix}")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from localft.errors import ModelError
 from localft.model.convert import convert, converted
-from localft.model.gguf_check import check_gguf
 from localft.model.source import resolve_model
 from localft.report import Report
 
@@ -30,6 +29,4 @@ def local_base(model: str, progress: Report | None = None) -> Path:
         if found is None:
             raise ModelError(f"`{model}` is not on this machine", f"`localft convert {model}` downloads it, once")
         return found
-    path = convert(model, OUTTYPE, progress=progress).path
-    check_gguf(path)
-    return path
+    return convert(model, OUTTYPE, progress=progress).path

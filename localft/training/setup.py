@@ -9,7 +9,7 @@ from typing import Any
 
 from localft import hardware
 from localft.data.batching.batches import plan_batches
-from localft.data.batching.micro_batch import evaluation_batches
+from localft.data.batching.micro_batch import MICRO_TOKENS, evaluation_batches
 from localft.data.dataset import Dataset, prepare
 from localft.data.reading.data_file import no_such_file
 from localft.data.reading.sources import Sources, find_sources
@@ -24,8 +24,6 @@ from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.training.plan import TrainPlan
 from localft.training.targets import select_targets
-
-MICRO_TOKENS = 1024
 
 
 def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> TrainPlan:

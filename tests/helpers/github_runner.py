@@ -11,7 +11,8 @@ from typing import Any
 from github_server import GitHub
 
 from localft.curation.github.export import Options, Summary, export
-from localft.curation.github.repository import Repository, Selection
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import Selection
 
 
 class Runner:

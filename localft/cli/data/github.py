@@ -12,7 +12,7 @@ from localft.errors import ConfigError
 
 if TYPE_CHECKING:
     from localft.curation.github.export import Options, Secrets, Summary
-    from localft.curation.github.repository import Kind
+    from localft.curation.github.selection import Kind
 
 HELP = """Turn a repository's pull requests and issues into rows.
 
@@ -93,7 +93,8 @@ def _options(
     repository: str, kind: str | None, state: Any, since: str | None, limit: int | None, bots: bool, **others: Any
 ) -> Options:
     from localft.curation.github.export import API_URL, Options
-    from localft.curation.github.repository import Selection, parse_repository, parse_since
+    from localft.curation.github.repository import parse_repository
+    from localft.curation.github.selection import Selection, parse_since
 
     saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
     if saved is not None and (offline or api_url):

@@ -13,12 +13,14 @@ from typing import Any, Literal, TextIO
 
 from localft.curation.github.api.access import find_token, without_token
 from localft.curation.github.api.cache import open_cache
-from localft.curation.github.api.fetch import Fetcher, RawItem, cached_items
+from localft.curation.github.api.fetch import Fetcher, cached_items
 from localft.curation.github.parts import split
+from localft.curation.github.raw_item import RawItem
 from localft.curation.github.records import Item, read_item
-from localft.curation.github.repository import Repository, Selection
+from localft.curation.github.repository import Repository
 from localft.curation.github.saved import read_saved
 from localft.curation.github.sections import ItemWording, Treated
+from localft.curation.github.selection import Selection
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_path

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from localft.curation.github.accounts import is_bot
-from localft.curation.github.api.fetch import RawItem
 from localft.curation.github.fields import Fields
-from localft.curation.github.repository import NOUNS, Kind, Repository, State
+from localft.curation.github.raw_item import RawItem
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import NOUNS, Kind, State
 
 _VERDICTS = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes requested", "DISMISSED": "dismissed"}
 

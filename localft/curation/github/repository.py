@@ -1,19 +1,11 @@
-"""Which repository, and which of its pull requests and issues."""
+"""Which repository."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, Literal
 
-from localft.curation.github.accounts import is_bot
 from localft.errors import ConfigError
-
-Kind = Literal["pull_request", "issue"]
-State = Literal["open", "closed", "merged"]
-NOUNS: dict[Kind, str] = {"pull_request": "pull request", "issue": "issue"}
 
 _NAME = re.compile(r"(?:https://github\.com/)?([A-Za-z0-9][A-Za-z0-9-]{0,99})/([\w.-]{1,100}?)(?:\.git)?/?", re.ASCII)
 
@@ -39,65 +31,3 @@ def parse_repository(text: str) -> Repository:
     if match is None or match[2] in (".", ".."):
         raise ConfigError(f"`{text}` is no repository", "give it as owner/name")
     return Repository(match[1], match[2])
-
-
-def parse_since(text: str) -> str:
-    """A date, or a date and time, to the form that GitHub's times have: "2024-03-01T00:00:00Z".
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    try:
-        when = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
-    except ValueError:
-        hint = "give it as 2024-03-01, or with a time as 2024-03-01T12:00:00Z"
-        raise ConfigError(f"`--since {text}` is no date", hint) from None
-    when = when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which pull requests and issues are wanted.
-
-    Attributes:
-        kind: only these; None takes both.
-        state: only those in this state; None takes all. Issues are open or closed, never merged.
-        since: only those that changed at this time or later (as `parse_since` gives it), "" takes all.
-        limit: at most so many, the newest; None takes all.
-        bots: those too that bots opened.
-    """
-
-    kind: Kind | None = None
-    state: State | None = None
-    since: str = ""
-    limit: int | None = None
-    bots: bool = False
-
-    def takes(self, kind: Kind, state: State, updated: str) -> bool:
-        """Whether one is wanted; `updated` may be "" where nothing says when it changed."""
-        if self.kind not in (None, kind) or self.state not in (None, state):
-            return False
-        return not (self.since and updated) or updated >= self.since
-
-    def leaves_out(self, kind: Kind, record: Mapping[str, Any]) -> str:
-        """Why one that `takes` would take is left out all the same, in words to be counted by; "" where it is not."""
-        account = record.get("user") or record.get("author")
-        return f"{NOUNS[kind]}s that bots opened" if not self.bots and is_bot(account) else ""
-
-    def words(self) -> str:
-        """ "merged pull requests changed since 2024-03-01", for messages."""
-        nouns = f"{NOUNS[self.kind]}s" if self.kind else "pull requests and issues"
-        return " ".join(
-            filter(None, (self.state, nouns, f"changed since {self.since[:10]}" if self.since else "")),
-        )
-
-
-def kind_and_state(record: Mapping[str, Any]) -> tuple[Kind, State]:
-    """Of a record of the REST API's list of issues, in which a pull request has a key of that name."""
-    pull = record.get("pull_request")
-    if pull is None:
-        return "issue", "open" if record.get("state") == "open" else "closed"
-    if isinstance(pull, Mapping) and pull.get("merged_at"):
-        return "pull_request", "merged"
-    return "pull_request", "open" if record.get("state") == "open" else "closed"

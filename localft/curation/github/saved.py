@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.curation.github.api.cache import PARTS
-from localft.curation.github.api.fetch import RawItem
-from localft.curation.github.api.trouble import printable
 from localft.curation.github.fields import kind_of
-from localft.curation.github.repository import NOUNS, Kind, Repository, Selection
+from localft.curation.github.raw_item import PARTS, RawItem
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import NOUNS, Kind, Selection
 from localft.data.reading.data_file import read_text
 from localft.errors import DatasetError
 from localft.units import count
+from localft.visible import one_line
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
 _ADDRESS = re.compile(r"https?://[^/]+/(?:api/v3/)?(?:repos/)?([\w.-]+/[\w.-]+)/(pull|pulls|issues)/(\d+)$")
@@ -119,10 +119,10 @@ class Saved:
         elif "issue_url" in value:
             self._add_part(self._number_in_address(value["issue_url"], found), "comments", found)
         elif isinstance(value.get("message"), str) and "documentation_url" in value:
-            message = f"{found.where} is an error that GitHub answered: {printable(value['message'])}"
+            message = f"{found.where} is an error that GitHub answered: {one_line(value['message'])}"
             raise DatasetError(message, "save it again, once the command works")
         else:
-            keys = printable(", ".join(list(value)[:5]), 120) or "no keys"
+            keys = one_line(", ".join(list(value)[:5]), 120) or "no keys"
             raise DatasetError(f"{found.where} is no pull request, issue, comment, review or file: {keys}", _HINT)
 
     def _add_record(self, number: int, found: Found) -> None:

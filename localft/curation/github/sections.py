@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from localft.curation.file_rules import reason_by_name
 from localft.curation.github.people import prose, roles, word_for
 from localft.curation.github.records import Change, Item, Remark
-from localft.curation.github.redaction import redact
 from localft.curation.github.repository import Repository
+from localft.curation.redaction import redact_text
 
 _HUNK_LINES = 4
 _HIDDEN = dict.fromkeys([*range(9), *range(11, 32), 127], None)
@@ -86,7 +86,7 @@ class ItemWording:
         return self._tidy(_plain(change.patch), treated, change.path, diff=True)
 
     def _tidy(self, text: str, treated: Treated, path: str = "", diff: bool = False) -> str:
-        clean, found = redact(text, path, diff)
+        clean, found = redact_text(text, path, diff)
         treated.secrets.update(found)
         return text if self.keep_secrets else clean
 

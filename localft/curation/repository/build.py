@@ -14,9 +14,9 @@ from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import lay_out
 from localft.curation.document import Document
 from localft.curation.file_rules import Globs
+from localft.curation.redaction import redact_lines
 from localft.curation.repository import files, history
 from localft.curation.repository.ledger import Ledger
-from localft.curation.repository.redaction import redact
 from localft.curation.repository.source import KINDS, Source, guess_kinds, list_source, open_source
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
@@ -39,7 +39,7 @@ class Request:
     keep: tuple[str, ...] = ()
     model: str | None = None
     chunk_tokens: int | None = None
-    secrets: str = "redact"
+    secrets: str = "redact_lines"
     max_file_size: int = 1 << 20
 
 
@@ -142,7 +142,7 @@ def _documents(
 
 def _write(document: Document, request: Request, result: Result, file: IO[str]) -> None:
     """Write the rows of one document."""
-    lines, found, hit = redact(document.lines, document.path, document.layout == "diff")
+    lines, found, hit = redact_lines(document.lines, document.path, document.layout == "diff")
     result.secrets += found
     result.secret_documents += bool(found)
     splitter = Splitter(result.measure)
@@ -202,6 +202,6 @@ def _check_names(opened: list[Source]) -> None:
 
 def _why_nothing(result: Result) -> str:
     if result.dropped_rows:
-        return f"--secrets drop left out {result.dropped_rows:,} rows; --secrets redact keeps them"
+        return f"--secrets drop left out {result.dropped_rows:,} rows; --secrets redact_lines keeps them"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in result.ledger.counts.most_common(4))
     return f"left out: {reasons}" if reasons else "the source holds no file"

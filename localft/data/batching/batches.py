@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from localft.data.batching.micro_batch import MicroBatch, micro_batch
+from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch, micro_batch
 from localft.data.batching.packing import RowIndices, pack
-from localft.data.split.validation import shuffled
+from localft.data.shuffle import shuffled
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.errors import DatasetError
 from localft.units import count
@@ -125,7 +125,7 @@ def plan_batches(
     seed: int,
     packing: bool,
     n_ctx: int,
-    micro_tokens: int = 1024,
+    micro_tokens: int = MICRO_TOKENS,
     passes: Sequence[tuple[int, float]] = (),
 ) -> BatchPlan:
     """Plan the steps over `rows`.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from localft.data.tokens.tokenize import TokenizedRow
 
+MICRO_TOKENS = 1024  # positions up to which rows share a micro-batch, where nothing else is said
+
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -50,7 +52,7 @@ def micro_batch(rows: Sequence[TokenizedRow]) -> MicroBatch:
 
 
 def evaluation_batches(
-    rows: Sequence[TokenizedRow], batch_size: int | None, micro_tokens: int = 1024
+    rows: Sequence[TokenizedRow], batch_size: int | None, micro_tokens: int = MICRO_TOKENS
 ) -> Iterator[MicroBatch]:
     """Every row once, in order, `batch_size` rows at a time; None: as many as make at most `micro_tokens` positions."""
     group: list[TokenizedRow] = []

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localft.data.reading.sources import MOST_PASSES, Sources
-from localft.data.rows.documents import content_key
-from localft.data.rows.row import Row
+from localft.data.rows.documents import document_keys
 from localft.data.split.validation import Split
 from localft.data.tokens.context_length import FittedRows, fit_units, joined
 from localft.data.tokens.tokenize import TokenizedRow, Unit
@@ -79,17 +78,13 @@ def mix(
 
 
 def _replayed(replay: Sequence[Unit], split: Split, n_ctx: int, overlength: str, wrap: bool, name: str) -> FittedRows:
-    held_out = {key for unit in (*split.val, *split.left_out) for key in _keys(unit.row)}
-    kept = [unit for unit in replay if held_out.isdisjoint(_keys(unit.row))]
+    held_out = {key for unit in (*split.val, *split.left_out) for key in document_keys(unit.row)}
+    kept = [unit for unit in replay if held_out.isdisjoint(document_keys(unit.row))]
     fit = fit_units(kept, n_ctx, overlength, wrap)
     fit.dropped["replay that is held out for validation"] += len(replay) - len(kept)
     if not fit.rows:
         raise DatasetError(f"nothing of `{name}` can be replayed", "name another text, or leave out --replay")
     return fit
-
-
-def _keys(row: Row) -> list[object]:
-    return [content_key(row)] + ([row.doc] if row.doc else [])
 
 
 def _n_supervised(rows: Sequence[TokenizedRow]) -> int:

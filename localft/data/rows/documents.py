@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Iterable
 
+from localft.data.rows.normal_form import normal
 from localft.data.rows.row import Row
 
 
@@ -16,14 +16,13 @@ def content_key(row: Row) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     turns = [("text", row.text, ""), *row.messages] if row.kind == "text" else row.messages
     for fields in turns:
-        digest.update("\0".join(map(_plain, fields)).encode("utf-8") + b"\1")
+        digest.update("\0".join(map(normal, fields)).encode("utf-8") + b"\1")
     return digest.digest()
 
 
-def _plain(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
+def document_keys(row: Row) -> list[object]:
+    """What rows of one document share: what they say, or the document that they name."""
+    return [content_key(row)] + ([row.doc] if row.doc else [])
 
 
 def number_documents(rows: Iterable[Row]) -> list[int]:
@@ -36,8 +35,7 @@ def number_documents(rows: Iterable[Row]) -> list[int]:
     parents: list[int] = []
     for i, row in enumerate(rows):
         parents.append(i)
-        keys: list[object] = [content_key(row)] + ([row.doc] if row.doc else [])
-        for key in keys:
+        for key in document_keys(row):
             _join(parents, first.setdefault(key, i), i)
     return [_root(parents, i) for i in range(len(parents))]
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from localft.data.reading.data_file import place
+from localft.data.rows.normal_form import digest, letters, normal
 from localft.data.rows.row import Row
 from localft.data.split.leak_search import ContainedSearch, NearSearch
-from localft.data.split.shingles import digest, letters, normal
 from localft.errors import DatasetError
 from localft.settings.data_settings import OnLeak
 from localft.units import count

@@ -1,10 +1,8 @@
-"""Texts brought to one form, and their shingles: every stretch of n characters, as numbers quick to compare."""
+"""Shingles of texts: every stretch of n characters, as numbers that are quick to compare."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,32 +13,6 @@ Hashes = NDArray[np.uint64]
 
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 _INVERSE = pow(_BASE, -1, 2**64)
-
-
-class _Letters(dict[int, str]):
-    """What a character becomes in `letters`, found once: itself, a space, or for signs that are words " sign "."""
-
-    def __missing__(self, code: int) -> str:
-        sign = chr(code)
-        kept = sign if sign.isalnum() else " "
-        self[code] = f" {sign} " if any(first <= code <= last for first, last in _SIGNS) else kept
-        return self[code]
-
-
-_SIGNS = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-_LETTERS = _Letters()
-
-
-def normal(text: str) -> str:
-    """Case, width, ligatures and the kind and number of spaces taken away (Unicode NFKC, case folding)."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
-
-
-def letters(text: str) -> str:
-    """A normal form without punctuation: words with one space between; each Chinese or Japanese sign is a word."""
-    return " ".join(text.translate(_LETTERS).split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +82,3 @@ def _scrambled(hashes: Hashes) -> Hashes:
     hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return hashes ^ (hashes >> np.uint64(31))
-
-
-def digest(text: str) -> bytes:
-    """16 bytes that stand for a text."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from localft.data.rows.documents import number_documents
+from localft.data.shuffle import shuffled
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError
 
@@ -26,12 +24,6 @@ class Split:
     val: tuple[Unit, ...]
     reason: str
     left_out: tuple[Unit, ...] = ()
-
-
-def shuffled(n: int, *seed: int) -> NDArray[np.intp]:
-    """A permutation of n that depends on nothing but the seeds (integers of any sign; 0 is a seed)."""
-    generator = np.random.Generator(np.random.PCG64([value % 2**64 for value in seed]))
-    return np.argsort(generator.random(n), kind="stable")
 
 
 def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_samples: int | None, seed: int) -> Split:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localft.data.batching.batches import BatchPlan, plan_batches
-from localft.data.batching.micro_batch import MicroBatch, evaluation_batches
+from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch, evaluation_batches
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec
@@ -17,7 +17,7 @@ from localft.settings.train_config import TrainConfig
 from localft.training.estimate import estimate
 from localft.training.loop import LoopPlan
 from localft.training.schedule import Schedule
-from localft.training.setup import MICRO_TOKENS, with_hardware
+from localft.training.setup import with_hardware
 from localft.training.targets import select_targets
 from localft.training.timing import weigher
 

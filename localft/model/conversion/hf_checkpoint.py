@@ -21,6 +21,17 @@ PYTORCH = "pytorch_model.bin"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _MAX_HEADER = 100 << 20
 
+# Beside the weights: what a checkpoint may have that conversion reads.
+SMALL_FILES = (
+    "config.json",
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
 
 @dataclass(frozen=True)
 class StoredTensor:

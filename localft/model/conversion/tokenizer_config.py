@@ -84,7 +84,6 @@ def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
         add_bos=add_bos and "bos" in ids,
         add_eos=add_eos,
         chat_template=template,
-        warnings=vocabulary.warnings,
     )
 
 

@@ -14,6 +14,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
+from localft.model import qk_order
 from localft.model.conversion.hf_checkpoint import HfCheckpoint
 from localft.model.conversion.hparams import Hparams, RopeScaling
 
@@ -34,16 +35,6 @@ class PlannedTensor:
     def n_bytes(self) -> int:
         block, block_bytes = GGML_QUANT_SIZES[self.type]
         return int(math.prod(self.shape) // block * block_bytes)
-
-
-def permute(rows: NDArray[np.float32], n_head: int) -> NDArray[np.float32]:
-    """Reorder the rows of Q or K [n_head · n_embd_head, n_embd] from rotate-half to pairs of neighbours.
-
-    Hugging Face's RoPE turns row i of a head with row i + n/2; llama.cpp's (mode 0) turns 2i with 2i + 1.
-    """
-    half = rows.shape[0] // n_head // 2
-    permuted: NDArray[np.float32] = rows.reshape(n_head, 2, half, -1).swapaxes(1, 2).reshape(rows.shape)
-    return permuted
 
 
 def rope_factors(scaling: RopeScaling, n_rot: int, freq_base: float) -> NDArray[np.float32]:
@@ -131,7 +122,7 @@ def _plan(
                 f"tensor `{source}` of `{checkpoint.folder}` holds NaN or infinity", "the checkpoint is damaged"
             )
         if n_head and hparams.architecture.permute_qk:
-            data = permute(data, n_head)
+            data = qk_order.to_gguf(data, n_head)
         return encode(name, data, stored_as)
 
     return PlannedTensor(name, shape, stored_as, load)

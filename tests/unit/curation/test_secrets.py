@@ -13,7 +13,7 @@ import pytest
 from repos import Repo, built
 
 from localft.curation.document import joined, to_lines
-from localft.curation.repository.redaction import redact
+from localft.curation.redaction import redact_lines
 from localft.curation.secrets import find_secrets
 
 # in parts, so that nobody who scans this repository takes them for real ones
@@ -45,7 +45,7 @@ def kinds(text: str, path: str = "a.py") -> list[str]:
 def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
     text = f'before = 1\nvalue = "{SECRETS[kind]}"  # after\nlast = 2\n'
     assert kinds(text) == [kind]
-    lines, found, hit = redact(to_lines(text), "a.py")
+    lines, found, hit = redact_lines(to_lines(text), "a.py")
     assert found == Counter([kind])
     result = joined(lines)
     assert not any(part in result for part in SECRETS[kind].split("\n") if len(part) > 40)
@@ -93,7 +93,7 @@ def test_what_only_looks_like_a_secret_stays(line: str) -> None:
 
 
 def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
-    lines, _, hit = redact(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"), "a.py")
+    lines, _, hit = redact_lines(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"), "a.py")
     assert [(line.number, line.text) for line in lines] == [
         (1, "a = 1\n"),
         (2, "[redacted: private key]\n"),
@@ -104,7 +104,7 @@ def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
 
 def test_a_private_key_without_its_end_goes_as_well() -> None:
     cut = PRIVATE.rsplit("\n", 1)[0]
-    lines, found, _ = redact(to_lines(cut + "\n"), "a.txt")
+    lines, found, _ = redact_lines(to_lines(cut + "\n"), "a.txt")
     assert joined(lines) == "[redacted: private key]"
     assert found["private key"] == 1
 

@@ -154,8 +154,8 @@ def tiny(tmp_path: Path, hub: Hub) -> Path:
 
 WANTED = [
     "config.json",
-    "tokenizer_config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
     "model.safetensors.index.json",
     "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors",

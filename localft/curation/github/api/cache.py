@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from localft.curation.github.raw_item import PARTS
 from localft.curation.github.repository import Repository
 from localft.files import atomic_path
 
 _FORMAT = 1
-PARTS = ("comments", "reviews", "review_comments", "files")
 
 
 @dataclass(frozen=True)

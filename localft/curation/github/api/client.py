@@ -15,6 +15,7 @@ from localft.curation.github.api import trouble
 from localft.curation.github.api.access import Token
 from localft.curation.github.api.limits import Pause, asked_pause, spent_pause, wait_words
 from localft.errors import ConfigError
+from localft.visible import one_line
 
 TRIES = 5
 LIMIT_TRIES = 4
@@ -196,7 +197,7 @@ class Client:
         if failures >= TRIES:
             raise error from None
         seconds = 2 ** (failures - 1)
-        self.say(f"{trouble.printable(reason)}; try {failures + 1} of {TRIES} in {seconds} s")
+        self.say(f"{one_line(reason)}; try {failures + 1} of {TRIES} in {seconds} s")
         time.sleep(seconds)
 
     def _redirected(self, address: str, response: _Response, redirects: int) -> str:
@@ -216,7 +217,7 @@ class Client:
             url = httpx2.URL("")
         if (url.scheme, url.host, url.port) != (self._base.scheme, self._base.host, self._base.port):
             raise trouble.GitHubError(
-                f"`{self.host}` {does} another place, `{trouble.printable(target)}`, which is not followed",
+                f"`{self.host}` {does} another place, `{one_line(target)}`, which is not followed",
                 "check --api-url: it must be the API's own address",
             )
         return str(url)
@@ -226,7 +227,7 @@ class Client:
         return trouble.refused(response.status, message, response.headers, _path(address), self.token, self.host)
 
     def _no_json(self, address: str, response: _Response) -> trouble.GitHubError:
-        kind = trouble.printable(response.headers.get("content-type", "nothing that says what it is"))
+        kind = one_line(response.headers.get("content-type", "nothing that says what it is"))
         hint = "check --api-url: for GitHub Enterprise Server it ends in /api/v3"
         return trouble.GitHubError(f"the answer for `{_path(address)}` is no JSON but {kind}", hint)
 
@@ -249,4 +250,4 @@ def parse_api_url(text: str) -> httpx2.URL:
 
 
 def _path(address: str) -> str:
-    return trouble.printable(httpx2.URL(address).path)
+    return one_line(httpx2.URL(address).path)

@@ -11,29 +11,14 @@ from typing import Any
 from localft.curation.github.api.cache import Cache, Page, StoredItem
 from localft.curation.github.api.client import Client
 from localft.curation.github.api.trouble import GitHubError
-from localft.curation.github.repository import NOUNS, Kind, Repository, Selection, kind_and_state
+from localft.curation.github.raw_item import RawItem
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import NOUNS, Kind, Selection, kind_and_state
 from localft.report import Report
 
 _GONE = (404, 410, 422, 451)
 _OUTAGE = 3
 _PER_PAGE = 100
-
-
-@dataclass(frozen=True)
-class RawItem:
-    """A pull request or an issue in JSON, of the REST API or of `gh`.
-
-    Attributes:
-        kind: which of the two.
-        record: the thing itself.
-        parts: its comments, reviews, review_comments and files, where there are any.
-        where: what to name where something in it is not as it should be.
-    """
-
-    kind: Kind
-    record: dict[str, Any]
-    parts: dict[str, list[Any]]
-    where: str
 
 
 @dataclass

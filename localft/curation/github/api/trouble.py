@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from localft.curation.github.api.access import Token, variables
 from localft.curation.github.api.limits import Pause, wait_words
 from localft.errors import LocalftError
+from localft.visible import one_line
 
 _ALLOWANCE = "with a token GitHub allows 5,000 requests an hour, without one 60"
 
@@ -28,13 +29,7 @@ def message_of(body: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     text = value.get("message") if isinstance(value, dict) else None
-    return printable(text) if isinstance(text, str) else ""
-
-
-def printable(text: str, most: int = 200) -> str:
-    """One line without control characters, so that a server cannot write on the terminal."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * most]).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return one_line(text) if isinstance(text, str) else ""
 
 
 def refused(
@@ -58,7 +53,7 @@ def refused(
             f"GitHub has no `{what}`, or does not show it (404)", _not_found_hint(what, token, host), status
         )
     if status == 403:
-        permission = printable(headers.get("x-accepted-github-permissions", ""))
+        permission = one_line(headers.get("x-accepted-github-permissions", ""))
         hint = f"the token needs {permission}" if permission else "check what the token may read"
         if "x-github-sso" in headers:
             hint = "authorise the token for the organisation's single sign-on, in GitHub's settings of that token"
@@ -93,7 +88,7 @@ def too_long(pause: Pause, n_before: int, max_wait: float, now: float, token: To
 
 def unreachable(host: str, reason: str) -> GitHubError:
     """No answer, after the last try."""
-    words = printable(reason) or "no answer"
+    words = one_line(reason) or "no answer"
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         hint = "this system does not trust its certificate: behind a company's proxy, add the proxy's to the system"
         return GitHubError(f"the connection to `{host}` is not secure: {words}", hint)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from localft.curation.synthetic.filter import NOT_JSON
 from localft.curation.synthetic.model.journal import Answered, Journal, key_of
-from localft.curation.synthetic.model.openai import Reply
 from localft.curation.synthetic.model.prompt import Pair, messages_of, read_pairs
+from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.model.trouble import PassingError, RefusedError
 from localft.curation.synthetic.source_documents import Passage
 from localft.errors import EndpointError

@@ -12,8 +12,8 @@ from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling
 from localft.chat.session import default_threads
 from localft.curation.synthetic.model.grammar import Grammar, grammar_of
-from localft.curation.synthetic.model.openai import Reply
 from localft.curation.synthetic.model.prompt import messages_of, schema
+from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.source_documents import Passage
 from localft.errors import EngineError
 from localft.model.tokenizer import Tokenizer

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from localft.curation.synthetic.model.prompt import schema
+from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.model.trouble import PassingError, RefusedError, status_trouble
 from localft.errors import ConfigError
 
@@ -24,14 +25,6 @@ _TEMPERATURE = 0.7
 # of a pair, and of what surrounds the pairs
 _PAIR_TOKENS, _MORE_TOKENS = 400, 200
 _FORMATS = ("json_schema", "json_object", "")
-
-
-class Reply(NamedTuple):
-    """What a model wrote, and the tokens of prompt and reply; None where the server does not count them."""
-
-    text: str
-    n_prompt: int | None
-    n_completion: int | None
 
 
 def chat_url(endpoint: str) -> str:

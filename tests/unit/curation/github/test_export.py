@@ -6,7 +6,7 @@ import pytest
 from github_runner import Runner
 from github_server import GitHub, user
 
-from localft.curation.github.repository import Selection
+from localft.curation.github.selection import Selection
 from localft.curation.text_length import Measure, estimate
 from localft.data.rows.reader import read_file
 from localft.errors import ConfigError

@@ -12,7 +12,8 @@ from github_runner import Runner
 from github_server import Fault, GitHub
 
 from localft.curation.github.api.trouble import GitHubError
-from localft.curation.github.repository import Repository, Selection
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import Selection
 from localft.errors import DatasetError
 
 FIRST = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localft.curation.github.repository import Repository, parse_repository, parse_since
+from localft.curation.github.repository import Repository, parse_repository
+from localft.curation.github.selection import parse_since
 from localft.errors import ConfigError
 
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localft.curation.github.export import Options, Summary, export
-from localft.curation.github.repository import Repository, Selection
+from localft.curation.github.repository import Repository
+from localft.curation.github.selection import Selection
 from localft.errors import DatasetError, LocalftError
 
 API = "https://api.github.com/repos/owner/name"

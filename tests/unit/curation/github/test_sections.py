@@ -13,9 +13,9 @@ from localft.curation.github.accounts import is_bot
 from localft.curation.github.parts import Parts, split
 from localft.curation.github.people import prose, roles
 from localft.curation.github.records import Change, Item, Person, Remark, RemarkKind
-from localft.curation.github.redaction import redact
 from localft.curation.github.repository import Repository
 from localft.curation.github.sections import ItemWording, Section, Treated
+from localft.curation.redaction import redact_text
 from localft.curation.text_length import Measure, estimate
 
 KIM, LEE, MAX, ROB = Person("Kim"), Person("lee"), Person("max"), Person("rob")
@@ -209,7 +209,7 @@ DIFF = "@@ -0,0 +1,2 @@\n+{}\n+x = 1"
 )
 def test_secrets_in_prose_and_in_diffs(text: str, path: str, diff: bool, expected: str) -> None:
     """A diff's marker before a token would hide it: "+" is a character of keys."""
-    clean, found = redact(text, path, diff)
+    clean, found = redact_text(text, path, diff)
     assert clean == expected
     assert sum(found.values()) == expected.count("[redacted")
 

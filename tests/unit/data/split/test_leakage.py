@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from localft.data.rows.normal_form import letters, normal
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import Message, Row
 from localft.data.split.leak_search import ANSWER_SHINGLE, CONTAINED, NEAR, ContainedSearch, NearSearch
 from localft.data.split.leakage import Leak, LeakKind, find_leaks, settle
-from localft.data.split.shingles import letters, normal, shingles
+from localft.data.split.shingles import shingles
 from localft.errors import DatasetError
 from localft.inspect.check.check import check
 from localft.settings.resolve import resolve

@@ -12,9 +12,10 @@ from converted import config_of, tensors_of, types_of
 from numpy.typing import NDArray
 
 from localft.model.conversion.hparams import RopeScaling, read_hparams
-from localft.model.conversion.weights import permute, rope_factors
+from localft.model.conversion.weights import rope_factors
 from localft.model.convert import convert
 from localft.model.gguf_header import read_header
+from localft.model.qk_order import to_gguf
 
 
 def test_rows_of_q_and_k_become_pairs_of_neighbours(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_permuted_rope_is_the_same_attention() -> None:
 
     u, w = x[0], x[1]
     theirs = rotate_half(q @ u) @ (k @ w)
-    mine = rotate_pairs(permute(q, 1) @ u) @ (permute(k, 1) @ w)
+    mine = rotate_pairs(to_gguf(q, 1) @ u) @ (to_gguf(k, 1) @ w)
     assert mine == pytest.approx(theirs, rel=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Secrets taken out of the lines of a document, and counted by kind."""
+"""Secrets taken out of a text, or of the lines of a document, and counted by kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,26 @@ from localft.curation.document import Line
 from localft.curation.secrets import find_secrets
 
 
-def redact(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
+def redact_text(text: str, path: str, diff: bool) -> tuple[str, Counter[str]]:
+    """Put `[redacted: kind]` in the place of every secret.
+
+    Args:
+        text: as somebody wrote it.
+        path, diff: see `find_secrets`.
+
+    Returns:
+        the text, and how many secrets of each kind were in it.
+    """
+    pieces, at = [], 0
+    found: Counter[str] = Counter()
+    for finding in find_secrets(text, path, diff):
+        found[finding.kind] += 1
+        pieces += [text[at : finding.start], f"[redacted: {finding.kind}]"]
+        at = finding.stop
+    return "".join(pieces) + text[at:], found
+
+
+def redact_lines(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
     """Put `[redacted: kind]` in the place of every secret.
 
     A private key goes as a whole block: its first line keeps what stands before it, the lines that it filled go, and
