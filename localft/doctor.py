@@ -14,6 +14,7 @@ from typing import Any
 
 from localft import __version__, hardware, llama
 from localft.errors import LocalftError
+from localft.run.folder import ROOT
 
 PACKAGES = ("llama-cpp-python", "gguf", "numpy", "huggingface-hub", "safetensors", "click", "rich", "jinja2")
 EXTRAS = ("torch", "transformers", "peft")
@@ -92,7 +93,7 @@ def places() -> dict[str, dict[str, Any]]:
     folders = {
         "home": localft_home(),
         "downloads": cache_folder(),
-        "runs": Path("runs").absolute(),
+        "runs": ROOT.absolute(),
         "package": Path(__file__).resolve().parent,
     }
     return {

@@ -1,4 +1,4 @@
-"""The only exceptions that a user sees. The command line prints the message and the hint, never a traceback."""
+"""What a user sees of a failure: every exception here, or made of these, has a message and a hint, and no traceback."""
 
 from __future__ import annotations
 

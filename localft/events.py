@@ -46,7 +46,7 @@ class DataReady(TrainEvent):
     """The rows are tokenized: what was found, kept, cut and dropped, and why.
 
     Attributes:
-        summary: the counts of `localft.data` as a plain dict.
+        summary: `localft.data.summary.DataSummary` as a plain dict.
     """
 
     event: ClassVar[str] = "data"

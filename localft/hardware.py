@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from localft.units import count
+
 MEMORY_SHARE = 0.8
 GPU_KINDS = ("gpu", "igpu")
 
@@ -33,8 +35,8 @@ def choose_threads() -> tuple[int, str]:
     if quota and quota < min(allowed, cores):
         return quota, f"a quota of {quota} of {allowed} processors"
     if cores <= allowed:
-        return cores, f"{_count(cores, 'physical core')}"
-    return allowed, f"{_count(allowed, 'processor')} of {_physical_cores()} are open to this process"
+        return cores, f"{count(cores, 'physical core')}"
+    return allowed, f"{count(allowed, 'processor')} of {_physical_cores()} are open to this process"
 
 
 def processors() -> int:
@@ -104,10 +106,6 @@ def cpu_name() -> str:
     if sys.platform == "darwin":
         return _sysctl_text("machdep.cpu.brand_string") or platform.machine()
     return platform.processor() or platform.machine()
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _allowed_cpus() -> int:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from localft.data.rows.row import Message
 from localft.data.tokens.prompt import prompt_ids
 from localft.data.wording.template import TemplateInfo, choose_templates
 from localft.errors import AdapterError, ModelError
 from localft.model.tokenizer import Tokenizer
-
-
-class Message(NamedTuple):
-    """One turn; role is "system", "user" or "assistant"."""
-
-    role: str
-    content: str
 
 
 class Prompter:
@@ -45,7 +38,7 @@ class Prompter:
             return self.raw_ids(continued(messages))
         if not self.remembers:
             messages = [m for m in messages if m.role == "system"] + list(messages[-1:])
-        return prompt_ids(self.info, self._tokenizer, [message._asdict() for message in messages])
+        return prompt_ids(self.info, self._tokenizer, messages)
 
     def raw_ids(self, text: str) -> list[int]:
         """Token ids of a text that is to be continued as it stands."""
@@ -55,7 +48,7 @@ class Prompter:
 def continued(messages: Sequence[Message]) -> str:
     """Raw text so far: turns end to end, a user's words on a line of their own."""
     text = ""
-    for role, content in messages:
+    for role, content, _ in messages:
         if role == "user" and text and content and not text[-1].isspace() and not content[0].isspace():
             text += "\n"
         text += content

@@ -19,7 +19,6 @@ from localft.adapter import AdapterFit, check_adapter
 from localft.errors import AdapterError, EngineError, ModelError
 
 N_BATCH = 512
-_ABORTED = 2
 _ABORTABLE = 32
 
 

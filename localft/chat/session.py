@@ -11,9 +11,11 @@ import numpy as np
 
 from localft import llama
 from localft.adapter.origin import TEMPLATE
-from localft.chat.prompter import Message, Prompter, continued, template_for
+from localft.chat.prompter import Prompter, continued, template_for
 from localft.chat.runtime import LlamaRuntime
-from localft.chat.sampling import Sampling, TextStream, choose, require_settings
+from localft.chat.sampling import Sampling, choose, require_settings
+from localft.chat.text_stream import TextStream
+from localft.data.rows.row import Message
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
@@ -71,7 +73,7 @@ class ChatSession:
         self.sampling = Sampling.of(**sampling)
         require_settings(n_ctx, n_threads, adapter_scale)
         self.model, self.lora = Path(model), Path(lora) if lora else None
-        header = check_gguf(self.model)
+        check_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()
@@ -85,7 +87,6 @@ class ChatSession:
         self._note_context()
         self._prompter = Prompter(template_for(self._tokenizer, "raw" if raw else template, metadata), self._tokenizer)
         self._rng = np.random.default_rng(self.sampling.seed)
-        self.architecture = header.architecture
         self.system = system
         self.messages: list[Message] = []
         self.stop_reason = "end"
@@ -208,7 +209,7 @@ class ChatSession:
         if self.template.kind == "raw":
             return {"text": continued(self.messages)}
         system = [Message("system", self.system)] if self.system else []
-        return {"messages": [message._asdict() for message in [*system, *self.messages]]}
+        return {"messages": [{"role": m.role, "content": m.content} for m in [*system, *self.messages]]}
 
     def reset(self) -> None:
         """Forget the conversation; the system message stays."""

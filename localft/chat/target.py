@@ -11,8 +11,6 @@ from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
 
-RUNS = Path("runs")
-
 
 @dataclass(frozen=True)
 class Target:
@@ -62,7 +60,7 @@ def find_target(
 def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
     from localft.run.folder import Run, newest_run
 
-    run = newest_run(RUNS) if newest else Run.open(Path(lora))
+    run = newest_run() if newest else Run.open(Path(lora))
     if newest:
         progress(f"newest run: {run.folder}")
     base = given or run.base_model

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.output import write_answer
+from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
-
-NEWEST = "@newest"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

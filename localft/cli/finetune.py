@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from localft.cli.setting_options import GroupedOption, setting_options
+from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
 from localft.errors import ConfigError
 from localft.settings.old_finetune_flags import is_old_form, translate
 from localft.settings.other_words import OTHER_WORDS
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from localft.events import TrainEvent
     from localft.screen.plain import Screen
 
-NEWEST = "@newest"
 INTERRUPTED = 130
 
 

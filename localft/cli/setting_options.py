@@ -10,6 +10,8 @@ import click
 from localft.settings.setting import Setting, flag_name
 from localft.settings.train_config import RUN, SETTINGS
 
+NEWEST = "@newest"  # what an option that names a run is without a value
+
 
 class GroupedOption(click.Option):
     """An option that belongs to a section of the help page."""

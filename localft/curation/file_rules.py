@@ -19,7 +19,6 @@ VENDORED, LOCK, LICENCE, GENERATED, MINIFIED, DATA = (
     "data file",
 )
 # what `--keep` can bring back
-KEEPABLE = (VENDORED, LOCK, LICENCE, GENERATED, MINIFIED, DATA)
 BINARY, EMPTY, NOT_UTF8, UTF16 = "binary", "empty", "not UTF-8", "UTF-16 text (UTF-8 is read)"
 NUL, LFS, TOO_LARGE = "text with NUL bytes", "Git LFS pointer", "larger than --max-file-size"
 NOT_INCLUDED, EXCLUDED, NO_PAGE, NAVIGATION = "not in --include", "in --exclude", "not a page", "navigation page"
@@ -124,7 +123,7 @@ def reason_by_name(path: str, size: int, keep: Collection[str]) -> str:
     """Why a file is left out for its name (and `size` in bytes, -1 where not known), or "".
 
     Args:
-        keep: reasons of `KEEPABLE` that do not count.
+        keep: reasons that do not count, of `VENDORED`, `LOCK`, `LICENCE`, `GENERATED`, `MINIFIED` and `DATA`.
     """
     parts = path.lower().split("/")
     name, suffix = parts[-1], PurePosixPath(parts[-1]).suffix

@@ -16,7 +16,8 @@ from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
-from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype, quantize_gguf
+from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype
+from localft.model.conversion.quantize import quantize_gguf
 from localft.model.conversion.vocabulary import read_vocabulary
 from localft.model.conversion.weights import plan_tensors
 from localft.model.gguf_check import check_gguf, check_header

@@ -27,7 +27,7 @@ CONFIG = "config.json"
 
 
 class Run:
-    """A run's folder and the files in it. Made by `Run.create`, found by `Run.open` and `newest_run`."""
+    """A run's folder and the files in it. Made by `create_run`, found by `Run.open` and `newest_run`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

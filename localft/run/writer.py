@@ -12,7 +12,6 @@ from localft.engine import EngineState
 from localft.run.checkpoint import Cursor, write_checkpoint
 from localft.run.folder import Run, writing
 from localft.run.record import RunRecord
-from localft.settings.old_finetune_flags import output_paths
 from localft.settings.train_config import TrainConfig
 
 
@@ -56,3 +55,11 @@ class RunWriter:
         adapter = Adapter(base.architecture, self.config.lora_rank, self.config.lora_alpha, tensors, dict(metadata))
         with writing(path, self.run.folder):
             write_adapter(path, adapter)
+
+
+def output_paths(pattern: str | None, step: int) -> list[Path]:
+    """Where the old form wants a file: under the pattern's LATEST name, and under the step's where it has ITERATION."""
+    if not pattern:
+        return []
+    latest = Path(pattern.replace("ITERATION", "LATEST"))
+    return [latest, Path(pattern.replace("ITERATION", str(step)))] if "ITERATION" in pattern else [latest]

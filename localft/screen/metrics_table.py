@@ -19,7 +19,6 @@ class MetricsRow:
     """One printed line of numbers. `loss` and `tok_per_sec` are means over all steps since the line before."""
 
     step: int
-    total_steps: int
     loss: float | None = None
     val_loss: float | None = None
     lr: float | None = None
@@ -119,7 +118,6 @@ class MetricsTable:
         self.since = []
         return MetricsRow(
             step=event.step,
-            total_steps=self.total_steps,
             loss=loss,
             lr=event.lr,
             grad_norm=event.grad_norm,
@@ -130,7 +128,7 @@ class MetricsTable:
 
     def _validation_row(self, event: Validation) -> MetricsRow:
         held, self.held = self.held, None
-        row = held or MetricsRow(event.step, self.total_steps, memory=_memory(event))
+        row = held or MetricsRow(event.step, memory=_memory(event))
         values = {**row.__dict__, "val_loss": event.val_loss, "best": event.best}
         if held:
             values["eta"] = self.eta(event.step)

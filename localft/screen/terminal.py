@@ -27,6 +27,7 @@ from localft.events import (
     Validation,
 )
 from localft.events import Progress as ProgressEvent
+from localft.run.folder import ROOT
 from localft.screen import run_report
 from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned
 from localft.screen.plain import JsonScreen, PlainScreen, Screen
@@ -246,4 +247,4 @@ def end_panel(event: RunEnd, width: int) -> Panel:
 
 def chat_command(run: str) -> str:
     """The command that chats with a run; the newest needs no name."""
-    return "localft chat --lora" if Path(run).parent == Path("runs") else f"localft chat --lora {shlex.quote(run)}"
+    return "localft chat --lora" if Path(run).parent == ROOT else f"localft chat --lora {shlex.quote(run)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from localft.errors import ConfigError
 
@@ -95,11 +94,3 @@ def _translate_one(argument: str) -> str:
     if name in REFUSED:
         raise ConfigError(f"`{name}` of the old finetune program is not supported", REFUSED[name])
     return RENAMED.get(name, name) + equals + value
-
-
-def output_paths(pattern: str | None, step: int) -> list[Path]:
-    """Where the old form wants a file: under the pattern's LATEST name, and under the step's where it has ITERATION."""
-    if not pattern:
-        return []
-    latest = Path(pattern.replace("ITERATION", "LATEST"))
-    return [latest, Path(pattern.replace("ITERATION", str(step)))] if "ITERATION" in pattern else [latest]

@@ -21,7 +21,6 @@ class Setting:
         minimum, maximum: the range, both ends allowed unless `above` says that the lower one is not.
         choices: the words allowed, for settings of text.
         parse: turns text or a number into the value; for kinds that a plain type does not say.
-        negated: for settings that are on by default, the flag that turns them off.
     """
 
     group: str

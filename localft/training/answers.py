@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from localft.errors import LocalftError
 from localft.events import Answers, Notice, TrainEvent
@@ -49,9 +49,7 @@ def _answer(chat: ChatSession, prompt: ValPrompt) -> Answers:
         return Answers(prompt.prompt, prompt.expected, *_compare(chat, prompt.prompt))
     question = prompt.prompt[-1]
     shown = f"{question.content}\n{question.input}" if question.input else question.content
-    # A data row's turns may have an Alpaca input beside the content; the template takes it from there.
-    turns = cast("Sequence[Message]", prompt.prompt)
-    return Answers(shown, prompt.expected, *_compare(chat, turns))
+    return Answers(shown, prompt.expected, *_compare(chat, prompt.prompt))
 
 
 def _compare(chat: ChatSession, prompt: str | Sequence[Message]) -> tuple[str, str]:

@@ -83,7 +83,7 @@ class Session:
         yield from self.notices
         plan = set_up(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
         yield from plan.notices
-        yield DataReady(plan.dataset.n_ctx, plan.dataset.n_ctx_reason, plan.summary())
+        yield DataReady(plan.dataset.n_ctx, plan.dataset.n_ctx_reason, plan.dataset.summary.to_dict())
         engine = plan.open_engine()
         try:
             if self.checkpoint:
@@ -103,7 +103,7 @@ class Session:
             engine.close()
 
     def estimate(self, plan: TrainPlan, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
-        """What is left will take; the engine is as it was."""
+        """Time and memory that what is left will take; the engine is as it was."""
         from localft.training.estimate import estimate
         from localft.training.timing import weigher
 
@@ -152,7 +152,7 @@ class Session:
             resolved=plan.resolved(engine),
             template=plan.dataset.template.to_dict(),
             data_files=plan.data_files,
-            fingerprint=plan.fingerprint,
+            fingerprint=plan.dataset.fingerprint,
             versions=plan.versions(),
             leaks=plan.dataset.summary.leaks,
         )

@@ -55,10 +55,6 @@ class TrainPlan:
         return Path(self.base.path)
 
     @property
-    def fingerprint(self) -> str:
-        return self.dataset.fingerprint
-
-    @property
     def n_threads(self) -> int:
         return self.config.threads or 0
 
@@ -191,10 +187,6 @@ class TrainPlan:
         found += ["epochs"] if config.max_steps is not None and not self.epochs_asked else []
         found += ["on_leak"] if not self.validation else []
         return found + (["val_split"] if config.val_samples or not self.splits or not self.validation else [])
-
-    def summary(self) -> dict[str, Any]:
-        """The data's counts, as plain values."""
-        return self.dataset.summary.to_dict()
 
     def versions(self) -> dict[str, str]:
         """Of everything that the numbers depend on."""

@@ -82,6 +82,3 @@ class Ledger:
     def is_new(self, digest: bytes) -> bool:
         """Whether this content has not come up before."""
         return self._base.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount > 0
-
-    def close(self) -> None:
-        self._base.close()

@@ -12,7 +12,9 @@ from localft.errors import ModelError
 from localft.model.tokenizer import Tokenizer
 
 
-def prompt_ids(info: TemplateInfo, tokenizer: Tokenizer, prompt: str | Sequence[Mapping[str, str]]) -> list[int]:
+def prompt_ids(
+    info: TemplateInfo, tokenizer: Tokenizer, prompt: str | Sequence[Message] | Sequence[Mapping[str, str]]
+) -> list[int]:
     """Token ids that stand before the answer: exactly those of a training row of this template.
 
     Args:

@@ -121,9 +121,6 @@ class TokenFile:
         self._lock = threading.Lock()
         self._words = _Words(path, columns)
 
-    def close(self) -> None:
-        self._file.close()
-
     def __del__(self) -> None:
         if hasattr(self, "_file"):
             self._file.close()

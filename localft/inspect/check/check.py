@@ -176,16 +176,16 @@ class _Check:
         units = [unit for part in parts for unit in part]
         self.say("looking for leaks", 0, 0)
         settings = data_settings(config, wording.tokenizer.n_ctx_train, config.ctx)
-        division = choose_sides(units, given, self.sources.val, settings)
-        self._judge(division.leakage)
-        division = division.settled("drop" if settings.on_leak == "drop" else "warn")
-        n_ctx, split = division.n_ctx, division.split
+        sides = choose_sides(units, given, self.sources.val, settings)
+        self._judge(sides.leakage)
+        sides = sides.settled("drop" if settings.on_leak == "drop" else "warn")
+        n_ctx, split = sides.n_ctx, sides.split
         self.found.problems += too_long([*units, *given], n_ctx, settings.overlength, settings.n_ctx_train)
         how = "drop" if settings.overlength == "refuse" else settings.overlength
         train, shares = mix(self.sources, parts, [], split, n_ctx, how)
         val = fit_units(split.val, n_ctx, how)
         self.found.split = split.reason
-        self.found.tokens = report(units, train, val, wording, division, describe_epoch(shares, train.rows))
+        self.found.tokens = report(units, train, val, wording, sides, describe_epoch(shares, train.rows))
         if not train.rows and not self.found.errors:
             self._error(
                 "nothing to learn", DatasetError("nothing in the data is supervised: no row is left to train on")

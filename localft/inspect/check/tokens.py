@@ -141,11 +141,11 @@ def _too_long(unit: Unit, part: TokenizedRow, n_ctx: int, overlength: Overlength
 def report(
     read: Sequence[Unit], train: FittedRows, val: FittedRows, wording: RunWording, found: Sides, epoch: str = ""
 ) -> TokenReport:
-    """UseCounts of what was read and of what is left after fitting.
+    """Counts of what was read and of what is left after fitting.
 
     Args:
-        read: units of the training files, before any is set apart for validation.
-        found: how they were divided.
+        read: units of the training files, before any is taken for validation.
+        found: how they were split.
         epoch: see `TokenReport`.
     """
     n_ctx = found.n_ctx

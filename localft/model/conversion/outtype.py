@@ -1,20 +1,15 @@
-"""Types of a whole file, and llama.cpp's own quantizer for those that the gguf package does not write."""
+"""Types of a whole file: the values of `--outtype`."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
-from localft.errors import ConfigError, ModelError
+from localft.errors import ConfigError
 from localft.model.gguf_header import Header
-from localft.report import Report
 
 
 @dataclass(frozen=True)
@@ -73,57 +68,6 @@ def find_outtype(name: str) -> OutType:
     close = nearest(name, OUTTYPES)
     hint = f"did you mean `{close}`? " if close else ""
     raise ConfigError(f"`{name}` is not a type that localft converts to", f"{hint}these are: {', '.join(OUTTYPES)}")
-
-
-def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Report | None = None) -> None:
-    """Quantise an f32, f16 or bf16 GGUF with llama.cpp, which chooses a type for each tensor.
-
-    llama.cpp runs in a process of its own: Ctrl-C ends it at once, and an abort is an error here.
-
-    Args:
-        target: written in place; give a temporary path.
-        progress: called with what is done, and tensors done and in all.
-
-    Raises:
-        ModelError: llama.cpp refused.
-    """
-    package = str(Path(__file__).resolve().parents[3])
-    command = [
-        sys.executable,
-        "-m",
-        "localft.model.conversion.quantizer",
-        str(source),
-        str(target),
-        str(int(outtype.file_type)),
-    ]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as child:
-        assert child.stdout is not None
-        try:
-            reason = _follow(child.stdout, outtype, progress)
-        except BaseException:
-            child.kill()
-            raise
-    if child.returncode != 0:
-        raise ModelError(
-            f"llama.cpp could not quantise the model to {outtype.name}: {reason or f'exit code {child.returncode}'}",
-            "try --outtype q8_0, which needs no second step",
-        )
-
-
-def _follow(lines: Iterable[str], outtype: OutType, progress: Report | None) -> str:
-    """Pass progress on; give the last error that llama.cpp reported."""
-    reason = ""
-    for line in lines:
-        kind, _, text = line.rstrip().partition(" ")
-        if kind == "error":
-            reason = text
-        elif progress:
-            done, total = map(int, text.split())
-            progress(f"quantising to {outtype.name}", done, total)
-    return reason
 
 
 def fallback_warning(header: Header) -> str | None:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from localft.model.card import Shape
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hparams import ARCHITECTURES, Hparams
-from localft.model.conversion.outtype import OUTTYPES, OutType, quantize_gguf
+from localft.model.conversion.outtype import OUTTYPES, OutType
+from localft.model.conversion.quantize import quantize_gguf
 from localft.model.conversion.tokenizer_config import Vocabulary
 from localft.model.conversion.weights import PlannedTensor, encode, type_for
 from localft.model.gguf_header import read_header

@@ -12,7 +12,8 @@ from tiny_llama import N_CTX_TRAIN, random_adapter, write_model
 
 from localft.adapter import merge, write_adapter
 from localft.chat import ChatSession
-from localft.chat.prompter import Message, continued
+from localft.chat.prompter import continued
+from localft.data.rows.row import Message
 from localft.errors import AdapterError, ConfigError, EngineError, ModelError
 
 IDS = [1, 260, 261, 265, 262, 263]

@@ -14,7 +14,8 @@ from converted import WIDE, config_of
 import localft.model.convert as module
 from localft.errors import ConfigError, ModelError
 from localft.model.conversion.hparams import read_hparams
-from localft.model.conversion.outtype import OUTTYPES, quantize_gguf
+from localft.model.conversion.outtype import OUTTYPES
+from localft.model.conversion.quantize import quantize_gguf
 from localft.model.convert import convert
 
 

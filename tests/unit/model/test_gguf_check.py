@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from localft.errors import ModelError
 from localft.model.convert import convert
 from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import read_header
-
-Edit = Callable[[gguf.GGUFWriter, dict[str, Any], dict[str, np.ndarray]], None]
 
 
 @pytest.fixture(scope="module")

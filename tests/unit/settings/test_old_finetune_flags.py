@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from localft.errors import ConfigError
-from localft.settings.old_finetune_flags import is_old_form, output_paths, translate
+from localft.run.writer import output_paths
+from localft.settings.old_finetune_flags import is_old_form, translate
 
 OLD = [
     *("--model-base", "M.gguf", "--train-data", "D.txt", "--threads", "2", "--batch", "4", "--sample-start", "<s>"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from localft import llama
-from localft.chat.prompter import Message, Prompter, template_for
+from localft.chat.prompter import Prompter, template_for
 from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling
 from localft.chat.session import default_threads
@@ -15,6 +15,7 @@ from localft.curation.synthetic.model.grammar import Grammar, grammar_of
 from localft.curation.synthetic.model.prompt import messages_of, schema
 from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.source_documents import Passage
+from localft.data.rows.row import Message
 from localft.errors import EngineError
 from localft.model.tokenizer import Tokenizer
 

@@ -191,9 +191,9 @@ def check_tokens(found: CheckReport, wording: RunWording) -> bool:
     """What `check` does with a model, without its weights; whether the template refuses a row."""
     rows = [row for read in found.files for row in read.rows]
     units, problems = tokenize(rows, wording)
-    division = choose_sides(units, [], [], SETTINGS)
-    train, val = (fit_units(part, division.n_ctx, "truncate") for part in (division.split.train, division.split.val))
-    found.tokens = report(units, train, val, wording, division)
+    sides = choose_sides(units, [], [], SETTINGS)
+    train, val = (fit_units(part, sides.n_ctx, "truncate") for part in (sides.split.train, sides.split.val))
+    found.tokens = report(units, train, val, wording, sides)
     found.problems += [*problems, *too_long(units, 8, "truncate")]
     assert all(section.lines for section in sections(found, False))
     assert verdict(found)
@@ -243,7 +243,6 @@ def said_of(path: Path) -> tuple[str, str]:
     return problem.message, caught.value.message
 
 
-NOT = "which no text can hold"
 ONE = b'{"text": "a"}\n'
 
 
