@@ -11,7 +11,7 @@ from rows import load_rows
 
 from localft.data.batching.batches import balance
 from localft.data.batching.micro_batch import MicroBatch, micro_batch
-from localft.data.shuffle import shuffled
+from localft.data.split.shuffle import shuffled
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.engine import AdamSpec, LoraSpec
 

@@ -10,6 +10,7 @@ from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
 from localft.model.gguf_header import Array, Header, TensorInfo, damaged, read_header
+from localft.model.tensor_shapes import llama_shapes
 
 _INTEGERS = {
     GGUFValueType.UINT8,
@@ -187,29 +188,3 @@ def _check_tensor(header: Header, name: str, ne: tuple[int, ...]) -> None:
         raise damaged(header.path, f"tensor `{name}` has the shape {list(info.ne)}; its metadata ask for {list(ne)}")
     if len(ne) == 1 and info.type != GGMLQuantizationType.F32:
         raise damaged(header.path, f"tensor `{name}` has the type {info.type.name}; F32 is needed")
-
-
-def llama_shapes(
-    n_vocab: int, n_embd: int, n_layer: int, n_q: int, n_kv: int, n_ff: int, experts: bool = False
-) -> dict[str, tuple[int, ...]]:
-    """Name → ne (ggml's order) of every tensor that a model of the llama architecture must have, in model order.
-
-    Args:
-        n_q: width of the queries, n_head × n_embd_head. n_kv: width of keys and of values.
-        experts: leave out the feed-forward tensors, which a mixture of experts names otherwise.
-    """
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (n_embd, n_vocab)}
-    for il in range(n_layer):
-        block: dict[str, tuple[int, ...]] = {
-            "attn_norm": (n_embd,),
-            "attn_q": (n_embd, n_q),
-            "attn_k": (n_embd, n_kv),
-            "attn_v": (n_embd, n_kv),
-            "attn_output": (n_q, n_embd),
-            "ffn_norm": (n_embd,),
-        }
-        if not experts:
-            block |= {"ffn_gate": (n_embd, n_ff), "ffn_up": (n_embd, n_ff), "ffn_down": (n_ff, n_embd)}
-        shapes |= {f"blk.{il}.{name}.weight": ne for name, ne in block.items()}
-    shapes["output_norm.weight"] = (n_embd,)
-    return shapes

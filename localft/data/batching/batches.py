@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch, micro_batch
 from localft.data.batching.packing import RowIndices, pack
-from localft.data.shuffle import shuffled
+from localft.data.split.shuffle import shuffled
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.errors import DatasetError
 from localft.units import count

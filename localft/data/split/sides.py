@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from localft.data.shuffle import shuffled
 from localft.data.split.leakage import Leakage, find_leaks, settle
+from localft.data.split.shuffle import shuffled
 from localft.data.split.validation import Split, split_rows
 from localft.data.tokens.context_length import choose_n_ctx
 from localft.data.tokens.tokenize import Unit

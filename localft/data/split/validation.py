@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localft.data.rows.documents import number_documents
-from localft.data.shuffle import shuffled
+from localft.data.split.shuffle import shuffled
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError
 

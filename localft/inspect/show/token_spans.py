@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
-from localft.data.shuffle import shuffled
+from localft.data.split.shuffle import shuffled
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.wording.template import describe

@@ -11,7 +11,8 @@ from typing import Any
 
 from localft.errors import ModelError
 from localft.model.card import Shape
-from localft.model.gguf_check import MAX_CONTEXT, MAX_LAYERS, llama_shapes
+from localft.model.gguf_check import MAX_CONTEXT, MAX_LAYERS
+from localft.model.tensor_shapes import llama_shapes
 
 
 @dataclass(frozen=True)
