@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from checkpoints import HARD_STRINGS, VOCABULARIES, random_tensors, write_checkpoint
 from convert_tokens import GOLDEN, reference
+from converted import tensors_of
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
@@ -178,8 +179,6 @@ def test_pytorch_bin_gives_the_same_file(dtype: str, name: str, n_parts: int, tm
     import torch
 
     ours = convert(str(folder), "f32").path
-    from test_convert import tensors_of
-
     made = tensors_of(ours)
     source = random_tensors(read_json(folder / "config.json"))["model.layers.0.mlp.up_proj.weight"]
     expected = torch.from_numpy(source).to(getattr(torch, dtype)).float().numpy()
