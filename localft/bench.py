@@ -15,7 +15,7 @@ import numpy as np
 
 from localft import doctor
 from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch
-from localft.engine import AdamSpec, Engine, LoraSpec
+from localft.engine import Engine
 from localft.home import localft_home
 from localft.model.card import card_defaults
 from localft.model.conversion.outtype import find_outtype
@@ -26,8 +26,8 @@ from localft.model.source import resolve_model
 from localft.report import Report
 from localft.settings.resolve import resolve
 from localft.settings.train_config import TrainConfig
+from localft.training.engine import lora_shapes, open_engine
 from localft.training.setup import with_hardware
-from localft.training.targets import select_targets
 from localft.training.timing import SMALL, Clock, piece
 
 if TYPE_CHECKING:
@@ -104,12 +104,13 @@ def bench(flags: Mapping[str, Any], report: Report | None = None) -> BenchResult
     config = resolve({"model": "demo", **flags}, None, card_defaults)
     with base_file(config, report) as (path, weights):
         config = with_hardware(config, path)
-        engine = _open(config, path)
+        n_ctx = config.ctx or N_CTX
+        n_row = rows_per_step(n_ctx, config.batch_size)
+        engine = open_engine(config, path, list(lora_shapes(config, path)), n_ctx * n_row)
         try:
             if report:
                 report("timing steps", 0, 0)
-            n_ctx = config.ctx or N_CTX
-            speed = measure(engine, batch(engine.hparams["n_vocab"], n_ctx, rows_per_step(n_ctx, config.batch_size)))
+            speed = measure(engine, batch(engine.hparams["n_vocab"], n_ctx, n_row))
             return _result(config, engine, path, weights, n_ctx, speed)
         finally:
             engine.close()
@@ -164,24 +165,6 @@ def base_file(config: TrainConfig, report: Report | None = None) -> Iterator[tup
         path = Path(folder) / f"{source.name}.gguf"
         write_stand_in(shape, path, find_outtype(config.outtype), report)
         yield path, "random"
-
-
-def _open(config: TrainConfig, path: Path) -> NativeEngine:
-    from localft.engine.native import NativeEngine, lora_targets
-
-    chosen = select_targets(lora_targets(path), config.lora_targets, config.lora_layers, config.lora_rank)
-    n_ctx = config.ctx or N_CTX
-    return NativeEngine(
-        path,
-        LoraSpec(tuple(chosen), config.lora_rank, config.lora_alpha, seed=config.seed),
-        AdamSpec(),
-        device=config.device,
-        n_threads=config.threads or 0,
-        max_tokens=n_ctx * rows_per_step(n_ctx, config.batch_size),
-        memory_budget=max((config.memory or 0) - path.stat().st_size, 64 * 2**20),
-        kernels=config.kernels,
-        arithmetic=config.arithmetic,
-    )
 
 
 def _result(

@@ -14,17 +14,16 @@ from localft import __version__
 from localft.data.batching.batches import BatchPlan
 from localft.data.batching.micro_batch import MicroBatch
 from localft.data.dataset import Dataset
-from localft.engine import AdamSpec, LoraSpec
 from localft.events import Notice
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.settings.train_config import TrainConfig
+from localft.training.engine import activation_budget, open_engine
 from localft.training.schedule import Schedule, warmup_steps
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
 
 VAL_SHARE = 0.15
-MIN_BUDGET = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,6 @@ class TrainPlan:
         return Schedule(config.lr_schedule, config.lr, total, warmup_steps(config.warmup, total), config.min_lr)
 
     @property
-    def lora(self) -> LoraSpec:
-        config = self.config
-        return LoraSpec(tuple(self.shapes), config.lora_rank, config.lora_alpha, config.lora_dropout, config.seed)
-
-    @property
     def n_trainable(self) -> int:
         return sum(self.config.lora_rank * (n_in + n_out) for n_out, n_in in self.shapes.values())
 
@@ -110,31 +104,14 @@ class TrainPlan:
         """Tokens of the largest micro-batch there can be."""
         return max([self.batches.max_micro_tokens, *(batch.n_tok for batch in self.validation)])
 
-    @property
-    def activation_budget(self) -> int:
-        """Bytes for activations: what training may use, less the base model."""
-        return max((self.config.memory or 0) - self.base_path.stat().st_size, MIN_BUDGET)
-
     def open_engine(self) -> NativeEngine:
         """Load the base model into a training engine, set up as the run that is resumed was.
 
         Raises:
             EngineError: the device is unknown, or memory does not suffice.
         """
-        from localft.engine.native import NativeEngine
-
-        config, kept = self.config, self.previous.resolved if self.previous else None
-        return NativeEngine(
-            self.base_path,
-            self.lora,
-            AdamSpec(weight_decay=config.weight_decay, grad_clip=config.grad_clip),
-            device=kept.device if kept else config.device,
-            n_threads=self.n_threads,
-            max_tokens=max(self.max_tokens, kept.max_tokens if kept else 0),
-            memory_budget=self.activation_budget,
-            kernels=kept.kernels if kept else config.kernels,
-            arithmetic=kept.arithmetic if kept else config.arithmetic,
-        )
+        kept = self.previous.resolved if self.previous else None
+        return open_engine(self.config, self.base_path, list(self.shapes), self.max_tokens, kept)
 
     def resolved(self, engine: NativeEngine) -> Resolved:
         """What was decided, to be kept by every resume."""
@@ -150,7 +127,7 @@ class TrainPlan:
             kernels=engine.kernels,
             arithmetic=engine.arithmetic,
             n_threads=self.n_threads,
-            memory_budget=self.activation_budget,
+            memory_budget=activation_budget(self.config, self.base_path),
             n_recompute=engine.n_recompute,
             target_tensors=tuple(self.shapes),
             n_trainable=self.n_trainable,

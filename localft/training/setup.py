@@ -22,8 +22,8 @@ from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
 from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
+from localft.training.engine import lora_shapes
 from localft.training.plan import TrainPlan
-from localft.training.targets import select_targets
 
 
 def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> TrainPlan:
@@ -48,7 +48,7 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
             "the data gives other tokens than when this run was started, though its files are the same",
             "go on with the versions in the run's config.json, or start a new run",
         )
-    shapes = _shapes(config, base)
+    shapes = lora_shapes(config, Path(base.path))
     config = with_hardware(config, Path(base.path))
     batches = plan_batches(
         dataset.train,
@@ -189,14 +189,6 @@ def data_settings(config: TrainConfig, n_ctx_train: int, ctx: int | None, date: 
     """
     shared = {field.name: getattr(config, field.name) for field in fields(DataSettings) if field.name in SETTINGS}
     return DataSettings(**{**shared, "ctx": ctx}, n_ctx_train=n_ctx_train, date=date)
-
-
-def _shapes(config: TrainConfig, base: BaseModel) -> dict[str, tuple[int, int]]:
-    from localft.engine.native import lora_targets
-
-    available = lora_targets(Path(base.path))
-    chosen = select_targets(available, config.lora_targets, config.lora_layers, config.lora_rank)
-    return {name: available[name] for name in chosen}
 
 
 def with_hardware(config: TrainConfig, base: Path) -> TrainConfig:

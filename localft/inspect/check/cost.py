@@ -7,24 +7,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localft.data.batching.batches import BatchPlan, plan_batches
-from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch, evaluation_batches
+from localft.data.batching.batches import plan_batches
+from localft.data.batching.micro_batch import MICRO_TOKENS, evaluation_batches
 from localft.data.batching.mix import Share
 from localft.data.tokens.tokenize import TokenizedRow
-from localft.engine import AdamSpec, LoraSpec
 from localft.run.checkpoint import Cursor
 from localft.settings.train_config import TrainConfig
+from localft.training.engine import lora_shapes, open_engine
 from localft.training.estimate import estimate
 from localft.training.loop import LoopPlan
 from localft.training.schedule import Schedule
 from localft.training.setup import with_hardware
-from localft.training.targets import select_targets
 from localft.training.timing import weigher
 
 if TYPE_CHECKING:
-    from localft.engine.native import NativeEngine
-
-_LEAST_BUDGET = 64 * 2**20
+    pass
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,8 @@ def epoch_cost(
     )
     validation = tuple(evaluation_batches(val, config.val_batch_size, MICRO_TOKENS))
     n_steps = batches.steps_per_epoch
-    engine = _open(config, base, batches, validation)
+    most = max([batches.max_micro_tokens, *(batch.n_tok for batch in validation)])
+    engine = open_engine(config, base, list(lora_shapes(config, base)), most)
     try:
         loop = LoopPlan(batches, Schedule("constant", config.lr, n_steps, 0, 0.0), n_steps, validation, n_steps)
         found = estimate(engine, loop, Cursor(), weigher(engine.hparams), 0.0)
@@ -87,20 +85,3 @@ def epoch_cost(
         return Cost(found.epoch_seconds, n_steps, memory, device, config.threads or 0)
     finally:
         engine.close()
-
-
-def _open(config: TrainConfig, base: Path, batches: BatchPlan, validation: Sequence[MicroBatch]) -> NativeEngine:
-    from localft.engine.native import NativeEngine, lora_targets
-
-    chosen = select_targets(lora_targets(base), config.lora_targets, config.lora_layers, config.lora_rank)
-    return NativeEngine(
-        base,
-        LoraSpec(tuple(chosen), config.lora_rank, config.lora_alpha, config.lora_dropout, config.seed),
-        AdamSpec(),
-        device=config.device,
-        n_threads=config.threads or 0,
-        max_tokens=max([batches.max_micro_tokens, *(batch.n_tok for batch in validation)]),
-        memory_budget=max((config.memory or 0) - base.stat().st_size, _LEAST_BUDGET),
-        kernels=config.kernels,
-        arithmetic=config.arithmetic,
-    )
