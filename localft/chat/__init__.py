@@ -1,8 +1,8 @@
 """Talking to a model on llama.cpp: messages in, text out, with an adapter that can be switched on and off.
 
 Open `session.py` first. `prompter.py` words prompts as the training rows were, `runtime.py` is llama.cpp's model and
-context, `sampling.py` chooses tokens from logits, `text_stream.py` makes text of them, and `target.py` from `--lora`
-and `--model` to the files to load.
+context, `sampling.py` chooses tokens from logits, `text_stream.py` makes text of them, and `target.py` finds the
+files that `--lora` and `--model` mean.
 """
 
 from localft.chat.sampling import Sampling

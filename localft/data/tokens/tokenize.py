@@ -49,7 +49,10 @@ class TokenizedRow:
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A row of a file and what it became: one TokenizedRow, or one per answer. Splits never part it."""
+    """A row of a file and what it became: one TokenizedRow, or one per answer.
+
+    A split never parts it, but for the tail of a long text.
+    """
 
     row: Row
     parts: tuple[TokenizedRow, ...]
