@@ -13,7 +13,7 @@ from localft.visible import visible
 
 
 class ProgressLine:
-    """A line that changes on a terminal, at most ten times a second; elsewhere a line now and then, or nothing.
+    """A line that changes on a terminal; elsewhere a line now and then, or nothing.
 
     Args:
         every: seconds between lines where stderr is no terminal; None: no lines.
@@ -34,7 +34,7 @@ class ProgressLine:
 
     def show(self, words: str) -> None:
         """Put `words` in the place of what is there, if that has been there for long enough."""
-        self.words = visible(words)
+        self.words = visible(words).replace("\n", " ")
         if not self.due:
             return
         self.last = time.monotonic()

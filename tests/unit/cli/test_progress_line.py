@@ -56,8 +56,8 @@ def test_a_terminal_gets_no_more_than_can_be_read(monkeypatch: pytest.MonkeyPatc
     line.show("first of all")
     line.show("too soon")
     clock[0] += 1
-    line.show("\x1b[2Jnext")
-    assert stream.getvalue() == "\r\x1b[Kfirst\r\x1b[K" + "␛[2Jn"
+    line.show("\x1b[2J\nnext")
+    assert stream.getvalue() == "\r\x1b[Kfirst\r\x1b[K" + "␛[2J "
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
