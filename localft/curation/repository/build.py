@@ -39,7 +39,7 @@ class Request:
     keep: tuple[str, ...] = ()
     model: str | None = None
     chunk_tokens: int | None = None
-    secrets: str = "redact_lines"
+    secrets: str = "redact"
     max_file_size: int = 1 << 20
 
 
@@ -202,6 +202,6 @@ def _check_names(opened: list[Source]) -> None:
 
 def _why_nothing(result: Result) -> str:
     if result.dropped_rows:
-        return f"--secrets drop left out {result.dropped_rows:,} rows; --secrets redact_lines keeps them"
+        return f"--secrets drop left out {result.dropped_rows:,} rows; --secrets redact keeps them"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in result.ledger.counts.most_common(4))
     return f"left out: {reasons}" if reasons else "the source holds no file"
