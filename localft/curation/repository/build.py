@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -97,20 +98,22 @@ def build(request: Request, out: Path, report: Report) -> Result:
     """
     _check(request, out)
     globs = Globs(request.include, request.exclude)
-    opened = [open_source(given, request.name, request.rev, "history" in request.kinds) for given in request.sources]
-    _check_names(opened)
-    result = Result(measure(request.model, request.chunk_tokens, report), Ledger())
-    try:
+    with ExitStack() as opened:
+        sources = []
+        for given in request.sources:
+            sources.append(open_source(given, request.name, request.rev, "history" in request.kinds))
+            opened.callback(sources[-1].close)
+        _check_names(sources)
+        result = Result(measure(request.model, request.chunk_tokens, report), Ledger())
+        opened.callback(result.measure.close)
         with atomic_path(out) as temporary:
             with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                for source in opened:
+                for source in sources:
                     result.notes += source.notes
                     for document in _documents(source, request, globs, out, result, report):
                         _write(document, request, result, file)
             if not result.n_rows:
                 raise DatasetError("there is nothing to write: no row is left", _why_nothing(result))
-    finally:
-        result.measure.close()
     return result
 
 
@@ -191,9 +194,9 @@ def _check(request: Request, out: Path) -> None:
         raise ConfigError(f"--max-file-size `{request.max_file_size}` leaves no file", "give a size such as 1M")
 
 
-def _check_names(opened: list[Source]) -> None:
+def _check_names(sources: list[Source]) -> None:
     tops: dict[str, Source] = {}
-    for source in opened:
+    for source in sources:
         other = tops.setdefault(source.name, source)
         if other.top != source.top:
             message = f"`{other.given}` and `{source.given}` are both called `{source.name}`"

@@ -20,9 +20,9 @@ def is_url(value: str) -> bool:
     return bool(_URL.fullmatch(value) or (_SCP.fullmatch(value) and not Path(value).exists()))
 
 
-def remote_name(folder: Path) -> str:
+def remote_name(repository: git.Repository) -> str:
     """`owner/name` where the remote is on GitHub, else ""."""
-    return github_name(git.output(folder, "config", "--get", "remote.origin.url"))
+    return github_name(repository.settings.get("remote.origin.url", ""))
 
 
 def github_name(url: str) -> str:

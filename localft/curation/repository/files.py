@@ -18,7 +18,7 @@ from localft.curation.file_rules import (
     reason_no_page,
 )
 from localft.curation.repository import git
-from localft.curation.repository.folder import LINK, UNREADABLE, read_regular
+from localft.curation.repository.folder import LINK, UNREADABLE, read_inside
 from localft.curation.repository.ledger import File, Ledger
 from localft.curation.repository.source import Source
 
@@ -50,7 +50,7 @@ class Choice:
 
 def documents(source: Source, choice: Choice, ledger: Ledger) -> Iterator[Document]:
     """A document for each file that is wanted, in the order of their paths; the others go into the ledger."""
-    blobs = git.Blobs(source.top) if source.from_commit else None
+    blobs = git.Blobs(source.repository) if source.from_commit and source.repository else None
     try:
         for file in ledger.files():
             path = os.fsdecode(file.path)
@@ -89,7 +89,7 @@ def _unwanted(path: str, file: File, choice: Choice) -> str:
 def _read(source: Source, file: File, path: str, limit: int, blobs: git.Blobs | None) -> tuple[bytes, str]:
     """Content, or the reason why there is none."""
     if blobs is None:
-        return read_regular(source.top / path, limit)
+        return read_inside(source.top, path, limit)
     if file.mode == "120000":
         return b"", LINK
     if file.size > limit:

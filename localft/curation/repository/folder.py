@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from localft.errors import DatasetError
 Skip = Callable[[str, str], None]
 LINK, CIRCLE = "symbolic link, not followed", "symbolic link that leads in a circle"
 NO_FILE, UNREADABLE, NO_FOLDER = "neither a file nor a folder", "unreadable: {}", "unreadable folder: {}"
+_LARGEST_IGNORE = 1 << 20
 VENDORED_FOLDER, IGNORED = "vendored or cache folder", "in .gitignore"
 
 
@@ -86,18 +88,21 @@ def _ignored(path: str, is_folder: bool, ignores: tuple[_Ignore, ...]) -> bool:
 
 
 def _read_ignore(top: Path, below: str) -> Iterator[_Ignore]:
-    try:
-        lines = (top / below / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
-        yield _Ignore(below, pathspec.GitIgnoreSpec.from_lines(lines))
-    except (OSError, ValueError):
-        # git goes on without a file that it cannot read, too
-        return
+    # git goes on without a file that it cannot read, too
+    content, reason = read_inside(top, f"{below}.gitignore", _LARGEST_IGNORE)
+    if not reason:
+        try:
+            lines = content.decode("utf-8", "replace").splitlines()
+            yield _Ignore(below, pathspec.GitIgnoreSpec.from_lines(lines))
+        except ValueError:
+            return
 
 
-def read_regular(path: Path, limit: int) -> tuple[bytes, str]:
-    """The content of a file on disk, or the reason why there is none.
+def read_inside(top: Path, path: str, limit: int) -> tuple[bytes, str]:
+    """The content of a file below the folder `top`, or the reason why there is none. No link on the way is followed.
 
     Args:
+        path: relative, with "/".
         limit: bytes; a larger file is not read.
 
     Returns:
@@ -106,18 +111,41 @@ def read_regular(path: Path, limit: int) -> tuple[bytes, str]:
     from localft.curation.file_rules import TOO_LARGE
 
     try:
-        facts = path.lstat()
-        if stat.S_ISLNK(facts.st_mode):
-            return b"", link_reason(path)
-        if not stat.S_ISREG(facts.st_mode):
-            return b"", NO_FILE
-        if facts.st_size > limit:
-            return b"", TOO_LARGE
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-        return (b"", TOO_LARGE) if len(content) > limit else (content, "")
+        with _opened(top, path) as handle:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode):
+                return b"", NO_FILE
+            if facts.st_size > limit:
+                return b"", TOO_LARGE
+            with os.fdopen(os.dup(handle), "rb") as file:
+                content = file.read(limit + 1)
+            return (b"", TOO_LARGE) if len(content) > limit else (content, "")
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR) and _has_link(top, path):
+            return b"", link_reason(top / path)
         return b"", UNREADABLE.format(why(error))
+
+
+@contextmanager
+def _opened(top: Path, path: str) -> Iterator[int]:
+    """A file's handle, opened part by part: a folder replaced by a link stops it, and a pipe does not hold it up."""
+    flags, parts = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, path.split("/")
+    if not all(parts) or {".", ".."} & set(parts):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for i, part in enumerate(parts):
+            inner = os.open(part, flags | (os.O_DIRECTORY if i + 1 < len(parts) else 0), dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _has_link(top: Path, path: str) -> bool:
+    parts = path.split("/")
+    return any(top.joinpath(*parts[: i + 1]).is_symlink() for i in range(len(parts)))
 
 
 def why(error: OSError) -> str:

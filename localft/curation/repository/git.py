@@ -1,7 +1,7 @@
 """Asking git: what a repository holds, at which revision, since when.
 
-Only this file starts git. A repository is read without running anything of its own (no hooks, no fsmonitor, no
-textconv, no external diff) and without the network (no lazy fetch); clone.py alone asks for that.
+Only this file and git_dir.py start git. A repository is read without its own settings, so nothing of its own runs (see
+git_dir.py), and without the network (no lazy fetch); clone.py alone asks for that.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from localft.curation.repository.git_dir import GitDir, Isolated, find_git_dir, require_plain_rules
 from localft.errors import ConfigError, DatasetError
 
 _SAFE = (
@@ -58,58 +59,81 @@ _KEPT = frozenset(
 )
 
 
-def command(folder: Path | None, arguments: Sequence[str]) -> list[str]:
-    where = ["-C", str(folder)] if folder else []
-    return ["git", *where, *_SAFE, *arguments]
-
-
 def run(folder: Path | None, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run git to its end, whatever its exit status.
+    """Run git to its end in a repository of our own, or in none, whatever its exit status.
 
     Raises:
         ConfigError: git is not installed.
     """
+    where = ["-C", str(folder)] if folder else []
+    return _run(["git", *where, *_SAFE, *arguments], environment())
+
+
+def _run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(
-            command(folder, arguments), capture_output=True, env=environment(), stdin=subprocess.DEVNULL, check=False
-        )
+        return subprocess.run(command, capture_output=True, env=env, stdin=subprocess.DEVNULL, check=False)
     except FileNotFoundError:
         raise ConfigError("git is not installed", "install git, or give a folder that needs none") from None
 
 
-def output(folder: Path, *arguments: str) -> str:
-    """What git prints, "" where it fails."""
-    done = run(folder, *arguments)
-    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+class Repository:
+    """A repository that is asked without its own settings; `close` it in the end.
 
-
-@contextmanager
-def streaming(folder: Path, *arguments: str) -> Iterator[IO[bytes]]:
-    """git's stdout while it runs; git is ended when the block is left early.
-
-    Raises:
-        DatasetError: git failed (only if the block read to the end).
+    Attributes:
+        top: the working copy's top; the repository itself where it is bare.
+        settings: what the repository itself has set, as data.
     """
-    # complaints go to a file: a pipe that nobody reads would fill up and stop git
-    with tempfile.TemporaryFile() as words:
-        process = subprocess.Popen(
-            command(folder, arguments),
-            stdout=subprocess.PIPE,
-            stderr=words,
-            stdin=subprocess.DEVNULL,
-            env=environment(),
-        )
-        assert process.stdout is not None
-        try:
-            yield process.stdout
-            ended = process.stdout.read(1) == b""
-            if ended and process.wait() != 0:
-                words.seek(0)
-                raise DatasetError(f"git could not read `{folder}`: {last_words(words.read())}", _damaged(folder))
-        finally:
-            process.kill()
-            process.stdout.close()
-            process.wait()
+
+    def __init__(self, found: GitDir) -> None:
+        self.top, self.is_bare, self.settings = found.top, found.is_bare, found.settings
+        self._isolated = Isolated(found)
+
+    def command(self, *arguments: str) -> list[str]:
+        return ["git", "-C", str(self.top), *_SAFE, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return {**environment(), **self._isolated.variables()}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run git to its end, whatever its exit status."""
+        return _run(self.command(*arguments), self.environment())
+
+    def output(self, *arguments: str) -> str:
+        """What git prints, "" where it fails."""
+        done = self.run(*arguments)
+        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+
+    @contextmanager
+    def streaming(self, *arguments: str) -> Iterator[IO[bytes]]:
+        """git's stdout while it runs; git is ended when the block is left early.
+
+        Raises:
+            DatasetError: git failed (only if the block read to the end).
+        """
+        # complaints go to a file: a pipe that nobody reads would fill up and stop git
+        with tempfile.TemporaryFile() as words:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                stdout=subprocess.PIPE,
+                stderr=words,
+                stdin=subprocess.DEVNULL,
+                env=self.environment(),
+            )
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+                ended = process.stdout.read(1) == b""
+                if ended and process.wait() != 0:
+                    words.seek(0)
+                    message = f"git could not read `{self.top}`: {last_words(words.read())}"
+                    raise DatasetError(message, _damaged(self.top))
+            finally:
+                process.kill()
+                process.stdout.close()
+                process.wait()
+
+    def close(self) -> None:
+        self._isolated.close()
 
 
 def _damaged(folder: Path) -> str:
@@ -138,77 +162,75 @@ def split_null(stream: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def top_of(folder: Path) -> Path | None:
-    """The working copy that `folder` lies in and belongs to, the repository itself where it is bare, else None.
+def open_repository(folder: Path) -> Repository | None:
+    """The repository whose working copy `folder` lies in and belongs to, or that it is where it is bare, else None.
 
     Raises:
-        DatasetError: git refuses the repository (another user owns it, or it is damaged).
+        DatasetError: it cannot be read, or leads to a place that is not its own.
     """
-    done = run(folder, "rev-parse", "--is-bare-repository", "--show-cdup")
-    if done.returncode:
-        words = done.stderr.decode("utf-8", "replace")
-        if "not a git repository" in words:
-            return None
-        name = "safe.directory" if "dubious ownership" in words else ""
-        hint = f"`git config --global --add {name} {folder}` trusts it" if name else _damaged(folder)
-        raise DatasetError(f"git will not read `{folder}`: {last_words(done.stderr)}", hint)
-    bare, _, up = done.stdout.decode().partition("\n")
-    if bare == "true":
-        return folder
-    # a folder that its repository ignores (an environment, a download) is not the repository's
-    if run(folder, "check-ignore", "-q", ".").returncode == 0 and up.strip():
+    found = find_git_dir(folder)
+    if found is None:
         return None
-    return Path(os.path.normpath(folder / up.strip()))
+    inside = folder.relative_to(found.top)
+    for part in inside.parents:
+        require_plain_rules(found.top / part)
+    repository = Repository(found)
+    problem = repository.run("rev-parse", "--is-bare-repository")
+    if problem.returncode:
+        repository.close()
+        raise DatasetError(f"git will not read `{folder}`: {last_words(problem.stderr)}", _damaged(folder))
+    # a folder that its repository ignores (an environment, a download) is not the repository's
+    if inside.parents and not found.is_bare and not repository.run("check-ignore", "-q", "--", str(inside)).returncode:
+        repository.close()
+        return None
+    return repository
 
 
-def is_bare(folder: Path) -> bool:
-    return output(folder, "rev-parse", "--is-bare-repository") == "true"
-
-
-def commit_of(folder: Path, revision: str | None) -> str | None:
+def commit_of(repository: Repository, revision: str | None) -> str | None:
     """The hash of a commit; of HEAD, None where there is no commit yet.
 
     Raises:
         ConfigError: the repository has no such revision.
     """
     name = revision or "HEAD"
-    found = output(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    found = repository.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if found or revision is None:
         return found or None
     raise ConfigError(
-        f"`{folder.name}` has no revision `{revision}`", "give a branch, a tag or a commit that the repository holds"
+        f"`{repository.top.name}` has no revision `{revision}`",
+        "give a branch, a tag or a commit that the repository holds",
     )
 
 
-def tree(folder: Path, revision: str, under: str) -> Iterator[Entry]:
+def tree(repository: Repository, revision: str, under: str) -> Iterator[Entry]:
     """Files of a commit, below the folder `under` ("" for all), in the order of their bytes."""
     below = ["--", under] if under else []
-    with streaming(folder, "ls-tree", "-r", "-z", "-l", "--full-tree", revision, *below) as stream:
+    with repository.streaming("ls-tree", "-r", "-z", "-l", "--full-tree", revision, *below) as stream:
         for item in split_null(stream):
             facts, _, path = item.partition(b"\t")
             mode, _, blob, size = facts.decode().split()
             yield Entry(path, mode, blob, int(size) if size != "-" else -1)
 
 
-def tracked(top: Path, under: str) -> Iterator[Entry]:
+def tracked(repository: Repository, under: str) -> Iterator[Entry]:
     """Files that the index of a working copy has, those of a conflict several times."""
-    with streaming(top, "ls-files", "-z", "--cached", "--stage", "--", *_below(under)) as stream:
+    with repository.streaming("ls-files", "-z", "--cached", "--stage", "--", *_below(under)) as stream:
         for item in split_null(stream):
             facts, _, path = item.partition(b"\t")
             mode, blob, _ = facts.decode().split()
             yield Entry(path, mode, blob)
 
 
-def untracked(top: Path, under: str) -> Iterator[bytes]:
+def untracked(repository: Repository, under: str) -> Iterator[bytes]:
     """Files that are neither in the index nor ignored."""
-    with streaming(top, "ls-files", "-z", "--others", "--exclude-standard", "--", *_below(under)) as stream:
+    with repository.streaming("ls-files", "-z", "--others", "--exclude-standard", "--", *_below(under)) as stream:
         yield from split_null(stream)
 
 
-def changed(top: Path, under: str) -> Iterator[bytes]:
+def changed(repository: Repository, under: str) -> Iterator[bytes]:
     """Files of the index that are no longer what the last commit has."""
     wanted = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules")
-    with streaming(top, *wanted, "HEAD", "--", *_below(under)) as stream:
+    with repository.streaming(*wanted, "HEAD", "--", *_below(under)) as stream:
         yield from split_null(stream)
 
 
@@ -216,11 +238,11 @@ def _below(under: str) -> list[str]:
     return [f":(literal){under}"] if under else []
 
 
-def dates(folder: Path, revision: str) -> Iterator[tuple[bytes, str]]:
+def dates(repository: Repository, revision: str) -> Iterator[tuple[bytes, str]]:
     """Paths and the date of a commit (ISO) that changed each, newest commit first; a path comes up many times."""
     wanted = ("log", "-z", "--format=%x01%cI", "--name-only", "--no-renames", "--no-ext-diff", revision, "--")
     date = ""
-    with streaming(folder, *wanted) as stream:
+    with repository.streaming(*wanted) as stream:
         for item in split_null(stream):
             if item.startswith(b"\x01"):
                 date = item[1:].decode("ascii", "replace")
@@ -231,13 +253,13 @@ def dates(folder: Path, revision: str) -> Iterator[tuple[bytes, str]]:
 class Blobs:
     """Contents of a repository's files, from one `git cat-file --batch`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, repository: Repository) -> None:
         self._process = subprocess.Popen(
-            command(folder, ["cat-file", "--batch"]),
+            repository.command("cat-file", "--batch"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(),
+            env=repository.environment(),
         )
 
     def read(self, blob: str) -> bytes | None:

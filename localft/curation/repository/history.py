@@ -10,7 +10,6 @@ from typing import IO
 
 from localft.curation.document import Document, Line, odd_name
 from localft.curation.file_rules import Globs, reason_by_name
-from localft.curation.repository import git
 from localft.curation.repository.ledger import Ledger
 from localft.curation.repository.source import Source
 
@@ -65,17 +64,18 @@ def commits(source: Source, globs: Globs, keep: frozenset[str], ledger: Ledger, 
     Args:
         budget: bytes of one commit's diff that are kept in memory.
     """
-    if source.revision is None:
+    repository = source.repository
+    if source.revision is None or repository is None:
         return
     under = ["--", source.under] if source.under else ["--"]
-    with git.streaming(source.top, "rev-list", "--merges", source.revision, *under) as stream:
+    with repository.streaming("rev-list", "--merges", source.revision, *under) as stream:
         for line in stream:
             ledger.skip(MERGE, line.decode().strip()[:12])
     nonce = random.token_hex(20).encode()
     form = f"--format={nonce.decode()}%n%H%n%cI%n%B%n{nonce.decode()}"
     wanted = ("log", "-p", "--reverse", "--topo-order", "--no-merges", "--no-color", "--no-ext-diff", "--no-textconv")
     more = ("--find-renames", "--submodule=short", "--no-notes", "--no-decorate", form, source.revision, *under)
-    with git.streaming(source.top, *wanted, *more) as stream:
+    with repository.streaming(*wanted, *more) as stream:
         for commit in _read(stream, nonce, globs, keep, budget):
             if commit.lines:
                 yield _document(commit, source)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localft.curation.file_rules import page_format, reason_by_name
 from localft.curation.repository import clone, git
 from localft.curation.repository.folder import Skip, check_folder, walk
+from localft.curation.repository.git_dir import require_plain_working_copy
 from localft.curation.repository.ledger import File, Ledger
 from localft.errors import ConfigError
 
@@ -27,7 +28,7 @@ class Source:
         name: NAME of the documents' ids.
         top: the working copy's top, a bare repository, or a folder.
         under: the folder inside `top` that was asked for, with "/"; "" for all of it.
-        is_git: git lists the files; else the folder is walked.
+        repository: lists the files; None: the folder is walked.
         revision: hash of the commit that is read, or that the working copy is at; None without one.
         from_commit: contents are the commit's; else they are read from disk.
         notes: sentences for the user.
@@ -37,10 +38,14 @@ class Source:
     name: str
     top: Path
     under: str = ""
-    is_git: bool = False
+    repository: git.Repository | None = None
     revision: str | None = None
     from_commit: bool = False
     notes: tuple[str, ...] = ()
+
+    def close(self) -> None:
+        if self.repository:
+            self.repository.close()
 
 
 def open_source(given: str, name: str | None, revision: str | None, needs_git: bool) -> Source:
@@ -58,25 +63,37 @@ def open_source(given: str, name: str | None, revision: str | None, needs_git: b
     if clone.is_url(given):
         plain = git.without_password(given)
         folder, warning = clone.clone(given)
-        commit = git.commit_of(folder, revision)
+        repository = git.open_repository(folder)
+        assert repository is not None
         notes = (warning,) if warning else ()
-        return Source(plain, name or clone.url_name(plain), folder, "", True, commit, True, notes)
+        return _with_commit(
+            Source(plain, name or clone.url_name(plain), folder, "", repository, None, True, notes), revision
+        )
     folder = Path(given).expanduser()
     check_folder(folder, given)
     folder = folder.resolve()
-    top = git.top_of(folder) if git.has_git() else None
-    if top is None:
+    repository = git.open_repository(folder) if git.has_git() else None
+    if repository is None:
         if revision or needs_git:
             what = f"--rev `{revision}`" if revision else "`--kind history`"
             hint = "give a git working copy or a git URL" if git.has_git() else "git is not installed"
             raise ConfigError(f"`{given}` is not in a git working copy, so {what} has no part here", hint)
         return Source(given, name or folder.name or "root", folder, notes=_without_git(folder))
-    top = top.resolve()
+    top = repository.top
     under = folder.relative_to(top).as_posix() if folder != top else ""
-    commit = git.commit_of(top, revision)
-    from_commit = revision is not None or git.is_bare(top)
-    called = name or clone.remote_name(top) or top.name.removesuffix(".git")
-    return Source(given, called, top, "" if under == "." else under, True, commit, from_commit)
+    called = name or clone.remote_name(repository) or top.name.removesuffix(".git")
+    from_commit = revision is not None or repository.is_bare
+    return _with_commit(Source(given, called, top, under, repository, None, from_commit), revision)
+
+
+def _with_commit(source: Source, revision: str | None) -> Source:
+    """With the hash of the commit that is read; a revision that is not there closes the source."""
+    assert source.repository is not None
+    try:
+        return replace(source, revision=git.commit_of(source.repository, revision))
+    except ConfigError:
+        source.close()
+        raise
 
 
 def _without_git(folder: Path) -> tuple[str, ...]:
@@ -92,20 +109,22 @@ def list_source(source: Source, ledger: Ledger, skip: Skip, keep: frozenset[str]
         skip: called with the reason and the path of what is no file to read.
         keep: reasons of the rules that do not count.
     """
-    if not source.is_git:
+    repository = source.repository
+    if repository is None:
         return ledger.list_files(walk(source.top, skip, keep))
     if source.from_commit:
         if source.revision is None:
             return ledger.list_files(())
-        entries = git.tree(source.top, source.revision, source.under)
+        entries = git.tree(repository, source.revision, source.under)
         n_files = ledger.list_files(_committed(entries, skip))
     else:
-        tracked = (entry._replace(size=-1) for entry in git.tracked(source.top, source.under))
-        n_files = ledger.list_files(_with_untracked(_committed(tracked, skip), git.untracked(source.top, source.under)))
+        require_plain_working_copy(source.top)
+        tracked = (entry._replace(size=-1) for entry in git.tracked(repository, source.under))
+        n_files = ledger.list_files(_with_untracked(_committed(tracked, skip), git.untracked(repository, source.under)))
         if source.revision:
-            ledger.mark_changed(git.changed(source.top, source.under))
+            ledger.mark_changed(git.changed(repository, source.under))
     if source.revision:
-        ledger.set_dates(git.dates(source.top, source.revision))
+        ledger.set_dates(git.dates(repository, source.revision))
     return n_files
 
 

@@ -182,20 +182,20 @@ def test_unreadable_files_and_folders_have_their_own_words(
     for name in ("a.py", "closed.py", "shut/b.py"):
         (plain / name).parent.mkdir(parents=True, exist_ok=True)
         (plain / name).write_text(f"x = '{name}'\n")
-    real_open, real_scan = Path.open, os.scandir
+    real_open, real_scan = os.open, os.scandir
 
     # not by permissions: tests may run as root, who can read everything
-    def guarded_open(self: Path, *arguments: Any, **named: Any) -> Any:
-        if self.name == "closed.py":
-            raise PermissionError(13, "Permission denied", str(self))
-        return real_open(self, *arguments, **named)
+    def guarded_open(path: Any, *arguments: Any, **named: Any) -> Any:
+        if path == "closed.py":
+            raise PermissionError(13, "Permission denied", path)
+        return real_open(path, *arguments, **named)
 
     def guarded_scan(path: Any) -> Any:
         if str(path).rstrip("/").endswith("shut"):
             raise PermissionError(13, "Permission denied", str(path))
         return real_scan(path)
 
-    monkeypatch.setattr(Path, "open", guarded_open)
+    monkeypatch.setattr(folders.os, "open", guarded_open)
     monkeypatch.setattr(folders.os, "scandir", guarded_scan)
     rows, result = built(out, plain)
     assert [row["doc"] for row in rows] == ["plain:a.py"]
