@@ -1,15 +1,20 @@
-"""Going on with a run: finding its checkpoint, and what may change on the way."""
+"""Going on with a run: finding its checkpoint, where it goes on, and what may change on the way.
+
+A checkpoint may be a stranger's. It decides numbers, never places: what is written lies in the folder that the
+checkpoint lies in, or where the command says.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, LocalftError
-from localft.run.folder import CONFIG, Run, newest_run, resume_command
+from localft.run.folder import CONFIG, Run, all_runs, newest_run, require_free, resume_command
 from localft.run.record import RunRecord
 from localft.settings.resolve import check_together, read_config_file
 from localft.settings.setting import coerce, flag_name
@@ -25,12 +30,11 @@ APPLIED: dict[str, str] = {
     "report_every": "",
     "threads": "the last digits may differ from an uninterrupted run's",
     "memory": "",
-    "checkpoint_in": "",
-    "checkpoint_out": "",
-    "lora_out": "",
 }
-PATHS = ("data", "val_data", "replay", "out")
-QUIET = frozenset({"checkpoint_in", "checkpoint_out", "lora_out"})
+PATHS = ("data", "val_data", "replay")
+# Settings that are taken from the command alone.
+PLACES = ("out", "checkpoint_in", "checkpoint_out", "lora_out")
+_NOT_WRITTEN = "a checkpoint's places are not written to; give it again to write there"
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Change:
     effect: str
 
 
-def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None) -> tuple[Path, Path | None] | None:
-    """The checkpoint to go on from, and its run's folder where that was given; None = start afresh.
+def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None) -> Path | None:
+    """The checkpoint to go on from; None = start afresh.
 
     Args:
         resume: a run's folder or a checkpoint file; True = the newest run.
@@ -57,31 +61,76 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
         raise ConfigError("`--resume` and `--checkpoint-in` contradict each other", "leave one of them out")
     if checkpoint_in:
         path = Path(checkpoint_in)
-        return (path, None) if path.exists() else None
+        return path if path.exists() else None
     if not resume:
         return None
     if resume is True:
-        run = newest_run(to_resume=True)
-        return run.checkpoint, run.folder
+        return newest_run(to_resume=True).checkpoint
     path = Path(str(resume))
     if path.is_file():
-        holds_run = (path.parent / CONFIG).is_file() and path.name == Run(path.parent).checkpoint.name
-        return path, path.parent if holds_run else None
+        return path
     run = Run.open(path)
     if not run.checkpoint.is_file():
         raise LocalftError(f"run `{path}` has no checkpoint: it ended before the first one", "start it again")
-    return run.checkpoint, run.folder
+    return run.checkpoint
+
+
+def own_folder(checkpoint: Path, record: RunRecord) -> Path | None:
+    """The folder of the run that a checkpoint is of: the one that it lies in under its usual name, or else the run here
+    whose own record says that it is the same. None: there is none.
+
+    Raises:
+        LocalftError: it lies in a folder of something else.
+    """
+    beside = Run(checkpoint.parent)
+    if checkpoint.name != beside.checkpoint.name:
+        return next((run.folder for run in all_runs() if _is_of(run, record)), None)
+    if _is_of_something_else(beside.folder / CONFIG):
+        raise LocalftError(
+            f"`{checkpoint}` lies beside a {CONFIG} that is no run's", "move the checkpoint to a folder of its own"
+        )
+    return beside.folder
+
+
+def place(own: Path | None, out: str | None) -> Path | None:
+    """The folder that a resumed run writes into; None = a new one, which may be `out`.
+
+    Raises:
+        LocalftError: `out` holds another run.
+    """
+    if own is not None and (out is None or Path(out).resolve() == own.resolve()):
+        return own
+    require_free(out)
+    return None
+
+
+def _is_of(run: Run, record: RunRecord) -> bool:
+    try:
+        found = run.record
+    except LocalftError:
+        return False
+    same = (found.created, found.fingerprint, found.base.sha256)
+    return same == (record.created, record.fingerprint, record.base.sha256)
+
+
+def _is_of_something_else(config: Path) -> bool:
+    """Whether a config.json is whole, but that of a model, say."""
+    try:
+        return "fingerprint" not in json.loads(config.read_bytes()) if config.is_file() else config.exists()
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def apply_changes(
-    record: RunRecord, flags: Mapping[str, Any], config_file: Path | None
+    record: RunRecord, checkpoint: Path, flags: Mapping[str, Any], config_file: Path | None
 ) -> tuple[TrainConfig, list[Change]]:
-    """The settings of the run in `record`, with those of the new command that may change.
+    """The settings of the run in `record`, read from `checkpoint`, with those of the new command that may change.
 
     Raises:
         ConfigError: an unknown setting, or one that a run cannot change on the way.
     """
-    config = TrainConfig.from_dict(record.settings)
+    before = TrainConfig.from_dict(record.settings)
+    config = replace(before, out=None, checkpoint_in=None, checkpoint_out=None, lora_out=None)
     given = {**(read_config_file(config_file) if config_file else {}), **flags}
     TrainConfig().with_values("flag", given)
     changed: dict[str, Any] = {}
@@ -90,21 +139,22 @@ def apply_changes(
         if not _same(name, getattr(config, name), value, record):
             changed[name] = value
     for name in changed:
-        if name not in APPLIED:
-            raise _refusal(name, getattr(config, name), changed[name], record)
+        if name not in APPLIED and name not in PLACES:
+            raise _refusal(name, getattr(config, name), changed[name], checkpoint)
     changes = [
         Change(flag_name(name), getattr(config, name), value, APPLIED[name])
         for name, value in changed.items()
-        if name not in QUIET
+        if name not in PLACES
     ]
+    for name in ("checkpoint_out", "lora_out"):
+        if getattr(before, name) is not None and given.get(name) is None:
+            changes.append(Change(flag_name(name), getattr(before, name), "nothing", _NOT_WRITTEN))
     config = config.with_values("flag", changed)
     check_together(config)
     return config, changes
 
 
 def _same(name: str, before: Any, after: Any, record: RunRecord) -> bool:
-    if name == "out":
-        return after is None or Path(after).resolve() == Path(record.folder)
     if name in PATHS and before is not None and after is not None:
         old, new = (before, after) if isinstance(before, tuple) else ((before,), (after,))
         return [_real(path, record.cwd) for path in old] == [_real(path, ".") for path in new]
@@ -115,11 +165,11 @@ def _real(path: str, folder: str) -> str:
     return os.path.realpath(Path(folder) / path)
 
 
-def _refusal(name: str, before: Any, after: Any, record: RunRecord) -> ConfigError:
+def _refusal(name: str, before: Any, after: Any, checkpoint: Path) -> ConfigError:
     was = "unset" if before is None else f"`{_words(before)}`"
     return ConfigError(
         f"a resumed run keeps its settings: `{flag_name(name)}` is {was} and cannot become `{_words(after)}`",
-        f"leave it out (`{resume_command(Path(record.folder))}`), or start a new run",
+        f"leave it out (`{resume_command(checkpoint)}`), or start a new run",
     )
 
 

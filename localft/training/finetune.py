@@ -15,7 +15,7 @@ from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free
 from localft.run.record import RunRecord
-from localft.run.resume import Change, apply_changes, find_checkpoint
+from localft.run.resume import Change, apply_changes, find_checkpoint, own_folder, place
 from localft.run.writer import RunWriter
 from localft.settings.resolve import read_config_file, resolve
 from localft.settings.train_config import TrainConfig
@@ -88,7 +88,7 @@ class Session:
         try:
             if self.checkpoint:
                 engine.load_state(self.checkpoint.state)
-            cursor = replace(self.checkpoint.cursor) if self.checkpoint else Cursor()
+            cursor = self.cursor()
             if dry_run:
                 record = self.make_record(plan, engine, self.folder or Path())
                 yield self.start_event(plan, engine, record, cursor, "", self.estimate(plan, engine, cursor))
@@ -101,6 +101,15 @@ class Session:
                 yield from self.train(plan, engine, run, cursor, estimate)
         finally:
             engine.close()
+
+    def cursor(self) -> Cursor:
+        """Where the run stands; where its best adapter is not in its folder, a later one becomes the best."""
+        if self.checkpoint is None:
+            return Cursor()
+        cursor = self.checkpoint.cursor
+        if self.folder is not None and Run(self.folder).best_adapter.is_file():
+            return replace(cursor)
+        return replace(cursor, best_val_loss=None, best_step=0)
 
     def estimate(self, plan: TrainPlan, engine: NativeEngine, cursor: Cursor) -> Estimate | None:
         """Time and memory that what is left will take; the engine is as it was."""
@@ -140,13 +149,10 @@ class Session:
         return Run(self.folder)
 
     def make_record(self, plan: TrainPlan, engine: NativeEngine, folder: Path) -> RunRecord:
-        created, cwd = now(), str(Path.cwd())
-        if self.checkpoint:
-            created, cwd = self.checkpoint.record.created, self.checkpoint.record.cwd
         return RunRecord(
             folder=str(folder.resolve()),
-            cwd=cwd,
-            created=created,
+            cwd=str(plan.root.resolve()),
+            created=self.checkpoint.record.created if self.checkpoint else now(),
             settings=plan.config.to_dict(),
             base=plan.base,
             resolved=plan.resolved(engine),
@@ -228,11 +234,13 @@ def open_session(
         _require_input(config)
         require_free(config.out)
         return Session(config, notices=_starting_afresh(config), report=report)
-    path, folder = found
-    checkpoint = read_checkpoint(path)
-    config, changes = apply_changes(checkpoint.record, flags, config_file)
-    folder = folder or Path(checkpoint.record.folder)
-    notices = [Notice(f"going on from step {checkpoint.cursor.step} of `{path}`"), *map(_said, changes)]
+    checkpoint = read_checkpoint(found)
+    config, changes = apply_changes(checkpoint.record, found, flags, config_file)
+    own = own_folder(found, checkpoint.record)
+    folder = place(own, config.out)
+    notices = [Notice(f"going on from step {checkpoint.cursor.step} of `{found}`"), *map(_said, changes)]
+    if own is None and config.out is None:
+        notices.append(Notice(f"`{found}` lies in no run's folder: it goes on in a new one"))
     return Session(config, checkpoint, folder, notices, report)
 
 

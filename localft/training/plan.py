@@ -36,6 +36,7 @@ class TrainPlan:
         shapes: (n_out, n_in) of each adapted tensor.
         data_files: SHA-256 by absolute path.
         splits: validation rows are taken from the training files.
+        root: where relative paths begin.
     """
 
     config: TrainConfig
@@ -48,6 +49,7 @@ class TrainPlan:
     data_files: dict[str, str]
     notices: tuple[Notice, ...]
     splits: bool
+    root: Path
 
     @property
     def base_path(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from localft.data.batching.batches import plan_batches
 from localft.data.batching.micro_batch import MICRO_TOKENS, evaluation_batches
 from localft.data.dataset import Dataset, prepare
 from localft.data.reading.data_file import no_such_file
-from localft.data.reading.sources import Sources, find_sources
+from localft.data.reading.sources import Sources, find_sources, is_remote, split_weight
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
 from localft.hashes import file_sha256
+from localft.home import localft_home
 from localft.model.gguf_header import file_type, read_header
 from localft.model.tokenizer import Tokenizer
 from localft.report import Report
@@ -38,7 +40,8 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
     """
     notices: list[Notice] = []
     # The data first: a wrong path should not have to wait for a download.
-    sources = data_sources(config, Path(previous.cwd) if previous else Path(), report)
+    root = _root(config, previous) if previous else Path()
+    sources = data_sources(config, root, report, fetch=previous is None)
     files = _data_files(sources, previous)
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
@@ -65,7 +68,7 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
         dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return TrainPlan(
-        config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val
+        config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val, root
     )
 
 
@@ -78,8 +81,8 @@ def _find_base(
     from localft.model.convert import convert
     from localft.model.gguf_check import check_gguf
 
-    if previous and Path(previous.base.path).is_file():
-        path, name = Path(previous.base.path), previous.base.name
+    if previous and (kept := _kept_base(config, previous)):
+        path, name = kept, previous.base.name
         check_gguf(path)
     else:
         _refuse_outtype_of_file(config)
@@ -91,6 +94,30 @@ def _find_base(
     if report:
         report("checking the base model", 0, 0)
     return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
+
+
+def _kept_base(config: TrainConfig, previous: RunRecord) -> Path | None:
+    """The base of a resumed run, where it was or in localft's home; None: it can be converted from what is here.
+
+    Raises:
+        ModelError: it would have to be downloaded.
+    """
+    from localft.model.convert import converted
+    from localft.model.source import resolve_model
+
+    where = Path(previous.base.path)
+    for path in (where, localft_home() / "models" / where.name):
+        if path.is_file():
+            return path
+    source = resolve_model(config.model)
+    if source.repo_id is None or source.checkpoint is not None:
+        return None
+    if found := converted(config.model, config.outtype):
+        return found
+    command = f"localft convert {shlex.quote(config.model)} --outtype {config.outtype}"
+    raise ModelError(
+        f"the base model of this run, `{where}`, is not on this machine any more", f"fetch it with `{command}`"
+    )
 
 
 def _one_stage(report: Report | None) -> Report | None:
@@ -118,16 +145,30 @@ def _same_base(base: BaseModel, previous: RunRecord | None) -> None:
         )
 
 
-def data_sources(config: TrainConfig, root: Path = Path(), report: Report | None = None) -> Sources:
-    """The files of a run; what is not on this machine yet is fetched.
+def _root(config: TrainConfig, previous: RunRecord) -> Path:
+    """Where a resumed run's relative paths begin: where it was started, or here where they are here and not there."""
+    there, here = Path(previous.cwd), Path.cwd()
+    local = [name for name in config.data if not is_remote(name)]
+    for root in (there, here):
+        if local and all((root / split_weight(name, root)[0]).exists() for name in local):
+            return root
+    return there
+
+
+def data_sources(
+    config: TrainConfig, root: Path = Path(), report: Report | None = None, *, fetch: bool = True
+) -> Sources:
+    """The files of a run.
 
     Args:
         root: where relative paths start.
+        fetch: what is not on this machine yet; else it is refused.
 
     Raises:
         LocalftError: see `find_sources`; or a setting that they leave without a part.
     """
-    found = find_sources(config.data, None if config.no_val else config.val_data, config.replay, root, report)
+    val_data = None if config.no_val else config.val_data
+    found = find_sources(config.data, val_data, config.replay, root, report, fetch=fetch)
     if found.val and "val_split" in config.sources:
         raise ConfigError(
             f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",
@@ -139,7 +180,7 @@ def data_sources(config: TrainConfig, root: Path = Path(), report: Report | None
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
     files = {str(path.resolve()): _sha256(path) for path in found.files if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
-        if files.get(name) != sha256:
+        if sha256 not in files.values():
             what = "changed" if name in files else "is no longer there"
             raise LocalftError(
                 f"data file `{name}` {what} since this run was started",
@@ -148,6 +189,11 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
     for path in found.files:
         if not path.exists():
             raise no_such_file(path)
+        if previous and files.get(str(path.resolve())) not in previous.data_files.values():
+            raise LocalftError(
+                f"data file `{path}` is none of those that this run was started on",
+                "take it away from there, or start a new run",
+            )
     return files
 
 

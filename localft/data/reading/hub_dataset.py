@@ -29,9 +29,7 @@ def fetch(name: str, report: Report | None = None) -> Path:
         ConfigError: no such name is possible.
         DatasetError: `datasets` is not installed, or cannot fetch it, or it has no rows to train on.
     """
-    if not _ID.fullmatch(name):
-        raise ConfigError(f"`hf:{name}` names no data set", "expected hf:owner/name or hf:owner/name/configuration")
-    folder = localft_home() / "data" / "hub" / name.replace("/", "--")
+    folder = kept_at(name)
     if folder.is_dir():
         return folder
     splits = _load(name, report)
@@ -48,6 +46,17 @@ def fetch(name: str, report: Report | None = None) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def kept_at(name: str) -> Path:
+    """Where a data set is kept.
+
+    Raises:
+        ConfigError: no such name is possible.
+    """
+    if not _ID.fullmatch(name):
+        raise ConfigError(f"`hf:{name}` names no data set", "expected hf:owner/name or hf:owner/name/configuration")
+    return localft_home() / "data" / "hub" / name.replace("/", "--")
 
 
 def _load(name: str, report: Report | None) -> Mapping[str, Any]:

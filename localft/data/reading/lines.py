@@ -83,7 +83,9 @@ def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[in
     Of an array what follows a mistake cannot be read; of lines the next one can.
     """
     if is_array(path):
-        yield from _array_values(path, read_text(path, on_problem), on_problem)
+        text = read_text(path, on_problem)
+        if text.lstrip().startswith("["):  # else its first line is no text, which has been told
+            yield from _array_values(path, text, on_problem)
         return
     for number, block in enumerate(blocks(path, on_problem)):
         if number == 0 and (error := spread_object(path, block)):

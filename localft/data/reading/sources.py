@@ -71,6 +71,8 @@ def find_sources(
     replay: str | None = None,
     root: Path = Path(),
     report: Report | None = None,
+    *,
+    fetch: bool = True,
 ) -> Sources:
     """Resolve folders to their files, and fetch what is not on this machine yet.
 
@@ -81,13 +83,14 @@ def find_sources(
         replay: one to mix in, ending in `:0.2` or `:20%`, its share of the supervised tokens.
         root: where relative paths start.
         report: called as report(stage, done, total) while something is downloaded.
+        fetch: False: what is not on this machine is refused.
 
     Raises:
         DatasetError: a folder without a train file, or something that cannot be fetched.
         ConfigError: a weight that is none.
         ValueError: a share that is none; `TrainConfig` has refused those.
     """
-    finder = _Finder(root, report)
+    finder = _Finder(root, report, fetch)
     for value in data:
         name, weight = (str(value), None) if isinstance(value, Path) else split_weight(value, root)
         finder.found.parts.append(finder.part(name, weight))
@@ -121,9 +124,14 @@ def split_weight(text: str, root: Path = Path()) -> tuple[str, float | None]:
     return match[1], weight
 
 
+def is_remote(name: str) -> bool:
+    """Whether a --data value is an address or a data set of the hub, and no path."""
+    return bool(re.match("https?://|hf:", name))
+
+
 class _Finder:
-    def __init__(self, root: Path, report: Report | None) -> None:
-        self.root, self.report = root, report
+    def __init__(self, root: Path, report: Report | None, fetch: bool) -> None:
+        self.root, self.report, self.fetch = root, report, fetch
         self.found = Sources()
         self.tests: list[Path] = []
 
@@ -183,16 +191,16 @@ class _Finder:
 
     def local(self, name: str) -> Path:
         """The file or folder on this machine, fetched where it is elsewhere."""
-        if re.match("https?://", name):
-            from localft.data.reading.web import download
-
-            path = download(name, self.report)
-        elif name.startswith("hf:"):
-            from localft.data.reading.hub_dataset import fetch
-
-            path = fetch(name.removeprefix("hf:"), self.report)
-        else:
+        if not is_remote(name):
             return self.root / name
+        from localft.data.reading import hub_dataset, web
+
+        on_hub = name.startswith("hf:")
+        path = hub_dataset.kept_at(name[len("hf:") :]) if on_hub else web.kept_at(name)
+        if not path.exists() and not self.fetch:
+            command = f"localft data check {shlex.quote(name)}"
+            raise DatasetError(f"`{name}` is not on this machine any more", f"fetch it with `{command}`")
+        path = hub_dataset.fetch(name[len("hf:") :], self.report) if on_hub else web.download(name, self.report)
         self.found.notes.append(f"`{name}` is kept in `{path}`: delete that to fetch it anew")
         return path
 

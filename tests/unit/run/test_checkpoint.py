@@ -152,9 +152,9 @@ def test_run_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_a_resume_may_change(tmp_path: Path) -> None:
     config = resolve({"model": "m", "data": "d.jsonl", "lr": 1e-3, "epochs": 2})
     kept = record(config)
-    same, changes = apply_changes(kept, {"lr": "0.001", "data": ("/d.jsonl",)}, None)
+    same, changes = apply_changes(kept, Path("run/checkpoint.gguf"), {"lr": "0.001", "data": ("/d.jsonl",)}, None)
     assert (same, changes) == (config, [])
-    longer, changes = apply_changes(kept, {"epochs": 4, "val_every": 9}, None)
+    longer, changes = apply_changes(kept, Path("run/checkpoint.gguf"), {"epochs": 4, "val_every": 9}, None)
     assert (longer.epochs, longer.source("epochs"), [change.flag for change in changes]) == (
         4,
         "flag",
@@ -164,7 +164,7 @@ def test_what_a_resume_may_change(tmp_path: Path) -> None:
     path.write_text("lora_rank = 16\n", encoding="utf-8")
     for flags, file, name in (({"seed": 1}, None, "--seed"), ({"ctx": 64}, None, "--ctx"), ({}, path, "--lora-rank")):
         with pytest.raises(ConfigError) as error:
-            apply_changes(kept, flags, file)
+            apply_changes(kept, Path("run/checkpoint.gguf"), flags, file)
         assert f"`{name}`" in error.value.message
 
 
@@ -173,8 +173,8 @@ def test_finding_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert find_checkpoint(None, None) is None
     assert find_checkpoint(None, "not-there.gguf") is None
     path = saved(tmp_path / "c.gguf")
-    assert find_checkpoint(None, str(path)) == (path, None)
-    assert find_checkpoint(path, None) == (path, None)
+    assert find_checkpoint(None, str(path)) == path
+    assert find_checkpoint(path, None) == path
     with pytest.raises(LocalftError, match="is no run"):
         find_checkpoint("nowhere", None)
     with pytest.raises(ConfigError, match="contradict"):

@@ -251,6 +251,8 @@ ONE = b'{"text": "a"}\n'
     [
         (ONE + b'{"text": "a\x00b"}\n', "line 2 of `{}` holds a NUL character, expected text"),
         (ONE + b"\x00" * 100, "line 2 of `{}` holds a NUL character, expected text"),
+        (b'[{"text": "a"}\x00', "line 1 of `{}` holds a NUL character, expected text"),
+        (b'[{"text": "\xff"},\n{"text": [1]}]', "line 1 of `{}` is not UTF-8: byte 0xff at offset 11"),
         (
             ONE + b'{"text": "\\ud83d"}\n',
             "line 2 of `{}` holds half of a character (\\ud83d alone), which no text can hold",
