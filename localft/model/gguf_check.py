@@ -33,6 +33,7 @@ _NOT_WEIGHTS = {
 }
 MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
 MAX_CONTEXT = 1 << 27
+_ROPE_SCALING = ("none", "linear", "yarn", "longrope")
 SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")  # "seperator": as GGUF spells it
 
 
@@ -54,6 +55,9 @@ def check_header(header: Header) -> None:
     """The checks of `check_gguf` on a header that is already read."""
     _check_kind(header)
     _check_numbers(header)
+    scaling = header.values.get(f"{header.architecture}.rope.scaling.type", "none")
+    if scaling not in _ROPE_SCALING:
+        raise damaged(header.path, f'"rope.scaling.type" is {str(scaling)[:80]!r}, not {" or ".join(_ROPE_SCALING)}')
     n_vocab = _check_vocabulary(header)
     for info in header.tensors.values():
         if info.type in _NOT_WEIGHTS:
@@ -123,8 +127,8 @@ def _check_vocabulary(header: Header) -> int:
 
 
 def _check_tokens(header: Header, tokens: Array) -> None:
-    # llama.cpp asserts that no two tokens are spelled alike.
-    if len(set(tokens.values)) != len(tokens) or len(tokens) == 0:
+    spelled = (as_llama_cpp_reads(token, id_) for id_, token in enumerate(tokens.values) if isinstance(token, bytes))
+    if len(set(spelled)) != len(tokens) or len(tokens) == 0:
         raise damaged(header.path, "its vocabulary is empty or has two tokens that are spelled alike")
     for id_, token in enumerate(tokens.values):
         assert isinstance(token, bytes)
@@ -132,6 +136,14 @@ def _check_tokens(header: Header, tokens: Array) -> None:
             token.decode("utf-8")
         except UnicodeDecodeError as error:
             raise damaged(header.path, f"token {id_} of its vocabulary is not valid UTF-8") from error
+
+
+def as_llama_cpp_reads(token: bytes, id_: int) -> bytes:
+    """How llama.cpp, which asserts that no two are alike, spells a token: to its first NUL, and an empty one by its id.
+
+    Source: `llama_vocab::impl::load` in llama.cpp's src/llama-vocab.cpp.
+    """
+    return token.partition(b"\0")[0] or b"[EMPTY_%d]" % id_
 
 
 def _check_special_ids(header: Header, n_vocab: int) -> None:

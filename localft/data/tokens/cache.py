@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -17,10 +18,12 @@ from localft import __version__
 from localft.errors import DatasetError
 from localft.home import localft_home
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 20 * 2**30
+_CHUNK = 1 << 20
 _STALE_SECONDS = 24 * 3600
 _PART = ".part-"
+_SUMS = "sums.json"
 
 
 def folder() -> Path:
@@ -35,7 +38,7 @@ def key(*made_of: object) -> str:
 
 
 def kept(name: str, write: Callable[[Path], None]) -> Path:
-    """The folder of that name, made by `write` where there is none; whole or not at all.
+    """The folder of that name, made by `write` where there is none, or where it is not as it was left.
 
     Others are deleted, those first that were not used for longest, while all together are larger than `MAX_BYTES`.
 
@@ -46,6 +49,8 @@ def kept(name: str, write: Callable[[Path], None]) -> Path:
         DatasetError: localft's home cannot be written.
     """
     entry = folder() / name
+    if entry.exists() and not _is_as_left(entry):
+        shutil.rmtree(entry, ignore_errors=True)
     if not entry.is_dir():
         with _no_room(entry), _new(entry) as empty:
             write(empty)
@@ -70,6 +75,8 @@ def _new(entry: Path) -> Iterator[Path]:
     empty = Path(tempfile.mkdtemp(prefix=_PART, dir=entry.parent))
     try:
         yield empty
+        sums = {path.name: _sum(path) for path in empty.iterdir()}
+        (empty / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
         for path in empty.iterdir():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -81,6 +88,26 @@ def _new(entry: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(empty, ignore_errors=True)
+
+
+def _is_as_left(entry: Path) -> bool:
+    """Whether every file has the checksum that it had: a disk, or somebody, may have changed it since."""
+    try:
+        sums = json.loads((entry / _SUMS).read_bytes())
+        return isinstance(sums, dict) and sums == {
+            path.name: _sum(path) for path in entry.iterdir() if path.name != _SUMS
+        }
+    except (OSError, ValueError):
+        return False
+
+
+def _sum(path: Path) -> int:
+    """CRC-32 of a file: an order faster to compute than its tokens."""
+    total = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            total = zlib.crc32(chunk, total)
+    return total
 
 
 def _trim(newest: Path) -> None:

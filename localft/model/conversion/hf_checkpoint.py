@@ -108,19 +108,45 @@ def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
             raise _bad(path, "it ends in the middle of its header")
         try:
-            header = json.loads(file.read(n_header))
+            header = json.loads(file.read(n_header), object_pairs_hook=_unique)
+        except _TwiceError as error:
+            raise _bad(path, f"its header has `{error}` twice") from None
         except (ValueError, RecursionError) as error:
             raise _bad(path, "its header is not JSON") from error
     if not isinstance(header, dict):
         raise _bad(path, "its header is not an object")
     header.pop("__metadata__", None)
-    return {name: _entry(path, name, value, 8 + n_header, size) for name, value in header.items()}
+    tensors = {name: _entry(path, name, value, 8 + n_header, size) for name, value in header.items()}
+    _require_apart(path, {name: value["data_offsets"] for name, value in header.items()})
+    return tensors
+
+
+class _TwiceError(Exception):
+    """A key that stands twice in one JSON object."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key[:80])
+        found[key] = value
+    return found
+
+
+def _require_apart(path: Path, offsets: dict[str, list[int]]) -> None:
+    """Refuse tensors that share bytes, which the format forbids."""
+    last, reached = "", 0
+    for name, (begin, end) in sorted(offsets.items(), key=lambda item: tuple(item[1])):
+        if begin < reached:
+            raise _bad(path, f"tensors `{last}` and `{name}` share bytes")
+        last, reached = (name, end) if end > begin else (last, reached)
 
 
 def _entry(path: Path, name: str, value: Any, data_start: int, size: int) -> StoredTensor:
     try:
         dtype, shape, (begin, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
-        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end)) and begin <= end
     except (TypeError, KeyError, ValueError) as error:
         raise _bad(path, f"the entry of tensor `{name}` cannot be understood") from error
     if not whole or not isinstance(dtype, str):

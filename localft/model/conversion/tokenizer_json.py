@@ -86,10 +86,7 @@ def read_tokenizer_json(path: Path) -> BpeTokenizer:
             raise ModelError(f'"{key}" in `{path}` is `{model[key]!r}`, which llama.cpp cannot imitate')
     try:
         tokens = {id_: text for text, id_ in _mapping(model["vocab"])}
-        added = {
-            entry["id"]: AddedToken(_text(entry["content"]), bool(entry.get("special")))
-            for entry in values.get("added_tokens") or []
-        }
+        added = _added(values.get("added_tokens") or [])
         merges = tuple(_pair(merge) for merge in model.get("merges") or [])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
@@ -99,6 +96,15 @@ def read_tokenizer_json(path: Path) -> BpeTokenizer:
     pre = None if fallback else _pre_tokenizer(path, values, bool(model.get("ignore_merges")))
     prefix = fallback and _space_prefix(path, values)
     return BpeTokenizer(tokens | {id_: token.text for id_, token in added.items()}, added, merges, pre, prefix)
+
+
+def _added(entries: list[dict[str, Any]]) -> dict[int, AddedToken]:
+    added: dict[int, AddedToken] = {}
+    for entry in entries:
+        id_, token = entry["id"], AddedToken(_text(entry["content"]), bool(entry.get("special")))
+        if type(id_) is not int or not 0 <= id_ < 1 << 24 or added.setdefault(id_, token) != token:
+            raise ValueError("ids")
+    return added
 
 
 def _mapping(vocab: dict[str, int]) -> list[tuple[str, int]]:

@@ -14,6 +14,7 @@ from localft.model.conversion.hparams import Hparams, read_json
 from localft.model.conversion.sentencepiece import read_sentencepiece
 from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
 from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
+from localft.model.gguf_check import as_llama_cpp_reads
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -163,13 +164,19 @@ def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
 
 
 def _id(value: object) -> int:
-    id_ = int(value)  # type: ignore[call-overload]
-    if not 0 <= id_ < 1 << 24:
-        raise ValueError(f"the id {id_}")
-    return int(id_)
+    """An id: a number, or as the key of a table its digits."""
+    id_ = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
+    if type(id_) is not int or not 0 <= id_ < 1 << 24:
+        raise ValueError(f"the id {str(value)[:80]}")
+    return id_
 
 
 def _check_unique(folder: Path, vocabulary: Vocabulary) -> None:
-    text, n = Counter(vocabulary.tokens).most_common(1)[0]
+    spelled = Counter(as_llama_cpp_reads(token.encode(), id_) for id_, token in enumerate(vocabulary.tokens))
+    text, n = spelled.most_common(1)[0]
     if n > 1:
-        raise ModelError(f"the tokenizer of `{folder}` has {n} tokens spelled `{text}`, and llama.cpp allows one")
+        raise ModelError(
+            f"the tokenizer of `{folder}` has {n} tokens spelled `{text.decode('utf-8', 'replace')[:80]}`, "
+            "and llama.cpp allows one",
+            "remove the others from its files",
+        )

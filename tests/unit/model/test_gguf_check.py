@@ -124,6 +124,10 @@ U32, F32, STR = gguf.GGUFValueType.UINT32, gguf.GGUFValueType.FLOAT32, gguf.GGUF
         ("tokenizer.ggml.eos_token_id", 99_999, U32, "outside its vocabulary"),
         ("tokenizer.ggml.model", "none", STR, "has no vocabulary"),
         ("tokenizer.ggml.tokens", ["a"] * 5, gguf.GGUFValueType.ARRAY, "two tokens that are spelled alike"),
+        ("tokenizer.ggml.tokens", ["a", "a\0b"], gguf.GGUFValueType.ARRAY, "two tokens that are spelled alike"),
+        ("tokenizer.ggml.tokens", ["[EMPTY_1]", ""], gguf.GGUFValueType.ARRAY, "two tokens that are spelled alike"),
+        ("llama.rope.scaling.type", "none of them", STR, "\"rope.scaling.type\" is 'none of them', not none or"),
+        ("llama.rope.scaling.type", 7, U32, "\"rope.scaling.type\" is '7', not none or"),
         ("tokenizer.ggml.tokens", ["a", "b"], gguf.GGUFValueType.ARRAY, "no piece for"),
         ("tokenizer.ggml.token_type", 3, U32, "is missing or not an array"),
         ("general.type", "adapter", STR, "is a LoRA adapter"),
@@ -251,7 +255,10 @@ def test_truncated_safetensors(tmp_path: Path, home: Path) -> None:
         ({"dtype": "F32", "shape": [64], "data_offsets": [1 << 50, (1 << 50) + 256]}, "is truncated"),
         ({"shape": [64], "data_offsets": [0, 256]}, "cannot be understood"),
         ("nothing", "cannot be understood"),
-        ({"dtype": "F8_E4M3", "shape": [64], "data_offsets": [0, 64]}, "is stored as F8_E4M3"),
+        ({"dtype": "F8_E4M3", "shape": [64]}, "is stored as F8_E4M3"),
+        ({"dtype": "F32", "shape": [64], "data_offsets": [0, 256]}, "share bytes"),
+        ({"dtype": "F32", "shape": [64], "data_offsets": [128, 384]}, "share bytes"),
+        ({"dtype": "F8_E4M3", "shape": [64], "data_offsets": [64, 0]}, "cannot be understood"),
     ],
 )
 def test_hostile_safetensors_entries(entry: Any, message: str, tmp_path: Path, home: Path) -> None:
@@ -260,10 +267,27 @@ def test_hostile_safetensors_entries(entry: Any, message: str, tmp_path: Path, h
     data = path.read_bytes()
     n = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + n])
+    if isinstance(entry, dict) and "F8" in entry.get("dtype", ""):
+        entry = {"data_offsets": header["model.norm.weight"]["data_offsets"], **entry}
     header["model.norm.weight"] = entry
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + n :])
     assert message in fails(checkpoint, home).message
+
+
+@pytest.mark.parametrize("twice", ['"model.norm.weight"', '"__metadata__"', '"dtype"'])
+def test_a_key_that_stands_twice_is_refused(twice: str, tmp_path: Path, home: Path) -> None:
+    """The later one counted, so that a file held another tensor than others read from it."""
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    path = checkpoint / "model.safetensors"
+    data = path.read_bytes()
+    n = int.from_bytes(data[:8], "little")
+    header = {"__metadata__": {"format": "pt"}, **json.loads(data[8 : 8 + n])}
+    text = json.dumps(header)
+    value = json.dumps(header.get(json.loads(twice), "F32"))
+    text = text.replace(f"{twice}: {value}", f"{twice}: {value}, {twice}: {value}", 1)
+    path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + data[8 + n :])
+    assert f"its header has `{json.loads(twice)}` twice" in fails(checkpoint, home).message
 
 
 def test_a_missing_shard_and_an_index_that_leads_elsewhere(tmp_path: Path, home: Path) -> None:

@@ -241,10 +241,13 @@ def test_tokens_that_are_damaged_or_gone_are_made_anew(
     path = write(tmp_path / "x.jsonl")
     first = prepare([path], tokenizers["plain"], DataSettings(date="2026-01-01"))
     (entry,) = cache.folder().iterdir()
-    for damage in ("tokens.bin", "header.json", "starts.npy"):
-        (entry / damage).write_bytes((entry / damage).read_bytes()[:-5])
-        again = prepare([path], tokenizers["plain"], DataSettings(date="2026-01-01"))
-        assert (again.fingerprint, again.summary) == (first.fingerprint, first.summary)
+    for damage in ("tokens.bin", "header.json", "starts.npy", "n_supervised.npy", "keys.npy", "sums.json"):
+        whole = (entry / damage).read_bytes()
+        for damaged in (whole[:-5], whole[:-5] + b"\5\0\0\0\5", b"\5" * len(whole), b""):
+            (entry / damage).write_bytes(damaged)
+            again = prepare([path], tokenizers["plain"], DataSettings(date="2026-01-01"))
+            assert (again.fingerprint, again.summary) == (first.fingerprint, first.summary)
+            assert (entry / damage).read_bytes() == whole
     (entry / "lines.npy").unlink()
     assert prepare([path], tokenizers["plain"], DataSettings()).fingerprint == first.fingerprint
     with pytest.raises(DatasetError, match=r"the tokens of `.*` in localft's cache are gone"):
@@ -252,7 +255,7 @@ def test_tokens_that_are_damaged_or_gone_are_made_anew(
 
 
 def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MAX_BYTES", 250)
+    monkeypatch.setattr(cache, "MAX_BYTES", 300)
     stale = cache.folder() / ".part-stale"
     stale.mkdir(parents=True)
     os.utime(stale, (1, 1))

@@ -193,6 +193,42 @@ def test_two_tokens_of_one_spelling_are_refused(tmp_path: Path) -> None:
         read(checkpoint)
 
 
+@pytest.mark.parametrize("extra", ["<s>\0x", "[EMPTY_301]"])
+def test_two_tokens_that_llama_cpp_spells_alike_are_refused(extra: str, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "a", vocab_size=600)
+    (checkpoint / "added_tokens.json").write_text(json.dumps({extra: 300, "\0y": 301}))
+    with pytest.raises(ModelError, match="2 tokens spelled `") as caught:
+        read(checkpoint)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("id_", [-5, 10**12, 300.7, True, None, "x", "-5", "9" * 5000, [300]])
+def test_ids_that_are_none_are_refused(id_: Any, tmp_path: Path) -> None:
+    """-5 took the place of the fifth token from the end, 300.7 that of token 300, true that of token 1."""
+    checkpoint = write_checkpoint(tmp_path / "a", vocab_size=600)
+    (checkpoint / "added_tokens.json").write_text(json.dumps({"<x>": id_}))
+    with pytest.raises(ModelError, match=r"the added tokens of .* cannot be understood") as caught:
+        read(checkpoint)
+    assert len(caught.value.message) < 400
+    checkpoint = write_checkpoint(tmp_path / "b", vocabulary="llama3", vocab_size=600)
+    path = checkpoint / "tokenizer.json"
+    values = json.loads(path.read_text())
+    values["added_tokens"].append({"id": id_, "content": "<x>", "special": True})
+    path.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="is damaged: its vocabulary or merges cannot be understood"):
+        read(checkpoint)
+
+
+def test_two_added_tokens_of_one_id_are_refused(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "b", vocabulary="llama3")
+    path = checkpoint / "tokenizer.json"
+    values = json.loads(path.read_text())
+    values["added_tokens"].append({**values["added_tokens"][0], "content": "<x>"})
+    path.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="is damaged"):
+        read(checkpoint)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x0a", b"\x0a\xff\xff\xff\xff\x0f", b"\xff" * 40, b"\x0a\x03\x0a\x01\xff", b"\x08\x01"]
 )
