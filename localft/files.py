@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,21 +19,46 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be made or written (disk full included). `target` is then unchanged.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_paths(target) as (temporary,):
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_paths(*targets: Path) -> Iterator[tuple[Path, ...]]:
+    """`atomic_path` for several files that belong together: all of them are written, or none."""
+    temporaries: list[Path] = []
+    try:
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+            os.close(handle)
+            temporaries.append(Path(name))
+        yield tuple(temporaries)
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
+        for temporary in temporaries:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~umask)
+        _replace(temporaries, targets)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        for temporary in temporaries:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def _replace(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Rename each over its target; where one fails, those before that are new go again."""
+    new: list[Path] = []
+    try:
+        for temporary, target in zip(temporaries, targets, strict=True):
+            new += [] if target.exists() else [target]
+            temporary.replace(target)
+    except OSError:
+        for target in new:
+            with suppress(FileNotFoundError):
+                target.unlink()
+        raise
 
 
 def write_text(target: Path, text: str) -> None:

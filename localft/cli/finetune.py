@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from signal import SIGHUP
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
+from localft.cli.stop_signals import StopSignals
 from localft.errors import ConfigError
 from localft.settings.old_finetune_flags import is_old_form, translate
 from localft.settings.other_words import OTHER_WORDS
@@ -19,8 +22,6 @@ from localft.settings.train_config import MACHINE, MODEL, RUN, TRAIN
 if TYPE_CHECKING:
     from localft.events import TrainEvent
     from localft.screen.plain import Screen
-
-INTERRUPTED = 130
 
 
 class FinetuneCommand(click.Command):
@@ -83,7 +84,7 @@ Rows are JSON lines such as {"prompt": "…", "completion": "…"}, {"messages":
 
 
 def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bool, **flags: Any) -> None:
-    """What `localft finetune` does: open the run, show its events, save on Ctrl-C."""
+    """What `localft finetune` does: open the run, show its events, save on Ctrl-C, SIGTERM and SIGHUP."""
     from localft.screen.terminal import open_screen
     from localft.training.finetune import finetune
 
@@ -91,25 +92,31 @@ def run_command(config: Path | None, resume: str | None, dry_run: bool, json: bo
     screen = open_screen(json)
     where: bool | str | None = True if resume == NEWEST else resume
     events = finetune(config=config, resume=where, dry_run=dry_run, report=screen.report, **given)
-    try:
-        _show(events, screen)
-    finally:
-        screen.close()
+    with StopSignals() as signals:
+        try:
+            _show(events, screen, signals)
+        finally:
+            # a terminal that hung up takes no more words
+            with suppress(OSError) if signals.came == SIGHUP else nullcontext():
+                screen.close()
 
 
-def _show(events: Iterator[TrainEvent], screen: Screen) -> None:
+def _show(events: Iterator[TrainEvent], screen: Screen, signals: StopSignals) -> None:
     from localft.events import RunStart
 
     folder = ""
     try:
         for event in events:
             folder = event.run if isinstance(event, RunStart) else folder
+            signals.once = bool(folder)
             screen.show(event)
     except KeyboardInterrupt:
-        if not folder:
-            raise
-        _interrupted(events, screen, Path(folder))
-        sys.exit(INTERRUPTED)
+        with suppress(OSError) if signals.came == SIGHUP else nullcontext():
+            if folder:
+                _interrupted(events, screen, Path(folder))
+            else:
+                click.echo("interrupted", err=True)
+        sys.exit(signals.exit_status)
 
 
 def _interrupted(events: Iterator[TrainEvent], screen: Screen, folder: Path) -> None:

@@ -18,7 +18,7 @@ from localft.data.split.leakage import Leakage, find_leaks, settle
 from localft.data.split.validation import split_rows
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path
+from localft.files import atomic_paths
 from localft.settings.data_settings import OnLeak
 from localft.units import count
 
@@ -83,9 +83,10 @@ def split_data(
     if not kept:
         raise DatasetError("no row is left to train on", f"all are of documents in `{test}`, or give its rows away")
     folder.mkdir(parents=True, exist_ok=True)
-    if not old:
-        _write(test, paths, chosen)
-    _write(train, paths, frozenset(kept))
+    wanted = {train: frozenset(kept)} if old else {train: frozenset(kept), test: chosen}
+    with atomic_paths(*wanted) as temporaries:
+        for temporary, numbers in zip(temporaries, wanted.values(), strict=True):
+            _write(temporary, paths, numbers)
     n_empty, n_held, n_leaking = len(read) - len(rows), len(held) - len(chosen), len(left) - len(kept)
     return DataSplit(train, test, len(read), len(kept), len(tested), n_empty, n_held, n_leaking, reason, leakage)
 
@@ -135,7 +136,7 @@ def _as_it_was(rows: Mapping[int, Row], old: Sequence[Row], test: Path) -> tuple
 
 
 def _write(out: Path, paths: Sequence[Path], chosen: Collection[int]) -> None:
-    with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with out.open("w", encoding="utf-8", newline="\n") as file:
         values: Iterator[Any] = (value for path in paths for _, value in json_values(path))
         for i, value in enumerate(values):
             if i in chosen:

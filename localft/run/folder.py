@@ -176,10 +176,21 @@ def require_free(out: str | None) -> None:
     Raises:
         LocalftError: it does.
     """
-    if out is not None and (Path(out) / CONFIG).exists():
+    if out is None or not (Path(out) / CONFIG).exists():
+        return
+    run = Run(Path(out))
+    # one that ended before it saved anything may begin anew
+    if run.checkpoint.exists() or run.has_adapter or not _is_runs(run):
         raise LocalftError(
             f"`{out}` holds a run already", f"go on with it by `{resume_command(Path(out))}`, or give another --out"
         )
+
+
+def _is_runs(run: Run) -> bool:
+    try:
+        return bool(run.record)
+    except LocalftError:
+        return False
 
 
 def _next_folder(name: str) -> Path:

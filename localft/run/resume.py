@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,7 +72,10 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
         return path
     run = Run.open(path)
     if not run.checkpoint.is_file():
-        raise LocalftError(f"run `{path}` has no checkpoint: it ended before the first one", "start it again")
+        raise LocalftError(
+            f"run `{path}` has no checkpoint: it ended before the first one",
+            f"start it again: `localft finetune … --out {shlex.quote(str(path))}` takes its folder",
+        )
     return run.checkpoint
 
 

@@ -174,17 +174,77 @@ def test_the_same_seed_gives_the_same_losses_and_zero_is_a_seed() -> None:
     assert zero != losses(train("c", seed=1))
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_and_resumed_equals_uninterrupted(work: Path, how: signal.Signals) -> None:
     train("whole")
     process = start("--model", "base.gguf", "--data", "data.jsonl", "--out", "cut", "--json", *flags())
     stop_at(process, 5, how)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 130), errors
+    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 128 + how), errors
     assert not [path for path in (work / "cut").iterdir() if path.name.startswith(".")] or how == signal.SIGKILL
     at = read_checkpoint(work / "cut/checkpoint.gguf").cursor.step
     assert at < STEPS
     list(localft.finetune(resume="cut"))
+    same_run(work / "whole", work / "cut")
+
+
+SLOW_SAVE = """
+import sys, time
+import localft.run.writer as writer
+write = writer.write_checkpoint
+def slow(path, *rest):
+    print('{"event": "saving", "step": 0}', flush=True)
+    time.sleep(1)
+    write(path, *rest)
+writer.write_checkpoint = slow
+from localft.cli import main
+main()
+"""
+
+
+def test_a_second_signal_does_not_break_the_save_off(work: Path) -> None:
+    """It left the last checkpoint, up to two minutes old, in place of this moment's."""
+    arguments = ["--model", "base.gguf", "--data", "data.jsonl", "--out", "cut", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SAVE, "finetune", *arguments, *flags(max_steps=2000, checkpoint_every=1000)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    stop_at(process, 5, signal.SIGINT)
+    assert process.stdout is not None
+    assert any('"saving"' in line for line in process.stdout)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        time.sleep(0.1)
+        process.send_signal(each)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert read_checkpoint(work / "cut/checkpoint.gguf").cursor.step >= 5
+    assert not [path for path in (work / "cut").iterdir() if path.name.startswith(".")]
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(work: Path) -> None:
+    """`nohup localft finetune …` trains on when its terminal is closed."""
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + PROGRAM[2]
+    arguments = ["--model", "base.gguf", "--data", "data.jsonl", "--json", *flags()]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ignoring, "finetune", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    stop_at(process, 3, signal.SIGHUP)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert '"event": "end"' in out
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew(work: Path) -> None:
+    """`--resume` said to start again, and `--out` to resume."""
+    train("whole")
+    train("cut", max_steps=1)
+    for name in ("checkpoint.gguf", "adapter-last.gguf", "adapter-best.gguf"):
+        (work / "cut" / name).unlink(missing_ok=True)
+    with pytest.raises(LocalftError, match="has no checkpoint") as error:
+        localft.finetune(resume="cut")
+    assert error.value.hint == "start it again: `localft finetune … --out cut` takes its folder"
+    train("cut")
     same_run(work / "whole", work / "cut")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,28 @@ def test_the_screen(given: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     done = CliRunner().invoke(command, [*arguments[:2], "-o", "data", "--json"], catch_exceptions=False)
     assert json.loads(done.stdout)["n_held"] == 6
+
+
+def test_both_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure between them left a test set whose rows nobody had taken out of the training rows."""
+    path = tmp_path / "rows.jsonl"
+    write(path, [text(i) for i in range(10)])
+    for place, name in ((os, "fsync"), (Path, "replace")):
+        for at in (0, 1):
+            calls = []
+            real = getattr(place, name)
+
+            def failing(*arguments: Any, real: Any = real, calls: list[int] = calls, at: int = at) -> Any:
+                calls.append(1)
+                if len(calls) > at:
+                    raise OSError(28, "No space left on device")
+                return real(*arguments)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(place, name, failing)
+                with pytest.raises(OSError, match="No space left"):
+                    split_data([path], tmp_path / "out")
+            assert calls
+            assert list((tmp_path / "out").iterdir()) == []
+    split_data([path], tmp_path / "out")
+    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["test.jsonl", "train.jsonl"]
