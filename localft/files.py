@@ -1,12 +1,16 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all; what is read is a file, and no pipe or device."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -65,3 +69,30 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading. A pipe is not waited for, a device not read: they may never end.
+
+    Raises:
+        OSError: as `open` does; or it is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file", str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, line ends as "\\n".
+
+    Raises:
+        OSError: see `open_file`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
+        return file.read()

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from localft.files import write_text
+from localft.files import open_file, write_text
 from localft.home import localft_home
 
 _CHUNK = 1 << 22
@@ -35,7 +35,7 @@ def file_sha256(path: Path) -> str:
 
 def _hash(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

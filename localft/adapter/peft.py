@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
-from localft.files import atomic_path, write_text
+from localft.files import atomic_path, open_file, read_text, write_text
 from localft.model import qk_order
 from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import Header
@@ -118,7 +118,7 @@ def _peft_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "adapter_config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise AdapterError(f"`{path}` cannot be read: {error}", "give the folder that PEFT saved") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
@@ -137,7 +137,8 @@ def _read_factors(folder: Path, base: Header) -> dict[str, tuple[Factor, Factor]
 
     path = folder / "adapter_model.safetensors"
     try:
-        stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        with open_file(path) as file:
+            stored = deserialize(file.read())  # type: ignore[no-untyped-call]
     except (OSError, SafetensorError) as error:
         hint = "PEFT saves it with safe_serialization=True, its default"
         raise AdapterError(f"`{path}` cannot be read: {error}", hint) from error

@@ -17,6 +17,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
+from localft.files import open_file
 
 Scalar = int | float | bool | str
 
@@ -164,10 +165,11 @@ def read_header(path: Path) -> Header:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _read(_Reader(path, file, size))
     except OSError as error:
-        raise ModelError(f"`{path}` cannot be read: {error.strerror or error}") from error
+        hint = "check the path, and that it is a file that you may read"
+        raise ModelError(f"`{path}` cannot be read: {error.strerror or error}", hint) from error
 
 
 def _read(reader: _Reader) -> Header:

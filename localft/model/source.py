@@ -59,6 +59,8 @@ def resolve_model(model: str) -> ModelSource:
                 f"`{text}` is neither a folder nor a .gguf file", "give the folder of a Hugging Face checkpoint"
             )
         return ModelSource(path.stem, gguf=path)
+    if not path.is_dir():
+        raise ConfigError(f"`{text}` is a pipe or a device", "give a folder or a .gguf file")
     return _folder(text, path)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError
+from localft.files import read_text
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 
@@ -47,9 +48,10 @@ def read_config_file(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(path))
     except OSError as error:
-        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}") from None
+        hint = "check the path, and that it is a file that you may read"
+        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"config file `{path}` is not TOML: {error}", "write lines such as `lora_rank = 16`"

@@ -13,6 +13,7 @@ from typing import Any
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.compressed import decompressed
 from localft.errors import DatasetError
+from localft.files import open_file
 
 EXPECTED = (
     'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
@@ -74,7 +75,7 @@ def read_chunks(path: Path, size: int) -> Iterator[bytes]:
         hint = f"export it as .jsonl ({EXPECTED}), .csv, .parquet or .txt"
         raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if path.suffix.lower() in COMPRESSED:
                 yield from decompressed(path, file, size)
                 return

@@ -13,6 +13,7 @@ from localft.data.rows.row import Row, RowKind
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Formatter
 from localft.errors import ConfigError, DatasetError, ModelError
+from localft.files import read_text
 from localft.model.tokenizer import Tokenizer
 
 TemplateKind = Literal["chat", "alpaca", "completion", "messages", "raw"]
@@ -137,7 +138,7 @@ def _named_template(tokenizer: Tokenizer, template: str | None, day: str) -> Tem
         return TemplateInfo(kind, BUILT_IN[kind], "built-in", day)
     path = Path(str(template))
     try:
-        return TemplateInfo("chat", path.read_text(encoding="utf-8"), str(template), day)
+        return TemplateInfo("chat", read_text(path), str(template), day)
     except (OSError, UnicodeDecodeError):
         hint = f"name one of {', '.join(get_args(TemplateKind))}, or a file with a Jinja chat template"
         raise ConfigError(f"--template `{template}` is neither a kind of template nor a file", hint) from None

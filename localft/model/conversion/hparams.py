@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ModelError
+from localft.files import read_text
 from localft.model.card import Shape
 from localft.model.gguf_check import MAX_CONTEXT, MAX_LAYERS
 from localft.model.tensor_shapes import llama_shapes
@@ -81,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, is not JSON in UTF-8, or holds something other than an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise ModelError(
             f"`{path.parent}` has no `{path.name}`", "give the folder of a Hugging Face checkpoint"

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from localft.curation.synthetic.model.prompt import VERSION, Pair
 from localft.errors import DatasetError
+from localft.files import open_file
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Journal:
             self._read()
 
     def _read(self) -> None:
-        data = self.path.read_bytes()
+        with open_file(self.path) as file:
+            data = file.read()
         whole = data.rfind(b"\n") + 1
         for number, line in enumerate(data[:whole].splitlines(), 1):
             try:

@@ -298,11 +298,10 @@ def test_a_file_that_may_not_be_read_has_its_sentence(
     path = tmp_path / name
     path.write_bytes(ONE)
 
-    def denied(self: Path, *args: Any, **named: Any) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def denied(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("localft.data.reading.data_file.open_file", denied)
     assert said_of(path) == (f"cannot read `{path}`: Permission denied",) * 2
 
 
