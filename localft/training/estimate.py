@@ -64,8 +64,12 @@ class Ahead:
     @property
     def n_validations(self) -> int:
         """Validations that are left; one that a checkpoint was written before counts."""
-        steps = range(self.cursor.step, self.plan.total_steps + 1)
-        return sum(self.plan.validates_at(step) and step != self.cursor.validated for step in steps)
+        plan, first, last = self.plan, self.cursor.step, self.plan.total_steps
+        if not plan.validation:
+            return 0
+        # counted, not enumerated: there may be more steps than a lifetime has seconds
+        n = last // plan.val_every - (first - 1) // plan.val_every + (last % plan.val_every != 0)
+        return n - (first <= self.cursor.validated <= last and plan.validates_at(self.cursor.validated))
 
     @property
     def total_work(self) -> float:

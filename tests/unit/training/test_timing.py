@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -35,6 +36,13 @@ class TimedPlan:
     def step(self, epoch: int, index: int) -> list[MicroBatch]:
         self.engine.now += FETCH
         return [batch(80 + index), batch(100 + epoch, 20)]
+
+
+class SmallPlan(TimedPlan):
+    """Steps of the same few micro-batches for ever."""
+
+    def step(self, epoch: int, index: int) -> list[MicroBatch]:
+        return super().step(0, index % 7)
 
 
 def loop_plan(engine: TimedEngine, total_steps: int = 200, steps_per_epoch: int = 100, **changes: object) -> LoopPlan:
@@ -118,6 +126,18 @@ def test_a_resumed_run_is_estimated_from_where_it_stands() -> None:
     validation = EVALUATE * (2 * FIXED + PER_TOKEN * 160)
     assert found.seconds == pytest.approx(seconds_of(plan, range(120, 200)) + 2 * validation, rel=1e-6)
     assert estimate(engine, plan, Cursor(step=200), weigh, 0.0, engine.clock) is None
+
+
+def test_validations_are_counted_without_looking_at_every_step() -> None:
+    engine = TimedEngine()
+    for total, every, first, validated in product((1, 6, 7, 12), (1, 3, 5, 20), (0, 1, 5, 6), (-1, 0, 1, 3, 6)):
+        plan = loop_plan(engine, total, val_every=every)
+        left = [s for s in range(first, total + 1) if plan.validates_at(s) and s != validated]
+        cursor = Cursor(step=first, validated=validated)
+        if first < total:
+            assert Ahead(plan, cursor, weigh, engine.clock).n_validations == len(left), (total, every, first, validated)
+    endless = loop_plan(engine, 2**63 - 1, batches=SmallPlan(engine), val_every=2**60)
+    assert Ahead(endless, Cursor(), weigh, engine.clock).n_validations == 9
 
 
 def test_many_steps_are_known_by_a_sample() -> None:
