@@ -18,6 +18,7 @@ from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
 from localft.model.gguf_header import Header, read_header
 from localft.run.record import RunRecord
+from localft.run.stored import read_stored
 
 VERSION = 1
 KIND = "checkpoint"
@@ -46,6 +47,14 @@ class Cursor:
     best_step: int = 0
     n_tok: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Counters:
+    """How many updates and micro-batches the engine has seen."""
+
+    step: int
+    micro_step: int
 
 
 @dataclass(frozen=True)
@@ -93,12 +102,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         record = RunRecord.from_dict(_json(header, "localft.run"))
         known = {spec.name for spec in fields(Cursor)}
-        cursor = Cursor(**{key: value for key, value in _json(header, "localft.cursor").items() if key in known})
-        counters = _json(header, "localft.counters")
-        tensors = _tensors(path, header)
-        return Checkpoint(record, cursor, EngineState(tensors, int(counters["step"]), int(counters["micro_step"])))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(f"checkpoint `{path}` is damaged: {type(error).__name__}: {error}") from error
+        stored = {key: value for key, value in _json(header, "localft.cursor").items() if key in known}
+        cursor = read_stored(Cursor, stored)
+        counters = read_stored(_Counters, _json(header, "localft.counters"))
+        return Checkpoint(record, cursor, EngineState(_tensors(path, header), counters.step, counters.micro_step))
+    except KeyError as error:
+        raise _damaged(f"checkpoint `{path}` is damaged: it lacks {str(error)[:80]}") from error
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(f"checkpoint `{path}` is damaged: {str(error)[:200]}") from error
 
 
 def _require_ours(path: Path, header: Header) -> None:

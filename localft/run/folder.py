@@ -86,8 +86,11 @@ class Run:
         path = self.folder / CONFIG
         try:
             return RunRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LocalftError(f"`{path}` cannot be read: {error}", "the run cannot be used without it") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            words = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise LocalftError(
+                f"`{path}` cannot be read: {words[:200]}", "the run cannot be used without it"
+            ) from error
 
     @property
     def base_model(self) -> Path:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import date
+from typing import Any, get_args
+
+from localft.run.stored import read_stored
+from localft.settings.train_config import Source
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,22 @@ class RunRecord:
         """The inverse of `to_dict`.
 
         Raises:
-            KeyError, TypeError: the values are not a record's.
+            KeyError, ValueError: the values are not a record's.
         """
-        resolved = dict(values["resolved"])
-        resolved["target_tensors"] = tuple(resolved["target_tensors"])
-        parts = {"base": BaseModel(**values["base"]), "resolved": Resolved(**resolved)}
-        return cls(**{**values, **parts})
+        parts = {
+            "base": read_stored(BaseModel, values["base"]),
+            "resolved": read_stored(Resolved, values["resolved"]),
+            "settings": {name: _setting(name, entry) for name, entry in values["settings"].items()},
+        }
+        if (day := values["template"].get("date")) is not None:
+            date.fromisoformat(day)
+        return read_stored(cls, {**values, **parts})
+
+
+def _setting(name: str, entry: Any) -> dict[str, Any]:
+    """A setting's value, its source, and the reason where there is one."""
+    if not isinstance(entry, dict) or "value" not in entry or not isinstance(entry.get("reason", ""), str):
+        raise ValueError(f"the setting `{name[:80]}` is no object with a value")
+    if entry.get("source") not in get_args(Source):
+        raise ValueError(f"the setting `{name[:80]}` has no known source")
+    return entry

@@ -91,6 +91,7 @@ def check_together(config: TrainConfig) -> None:
             "batch size counts the sequences of a whole step",
         )
     if config.min_lr > config.lr:
-        raise ConfigError(f"`--min-lr {config.min_lr:g}` is above `--lr {config.lr:g}`")
+        message = f"`--min-lr {config.min_lr:g}` is above `--lr {config.lr:g}`"
+        raise ConfigError(message, "it is where the learning rate ends: lower it")
     if config.min_lr and config.lr_schedule == "constant":
         raise ConfigError("`--min-lr` has no meaning with `--lr-schedule constant`", "use linear or cosine")

@@ -120,7 +120,8 @@ def coerce(spec: Field[Any], value: Any, source: str) -> Any:
         name = flag_name(spec.name) if source == "flag" else f"{spec.name} ({source})"
         close = nearest(str(value), rules.choices)
         hint = f"did you mean `{close}`?" if close else rules.help[0].upper() + rules.help[1:]
-        raise ConfigError(f"`{name}` cannot be `{value}`: {error}", hint) from None
+        shown = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}…"
+        raise ConfigError(f"`{name}` cannot be `{shown}`: {error}", hint) from None
     return result
 
 
@@ -162,13 +163,15 @@ def _read_float(value: Any) -> float:
 def _read_text(value: Any) -> str:
     if isinstance(value, (bool, int, float, list, tuple, dict)):
         raise ValueError("expected text")
+    if "\0" in str(value):
+        raise ValueError("it has a NUL character")
     return str(value)
 
 
 def _read_paths(value: Any) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
-        return tuple(str(part) for part in value)
-    return (str(value),)
+        return tuple(_read_text(part) for part in value)
+    return (_read_text(value),)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

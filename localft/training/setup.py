@@ -107,7 +107,7 @@ def _kept_base(config: TrainConfig, previous: RunRecord) -> Path | None:
 
     where = Path(previous.base.path)
     for path in (where, localft_home() / "models" / where.name):
-        if path.is_file():
+        if _is_there(path) and path.is_file():
             return path
     source = resolve_model(config.model)
     if source.repo_id is None or source.checkpoint is not None:
@@ -150,9 +150,16 @@ def _root(config: TrainConfig, previous: RunRecord) -> Path:
     there, here = Path(previous.cwd), Path.cwd()
     local = [name for name in config.data if not is_remote(name)]
     for root in (there, here):
-        if local and all((root / split_weight(name, root)[0]).exists() for name in local):
+        if local and all(_is_there(root / split_weight(name, root)[0]) for name in local):
             return root
     return there
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, say
+        return False
 
 
 def data_sources(

@@ -192,6 +192,10 @@ class _Finder:
     def local(self, name: str) -> Path:
         """The file or folder on this machine, fetched where it is elsewhere."""
         if not is_remote(name):
+            try:
+                (self.root / name).exists()
+            except OSError as error:
+                raise DatasetError(f"cannot read `{name[:80]}…`: {error.strerror}", "check the path") from None
             return self.root / name
         from localft.data.reading import hub_dataset, web
 

@@ -140,6 +140,7 @@ def _named_template(tokenizer: Tokenizer, template: str | None, day: str) -> Tem
     try:
         return TemplateInfo("chat", read_text(path), str(template), day)
     except (OSError, UnicodeDecodeError):
+        template = str(template)[:80]
         hint = f"name one of {', '.join(get_args(TemplateKind))}, or a file with a Jinja chat template"
         raise ConfigError(f"--template `{template}` is neither a kind of template nor a file", hint) from None
 

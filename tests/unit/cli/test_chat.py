@@ -119,9 +119,19 @@ def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:
     folder.mkdir(parents=True)
     base = BaseModel(str(files["base"]), "tiny", "llama", "f32", file_sha256(files["base"]))
     counts = {"target_tensors": (), "n_recompute": None}
-    resolved = Resolved(**{**{field.name: 0 for field in fields(Resolved)}, **counts})  # type: ignore[arg-type]
+    words = dict.fromkeys(("n_ctx_reason", "device", "kernels", "arithmetic"), "")
+    numbers = {field.name: 0 for field in fields(Resolved)}
+    resolved = Resolved(**{**numbers, **words, **counts})  # type: ignore[arg-type]
     info = choose_templates(Tokenizer(files["base"]), template)["messages"].to_dict()
-    known = {"settings": {}, "base": base, "resolved": resolved, "template": info, "data_files": {}, "versions": {}}
+    known = {
+        "settings": {},
+        "base": base,
+        "resolved": resolved,
+        "template": info,
+        "data_files": {},
+        "versions": {},
+        "leaks": {},
+    }
     Run(folder).write_record(RunRecord(**{**{field.name: "" for field in fields(RunRecord)}, **known}))
     (folder / "adapter-last.gguf").write_bytes(files["lora"].read_bytes())
     return folder
