@@ -270,6 +270,7 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_leaves(terminal: Terminal) -> None:
     terminal.wait_for("> ")
     os.killpg(terminal.process.pid, signal.SIGINT)
     terminal.wait_for("(Ctrl-D or /exit leaves)")
+    terminal.wait_for("> ")  # before it the line is not readline's yet, which would see no Ctrl-D
     terminal.type("\x04")
     assert terminal.process.wait(30) == 0
     assert "Traceback" not in terminal.shown
