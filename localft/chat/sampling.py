@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.errors import ConfigError
+from localft.settings.train_config import MOST_THREADS
 
 MIN_N_CTX = 8
 
@@ -67,8 +68,8 @@ def require_settings(n_ctx: int | None, n_threads: int | None, adapter_scale: fl
     """
     if n_ctx is not None and n_ctx < MIN_N_CTX:
         raise ConfigError(f"`n_ctx` is {n_ctx}", f"a context needs at least {MIN_N_CTX} tokens")
-    if n_threads is not None and n_threads < 1:
-        raise ConfigError(f"`n_threads` is {n_threads}", "n_threads must be 1 or more")
+    if n_threads is not None and not 1 <= n_threads <= MOST_THREADS:
+        raise ConfigError(f"`n_threads` is {n_threads}", f"n_threads must be from 1 to {MOST_THREADS}")
     if not np.isfinite(adapter_scale):
         raise ConfigError(f"`adapter_scale` is {adapter_scale}", "adapter_scale must be a finite number")
 

@@ -19,6 +19,7 @@ from localft.settings.setting import (
 )
 from localft.spelling import nearest
 
+MOST_THREADS = 512  # ggml's GGML_MAX_N_THREADS
 Source = Literal["flag", "config file", "model card", "hardware", "default"]
 
 MODEL, VALID, TRAIN, LORA, MACHINE, RUN, OLD = (
@@ -147,7 +148,7 @@ class TrainConfig:
     )
 
     threads: int | None = setting(
-        None, MACHINE, "threads to compute with", minimum=1, shown_default="the physical cores"
+        None, MACHINE, "threads to compute with", minimum=1, maximum=MOST_THREADS, shown_default="the physical cores"
     )
     device: str | None = setting(
         None,

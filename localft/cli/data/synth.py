@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.settings.train_config import MOST_THREADS
 
 if TYPE_CHECKING:
     from localft.curation.synthetic.model.ask_model import Asking, AskProgress
@@ -110,7 +111,9 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
     help="Wait so long for an answer.",
 )
 @click.option("--price", callback=price, metavar="IN:OUT", help="Of a million tokens read and written: shows the cost.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Of --model. [default: the physical cores]")
+@click.option(
+    "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Of --model. [default: the physical cores]"
+)
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],

@@ -305,7 +305,15 @@ def test_a_missing_or_damaged_model_is_a_model_error(tmp_path: Path, files: dict
 
 
 @pytest.mark.parametrize(
-    "bad", [{"n_ctx": 2}, {"n_threads": 0}, {"adapter_scale": float("nan")}, {"temperature": 1}, {"temp": -1}]
+    "bad",
+    [
+        {"n_ctx": 2},
+        {"n_threads": 0},
+        {"n_threads": 100_000},
+        {"adapter_scale": float("nan")},
+        {"temperature": 1},
+        {"temp": -1},
+    ],
 )
 def test_settings_out_of_range_are_refused(files: dict[str, Path], bad: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(bad))):
