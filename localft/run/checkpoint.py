@@ -108,7 +108,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(record, cursor, EngineState(_tensors(path, header), counters.step, counters.micro_step))
     except KeyError as error:
         raise _damaged(f"checkpoint `{path}` is damaged: it lacks {str(error)[:80]}") from error
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise _damaged(f"checkpoint `{path}` is damaged: {str(error)[:200]}") from error
 
 

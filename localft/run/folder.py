@@ -86,7 +86,7 @@ class Run:
         path = self.folder / CONFIG
         try:
             return RunRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             words = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise LocalftError(
                 f"`{path}` cannot be read: {words[:200]}", "the run cannot be used without it"
@@ -183,17 +183,26 @@ def require_free(out: str | None) -> None:
         return
     run = Run(Path(out))
     # one that ended before it saved anything may begin anew
-    if run.checkpoint.exists() or run.has_adapter or not _is_runs(run):
+    require_run(run.folder)
+    if run.checkpoint.exists() or run.has_adapter:
         raise LocalftError(
             f"`{out}` holds a run already", f"go on with it by `{resume_command(Path(out))}`, or give another --out"
         )
 
 
-def _is_runs(run: Run) -> bool:
+def require_run(folder: Path) -> None:
+    """Refuse a folder whose config.json is whole, but that of a model, say; one without it may become a run's.
+
+    Raises:
+        LocalftError: names it.
+    """
+    config = folder / CONFIG
     try:
-        return bool(run.record)
-    except LocalftError:
-        return False
+        other = "fingerprint" not in json.loads(config.read_bytes()) if config.is_file() else config.exists()
+    except (OSError, ValueError, TypeError, RecursionError):
+        return
+    if other:
+        raise LocalftError(f"`{folder}` holds a {CONFIG} that is no run's", "a run needs a folder of its own")
 
 
 def _next_folder(name: str) -> Path:

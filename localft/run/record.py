@@ -99,20 +99,18 @@ class RunRecord:
         Raises:
             KeyError, ValueError: the values are not a record's.
         """
-        parts = {
-            "base": read_stored(BaseModel, values["base"]),
-            "resolved": read_stored(Resolved, values["resolved"]),
-            "settings": {name: _setting(name, entry) for name, entry in values["settings"].items()},
-        }
-        if (day := values["template"].get("date")) is not None:
-            date.fromisoformat(day)
-        return read_stored(cls, {**values, **parts})
+        record = read_stored(cls, values)
+        for name, entry in record.settings.items():
+            _check_setting(name, entry)
+        day = record.template.get("date")
+        if day is not None:
+            date.fromisoformat(str(day))
+        return record
 
 
-def _setting(name: str, entry: Any) -> dict[str, Any]:
-    """A setting's value, its source, and the reason where there is one."""
+def _check_setting(name: str, entry: Any) -> None:
+    """Refuse what is not a setting's value, its source, and the reason where there is one."""
     if not isinstance(entry, dict) or "value" not in entry or not isinstance(entry.get("reason", ""), str):
         raise ValueError(f"the setting `{name[:80]}` is no object with a value")
     if entry.get("source") not in get_args(Source):
         raise ValueError(f"the setting `{name[:80]}` has no known source")
-    return entry

@@ -6,7 +6,6 @@ checkpoint lies in, or where the command says.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, LocalftError
-from localft.run.folder import CONFIG, Run, all_runs, newest_run, require_free, resume_command
+from localft.run.folder import Run, all_runs, newest_run, require_free, require_run, resume_command
 from localft.run.record import RunRecord
 from localft.settings.resolve import check_together, read_config_file
 from localft.settings.setting import coerce, flag_name
@@ -89,10 +88,7 @@ def own_folder(checkpoint: Path, record: RunRecord) -> Path | None:
     beside = Run(checkpoint.parent)
     if checkpoint.name != beside.checkpoint.name:
         return next((run.folder for run in all_runs() if _is_of(run, record)), None)
-    if _is_of_something_else(beside.folder / CONFIG):
-        raise LocalftError(
-            f"`{checkpoint}` lies beside a {CONFIG} that is no run's", "move the checkpoint to a folder of its own"
-        )
+    require_run(beside.folder)
     return beside.folder
 
 
@@ -115,14 +111,6 @@ def _is_of(run: Run, record: RunRecord) -> bool:
         return False
     same = (found.created, found.fingerprint, found.base.sha256)
     return same == (record.created, record.fingerprint, record.base.sha256)
-
-
-def _is_of_something_else(config: Path) -> bool:
-    """Whether a config.json is whole, but that of a model, say."""
-    try:
-        return "fingerprint" not in json.loads(config.read_bytes()) if config.is_file() else config.exists()
-    except (OSError, ValueError, TypeError):
-        return False
 
 
 def apply_changes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -13,7 +13,7 @@ _LONGEST = 1 << 16
 
 
 def read_stored(cls: type[T], values: Any) -> T:
-    """An object of the dataclass `cls`; lists become tuples where its fields are tuples.
+    """An object of the dataclass `cls`; objects in it become dataclasses, and lists tuples, where its fields are such.
 
     Raises:
         KeyError: a value is missing.
@@ -24,16 +24,15 @@ def read_stored(cls: type[T], values: Any) -> T:
         raise ValueError(f"{cls.__name__} is {_shown(values)}, expected an object")
     if more := values.keys() - kinds.keys():
         raise ValueError(f"{cls.__name__} has `{min(more)[:80]}`, which is none of its fields")
-    found = {name: _value(name, kinds[name], value) for name, value in values.items()}
-    try:
-        return cls(**found)
-    except TypeError:
-        raise KeyError(min({field.name for field in fields(cls)} - found.keys())) from None  # type: ignore[arg-type]
+    for field in fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise KeyError(field.name)
+    return cls(**{name: _value(name, kinds[name], value) for name, value in values.items()})
 
 
 def _value(name: str, kind: Any, value: Any) -> Any:
-    if is_dataclass(kind) and type(value) is kind:
-        return value
+    if is_dataclass(kind):
+        return read_stored(kind, value)  # type: ignore[arg-type]
     allowed = get_args(kind) if type(None) in get_args(kind) else (kind,)
     if value is None and type(None) in allowed:
         return None

@@ -135,8 +135,10 @@ def test_a_folder_of_something_else_is_not_written(work: Path) -> None:
     model.mkdir()
     (model / "config.json").write_text('{"model_type": "llama"}')
     (work / "run/checkpoint.gguf").rename(model / "checkpoint.gguf")
-    with pytest.raises(LocalftError, match=r"lies beside a config\.json that is no run's"):
+    with pytest.raises(LocalftError, match=r"model` holds a config\.json that is no run's"):
         go_on(model / "checkpoint.gguf")
+    with pytest.raises(LocalftError, match=r"model` holds a config\.json that is no run's"):
+        localft.finetune("base.gguf", "data.jsonl", out=str(model))
     assert (model / "config.json").read_text() == '{"model_type": "llama"}'
 
 

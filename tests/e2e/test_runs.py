@@ -24,7 +24,7 @@ from localft.run.checkpoint import read_checkpoint
 from localft.run.folder import Run, newest_run
 from localft.training.finetune import Session
 
-PROGRAM = [sys.executable, "-c", "from localft.cli import main; main()", "finetune"]
+PROGRAM = "from localft.cli import main; main()"
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 8
 
@@ -81,10 +81,11 @@ def flags(**changes: Any) -> list[str]:
     return words
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, program: str = PROGRAM) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen([*PROGRAM, *arguments], stdout=pipe, stderr=pipe, text=True, env=environment)
+    command = [sys.executable, "-c", program, "finetune", *arguments]
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def stop_at(process: subprocess.Popen[str], step: int, how: signal.Signals) -> None:
@@ -204,11 +205,10 @@ main()
 
 def test_a_second_signal_does_not_break_the_save_off(work: Path) -> None:
     """It left the last checkpoint, up to two minutes old, in place of this moment's."""
-    arguments = ["--model", "base.gguf", "--data", "data.jsonl", "--out", "cut", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_SAVE, "finetune", *arguments, *flags(max_steps=2000, checkpoint_every=1000)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    limits = flags(max_steps=2000, checkpoint_every=1000)
+    process = start(
+        "--model", "base.gguf", "--data", "data.jsonl", "--out", "cut", "--json", *limits, program=SLOW_SAVE
+    )
     stop_at(process, 5, signal.SIGINT)
     assert process.stdout is not None
     assert any('"saving"' in line for line in process.stdout)
@@ -223,12 +223,8 @@ def test_a_second_signal_does_not_break_the_save_off(work: Path) -> None:
 
 def test_a_hangup_that_is_ignored_stays_ignored(work: Path) -> None:
     """`nohup localft finetune …` trains on when its terminal is closed."""
-    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + PROGRAM[2]
-    arguments = ["--model", "base.gguf", "--data", "data.jsonl", "--json", *flags()]
-    process = subprocess.Popen(
-        [sys.executable, "-c", ignoring, "finetune", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); {PROGRAM}"
+    process = start("--model", "base.gguf", "--data", "data.jsonl", "--json", *flags(), program=ignoring)
     stop_at(process, 3, signal.SIGHUP)
     out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
@@ -345,19 +341,8 @@ def test_json_is_all_of_stdout(work: Path) -> None:
 
 
 OLD = [
-    *(
-        "--model-base",
-        "base.gguf",
-        "--train-data",
-        "text.txt",
-        "--threads",
-        "2",
-        "--batch",
-        "2",
-        "--sample-start",
-        "<s>",
-    ),
-    *("--ctx", "32", "--checkpoint-in", "checkpoint-LATEST.gguf", "--adam-iter"),
+    *"--model-base base.gguf --train-data text.txt --threads 2 --batch 2 --sample-start <s>".split(),
+    *"--ctx 32 --checkpoint-in checkpoint-LATEST.gguf --adam-iter".split(),
 ]
 
 

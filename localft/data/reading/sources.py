@@ -195,7 +195,8 @@ class _Finder:
             try:
                 (self.root / name).exists()
             except OSError as error:
-                raise DatasetError(f"cannot read `{name[:80]}…`: {error.strerror}", "check the path") from None
+                shown = name if len(name) <= 80 else f"{name[:79]}…"
+                raise DatasetError(f"cannot read `{shown}`: {error.strerror}", "check the path") from None
             return self.root / name
         from localft.data.reading import hub_dataset, web
 

@@ -18,7 +18,7 @@ from localft import __version__
 from localft.errors import DatasetError
 from localft.home import localft_home
 
-FORMAT = 2
+FORMAT = 1
 MAX_BYTES = 20 * 2**30
 _CHUNK = 1 << 20
 _STALE_SECONDS = 24 * 3600
