@@ -341,9 +341,9 @@ def test_json_is_all_of_stdout(work: Path) -> None:
 
 
 OLD = [
-    *"--model-base base.gguf --train-data text.txt --threads 2 --batch 2 --sample-start <s>".split(),
-    *"--ctx 32 --checkpoint-in checkpoint-LATEST.gguf --adam-iter".split(),
-]
+    "--model-base", "base.gguf", "--train-data", "text.txt", "--threads", "2", "--batch", "2", "--sample-start", "<s>",
+    "--ctx", "32", "--checkpoint-in", "checkpoint-LATEST.gguf", "--adam-iter",
+]  # fmt: skip
 
 
 def test_the_old_command_form_starts_afresh_and_goes_on(work: Path, base: Path) -> None:
