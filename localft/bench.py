@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 from localft import doctor
 from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch
 from localft.engine import Engine
+from localft.files import temporary_folder
 from localft.home import localft_home
 from localft.model.card import card_defaults
 from localft.model.conversion.outtype import find_outtype
@@ -160,9 +160,8 @@ def base_file(config: TrainConfig, report: Report | None = None) -> Iterator[tup
     if shape is None or converted(config.model, config.outtype):
         yield convert(config.model, config.outtype, progress=report).path, "own"
         return
-    localft_home().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bench-", dir=localft_home()) as folder:
-        path = Path(folder) / f"{source.name}.gguf"
+    with temporary_folder(localft_home() / "bench") as folder:
+        path = folder / f"{source.name}.gguf"
         write_stand_in(shape, path, find_outtype(config.outtype), report)
         yield path, "random"
 

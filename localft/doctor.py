@@ -7,14 +7,16 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from localft import __version__, hardware, llama
 from localft.errors import LocalftError
+from localft.files import abandoned
 from localft.run.folder import ROOT
+from localft.units import size
 
 PACKAGES = ("llama-cpp-python", "gguf", "numpy", "huggingface-hub", "safetensors", "click", "rich", "jinja2")
 EXTRAS = ("torch", "transformers", "peft")
@@ -114,7 +116,12 @@ def _free(path: Path) -> int | None:
 def _used(name: str, path: Path) -> int | None:
     if name not in ("home", "runs") or not path.is_dir():
         return None
-    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file() and not entry.is_symlink())
+    return _size(path)
+
+
+def _size(path: Path) -> int:
+    entries = path.rglob("*") if path.is_dir() else [path]
+    return sum(entry.stat().st_size for entry in entries if entry.is_file() and not entry.is_symlink())
 
 
 def problems() -> list[str]:
@@ -131,7 +138,16 @@ def problems() -> list[str]:
         engine()
     except LocalftError as error:
         found.append(error.message + (f" ({error.hint})" if error.hint else ""))
-    return found
+    return [*found, *_left_behind()]
+
+
+def _left_behind() -> Iterator[str]:
+    """A sentence for each temporary file or folder of a process that was killed."""
+    from localft.home import localft_home
+
+    for folder in (localft_home(), ROOT):
+        for path in abandoned(folder):
+            yield f"`{path}` ({size(_size(path))}) was left by a process that was killed: delete it"
 
 
 def _version(name: str) -> str | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
-from localft.files import atomic_path
+from localft.files import atomic_path, temporary_folder
 from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
@@ -179,8 +178,8 @@ def _convert(
         if first is kind:
             write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
         else:
-            with tempfile.TemporaryDirectory(prefix=".localft-", dir=target.parent) as scratch:
-                between = Path(scratch) / f"{source.name}-{first.name}.gguf"
+            with temporary_folder(target) as scratch:
+                between = scratch / f"{source.name}-{first.name}.gguf"
                 write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
                 quantize_gguf(between, temporary, kind, progress)
         check_gguf(temporary)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError, DatasetError
+from localft.files import temporary_folder
 from localft.home import localft_home
 from localft.report import Report
 
@@ -35,16 +34,12 @@ def fetch(name: str, report: Report | None = None) -> Path:
     splits = _load(name, report)
     if "train" not in splits:
         raise DatasetError(f"`hf:{name}` has no train rows, but {', '.join(splits)}", "download the part that you want")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with temporary_folder(folder) as temporary:
         for split, rows in splits.items():
             if split in _FILES:
                 _write(temporary / f"{_FILES[split]}.jsonl", rows, report)
         temporary.chmod(0o755)
         temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

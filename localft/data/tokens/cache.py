@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,13 +14,12 @@ from pathlib import Path
 
 from localft import __version__
 from localft.errors import DatasetError
+from localft.files import abandoned, temporary_folder
 from localft.home import localft_home
 
 FORMAT = 1
 MAX_BYTES = 20 * 2**30
 _CHUNK = 1 << 20
-_STALE_SECONDS = 24 * 3600
-_PART = ".part-"
 _SUMS = "sums.json"
 
 
@@ -71,9 +68,7 @@ def _no_room(entry: Path) -> Iterator[None]:
 
 @contextmanager
 def _new(entry: Path) -> Iterator[Path]:
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    empty = Path(tempfile.mkdtemp(prefix=_PART, dir=entry.parent))
-    try:
+    with temporary_folder(entry) as empty:
         yield empty
         sums = {path.name: _sum(path) for path in empty.iterdir()}
         (empty / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
@@ -86,8 +81,6 @@ def _new(entry: Path) -> Iterator[Path]:
             # another run was faster
             if not entry.is_dir():
                 raise
-    finally:
-        shutil.rmtree(empty, ignore_errors=True)
 
 
 def _is_as_left(entry: Path) -> bool:
@@ -112,14 +105,14 @@ def _sum(path: Path) -> int:
 
 def _trim(newest: Path) -> None:
     """Delete what is too much, and what a run that was killed left behind."""
+    for left in abandoned(newest.parent):
+        shutil.rmtree(left, ignore_errors=True)
     entries = []
     for entry in newest.parent.iterdir():
         with suppress(OSError):
-            used = entry.stat().st_mtime
-            if not entry.name.startswith(_PART):
-                entries.append((used, sum(path.stat().st_size for path in entry.iterdir()), entry))
-            elif used < time.time() - _STALE_SECONDS:
-                shutil.rmtree(entry, ignore_errors=True)
+            if not entry.name.startswith("."):
+                size = sum(path.stat().st_size for path in entry.iterdir())
+                entries.append((entry.stat().st_mtime, size, entry))
     total = sum(size for _, size, _ in entries)
     for _, size, entry in sorted(entries):
         if total > MAX_BYTES and entry != newest:

@@ -7,7 +7,6 @@ model of 7 billion weights takes neither minutes to quantise nor much memory.
 from __future__ import annotations
 
 import math
-import tempfile
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from gguf import TokenType
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
+from localft.files import temporary_folder
 from localft.model.card import Shape
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hparams import ARCHITECTURES, Hparams
@@ -42,11 +42,11 @@ def write_stand_in(shape: Shape, path: Path, outtype: OutType, progress: Report 
     """
     hparams, vocabulary, general = stand_in_hparams(shape), _vocabulary(shape.n_vocab), {"general.name": "stand-in"}
     first = outtype if outtype.direct else OUTTYPES["f32"]
-    with tempfile.TemporaryDirectory(prefix=".tiles-", dir=path.parent) as folder:
-        tiles = Path(folder) / "tiles.gguf"
+    with temporary_folder(path) as folder:
+        tiles = folder / "tiles.gguf"
         write_gguf(tiles, hparams, vocabulary, _tiles(hparams, first.main), first, general)
         if not outtype.direct:
-            quantised = Path(folder) / "quantised.gguf"
+            quantised = folder / "quantised.gguf"
             quantize_gguf(tiles, quantised, outtype, progress)
             tiles = quantised
         write_gguf(path, hparams, vocabulary, _repeated(hparams, tiles), outtype, general, progress)

@@ -256,9 +256,7 @@ def test_tokens_that_are_damaged_or_gone_are_made_anew(
 
 def test_the_cache_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_BYTES", 300)
-    stale = cache.folder() / ".part-stale"
-    stale.mkdir(parents=True)
-    os.utime(stale, (1, 1))
+    (cache.folder() / ".killed.localft.part").mkdir(parents=True)
 
     def fill(folder: Path) -> None:
         (folder / "tokens.bin").write_bytes(b"x" * 100)
