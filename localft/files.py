@@ -39,6 +39,7 @@ def atomic_paths(*targets: Path) -> Iterator[tuple[Path, ...]]:
     """`atomic_path` for several files that belong together: all of them are written, or none."""
     with ExitStack() as held:
         temporaries = [held.enter_context(_temporary(target, _make_file)) for target in targets]
+        held.enter_context(_errors_named(targets, temporaries))
         yield tuple(temporaries)
         umask = os.umask(0)
         os.umask(umask)
@@ -164,6 +165,18 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_named(targets: Sequence[Path], temporaries: Sequence[Path]) -> Iterator[None]:
+    """Have errors of the disk name the target, where they name a temporary path, or none at all."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename and Path(os.fsdecode(error.filename))
+        if place is None or place in temporaries:
+            error.filename = str(targets[temporaries.index(place) if place else 0])
+        raise
 
 
 def _replace(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:

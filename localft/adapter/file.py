@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from gguf.constants import GGMLQuantizationType, GGUFValueType
 from gguf.quants import dequantize
 from numpy.typing import NDArray
 
+from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
 from localft.files import atomic_path
 from localft.model.gguf_header import Header, read_header
@@ -68,8 +70,7 @@ def write_adapter(path: Path | str, adapter: Adapter) -> None:
         OSError: the file cannot be written.
     """
     _require_sound(Path(path), adapter)
-    with atomic_path(Path(path)) as temporary:
-        writer = GGUFWriter(temporary, adapter.architecture)
+    with atomic_path(Path(path)) as temporary, closing(GGUFWriter(temporary, adapter.architecture)) as writer:
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", adapter.alpha)
@@ -77,12 +78,11 @@ def write_adapter(path: Path | str, adapter: Adapter) -> None:
             if key not in _OWN_KEYS:
                 _add_value(writer, key, value)
         for name, (a, b) in adapter.tensors.items():
-            writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(a, np.float32))
-            writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(b, np.float32))
+            writer.add_tensor(f"{name}.lora_a", whole(np.ascontiguousarray(a, np.float32)))
+            writer.add_tensor(f"{name}.lora_b", whole(np.ascontiguousarray(b, np.float32)))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
 
 
 def _add_value(writer: GGUFWriter, key: str, value: MetaValue) -> None:

@@ -38,7 +38,7 @@ def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_mode
     Raises:
         AdapterError: the architecture or a tensor has no PEFT counterpart.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     heads = _Heads(check_gguf(Path(base)), adapter.architecture)
     tensors: dict[str, Factor] = {}
@@ -48,7 +48,7 @@ def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_mode
         tensors[f"{module}.lora_B.weight"] = np.ascontiguousarray(heads.to_hf(name, b))
     config = _peft_config(adapter, base_model_name)
     with atomic_path(Path(folder) / "adapter_model.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
     write_text(Path(folder) / "adapter_config.json", json.dumps(config, indent=2) + "\n")
 
 

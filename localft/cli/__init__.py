@@ -6,6 +6,7 @@ Open `finetune.py` first; the commands for data are in `data/`, and what several
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
@@ -60,5 +61,14 @@ def main() -> None:
             raise
         if error.filename is None:
             forget_stdout()
-        print_error(LocalftError(f"`{error.filename or 'output'}`: {error.strerror}"))
+        print_error(LocalftError(f"`{error.filename or 'output'}`: {error.strerror}", _hint(error.errno)))
         sys.exit(1)
+
+
+def _hint(code: int) -> str:
+    """What to do about an error of the operating system."""
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free some room there, or choose a place on another disk"
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "choose a place that you may read and write, or change its permissions"
+    return "check that path and its disk, then try again"

@@ -13,6 +13,7 @@ from gguf import GGUFWriter
 from gguf.constants import GGMLQuantizationType
 from numpy.typing import NDArray
 
+from localft.arrays import whole
 from localft.engine import EngineState, LoraState
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
@@ -82,7 +83,7 @@ def write_checkpoint(path: Path, record: RunRecord, cursor: Cursor, state: Engin
             for key, suffix in _SUFFIXES.items():
                 values: NDArray[np.float32] = getattr(tensor, key)
                 if values.size:
-                    writer.add_tensor(f"{name}.{suffix}", np.ascontiguousarray(values, np.float32))
+                    writer.add_tensor(f"{name}.{suffix}", whole(np.ascontiguousarray(values, np.float32)))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()

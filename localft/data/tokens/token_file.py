@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from localft.arrays import whole
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.lines import Block, blocks
 from localft.data.rows.documents import content_key
@@ -83,7 +84,7 @@ def write_tokens(folder: Path, pieces: Iterator[TokenizedBlock]) -> None:
         array = np.concatenate([np.empty(0, kind), *kept.pop(name)])
         if name in ("starts", "parts"):
             array = np.concatenate([[0], np.cumsum(array, dtype=np.int64)])
-        np.save(folder / f"{name}.npy", array)
+        np.save(folder / f"{name}.npy", whole(array))
     header = {name: list(known) for name, known in names.items()} | {"tally": counts.to_dict()}
     (folder / "header.json").write_text(json.dumps(header), encoding="utf-8")
 

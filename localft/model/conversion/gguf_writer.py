@@ -9,6 +9,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from localft.arrays import whole
 from localft.model.conversion.hparams import Hparams
 from localft.model.conversion.outtype import OutType
 from localft.model.conversion.tokenizer_config import Vocabulary
@@ -100,7 +101,7 @@ def _write(writer: gguf.GGUFWriter, tensors: Sequence[PlannedTensor], progress: 
     for tensor in tensors:
         if progress:
             progress(tensor.name, done, total)
-        writer.write_tensor_data(tensor.load())
+        writer.write_tensor_data(whole(tensor.load()))
         done += tensor.n_bytes
     if progress:
         progress("", done, total)
