@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from localft.report import Report
-from localft.visible import visible
+from localft.screen.border import columns, redraw, say
 
 
 class ProgressLine:
@@ -21,8 +19,7 @@ class ProgressLine:
     """
 
     def __init__(self, every: float | None = None, pause: float = 0.0) -> None:
-        self.stream = sys.stderr
-        self.on = self.stream.isatty()
+        self.on = columns() is not None
         self.pause = pause if self.on else every
         self.words = ""
         self.last = -pause if self.on else time.monotonic()
@@ -34,44 +31,34 @@ class ProgressLine:
 
     def show(self, words: str) -> None:
         """Put `words` in the place of what is there, if that has been there for long enough."""
-        self.words = visible(words).replace("\n", " ")
+        self.words = words.replace("\n", " ")
         if not self.due:
             return
         self.last = time.monotonic()
         if self.on:
-            self._draw()
+            redraw(self.words)
         else:
-            self._write(f"{self.words}\n")
+            say(self.words)
 
     def say(self, words: str) -> None:
         """A line that stays, above the one that says how far the work is."""
         self.close()
-        self._write(f"{words}\n")
+        say(words)
         if self.on:
-            self._draw()
+            redraw(self.words)
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show a percentage and its words."""
+        self.show(f"{100 * done // total:3d} %  {what}" if total else f"{what} …")
 
     def close(self) -> None:
         """Take the line away."""
         if self.on:
-            self._write("\r\x1b[K")
-
-    def _draw(self) -> None:
-        self._write(f"\r\x1b[K{self.words[: shutil.get_terminal_size().columns - 1]}")
-
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+            redraw()
 
 
 @contextmanager
 def progress_line(pause: float = 0.0) -> Iterator[Report]:
     """What work that takes long reports to: a percentage and its words, on a terminal only."""
-    line = ProgressLine(pause=pause)
-
-    def report(what: str, done: int, total: int) -> None:
-        line.show(f"{100 * done // total:3d} %  {what}" if total else f"{what} …")
-
-    try:
-        yield report
-    finally:
-        line.close()
+    with closing(ProgressLine(pause=pause)) as line:
+        yield line.report

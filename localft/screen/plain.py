@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO, Protocol
+from typing import Protocol
 
 from localft.events import (
     Answers,
@@ -19,7 +19,9 @@ from localft.events import (
     json_line,
 )
 from localft.screen import run_report
+from localft.screen.border import cleaned, put, say
 from localft.screen.metrics_table import COLUMNS, MetricsTable, aligned
+from localft.visible import readable, visible
 
 
 class Screen(Protocol):
@@ -33,14 +35,11 @@ class Screen(Protocol):
 
 
 class JsonScreen:
-    """One line of JSON per event."""
-
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
+    """One line of JSON per event, on stdout."""
 
     def show(self, event: TrainEvent) -> None:
         if not isinstance(event, Progress):
-            print(json_line(event), file=self.out, flush=True)
+            put(json_line(event))
 
     def report(self, stage: str, done: int, total: int) -> None:
         pass
@@ -50,14 +49,14 @@ class JsonScreen:
 
 
 class PlainScreen:
-    """Lines without colour or movement, for logs and pipes."""
+    """Lines without colour or movement on stderr, for logs and pipes."""
 
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
+    def __init__(self) -> None:
         self.reporter = MetricsTable()
         self.stage = ""
 
     def show(self, event: TrainEvent) -> None:
+        event = cleaned(event)
         if isinstance(event, Notice):
             self.line(f"{'warning' if event.level == 'warning' else 'note'}: {event.message}")
         elif isinstance(event, DataReady):
@@ -107,12 +106,12 @@ class PlainScreen:
             self.line(aligned(row.cells()))
 
     def line(self, words: str) -> None:
-        print(words, file=self.out, flush=True)
+        say(words, clean=readable)
 
     def report(self, stage: str, done: int, total: int) -> None:
         if stage != self.stage:
             self.stage = stage
-            self.line(f"{stage} …")
+            self.line(f"{visible(stage)} …")
 
     def close(self) -> None:
         self.flush()
