@@ -22,6 +22,7 @@ class ProgressLine:
         self.on = columns() is not None
         self.pause = pause if self.on else every
         self.words = ""
+        self.drawn = False
         self.last = -pause if self.on else time.monotonic()
 
     @property
@@ -36,16 +37,17 @@ class ProgressLine:
             return
         self.last = time.monotonic()
         if self.on:
-            redraw(self.words)
+            self._draw(self.words)
         else:
             say(self.words)
 
     def say(self, words: str) -> None:
         """A line that stays, above the one that says how far the work is."""
+        drawn = self.drawn
         self.close()
         say(words)
-        if self.on:
-            redraw(self.words)
+        if drawn:
+            self._draw(self.words)
 
     def report(self, what: str, done: int, total: int) -> None:
         """Show a percentage and its words."""
@@ -53,8 +55,13 @@ class ProgressLine:
 
     def close(self) -> None:
         """Take the line away."""
-        if self.on:
+        if self.drawn:
             redraw()
+        self.drawn = False
+
+    def _draw(self, words: str) -> None:
+        redraw(words)
+        self.drawn = True
 
 
 @contextmanager
