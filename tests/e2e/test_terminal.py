@@ -109,6 +109,27 @@ def test_what_click_says_of_an_argument(command: str, work: Work) -> None:
     work(*command.split()[:-1], EVIL)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("doctor", EVIL),
+        ("chat", EVIL),
+        ("chat", "--temp", EVIL),
+        ("finetune", EVIL),
+        ("finetune", "--lr", EVIL, "--model", "demo", "--data", "x"),
+        ("finetune", "--lora-rank", EVIL, "--model", "demo", "--data", "x"),
+        ("bench", "--ctx", EVIL),
+        ("data", "build", ".", "-o", "x", "--max-file-size", EVIL),
+        ("data", "build", ".", "-o", "x", "--kind", EVIL),
+        ("data", "synth", "x", "-o", "x", "--price", EVIL),
+        ("data", "show", "x", "--model", "demo", "--row", EVIL),
+        ("data", "github", "a/b", "-o", "x", "--since", EVIL),
+    ],
+)
+def test_what_is_said_of_a_value(arguments: tuple[str, ...], work: Work) -> None:
+    work(*arguments)
+
+
 @case("convert")
 def a_checkpoint(work: Work) -> None:
     folder = write_checkpoint(work.folder / EVIL)
@@ -135,7 +156,7 @@ def a_run(work: Work) -> None:
     data = work.rows(f"{EVIL}.jsonl", *pairs(9))
     model = work.model(f"{EVIL}.gguf", name=EVIL)
     run = ("finetune", "--model", model, "--data", data, "--val-samples", "1", "--ctx", "1024")
-    run = (*run, "--max-steps", "2", "--threads", "1")
+    run = (*run, "--max-steps", "1", "--threads", "1")
     text = work(*run, "--out", EVIL)
     assert "[blink][link=e:]x" in re.sub(r"\s|[│╭╮╰╯]", "", text)
     work(*run, "--out", "plain", TERM="dumb")
