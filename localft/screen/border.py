@@ -15,21 +15,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 import click
 
-from localft.events import Answers, TrainEvent
 from localft.visible import Speech, Styled, spoken, visible
 
 _ERASE_LINE = "\r\x1b[K"
 _COLOUR = r"(?:[0-4]|[34][0-7]|9[0-7]|10[0-7]|[34]8;5;\d{1,3}|[34]8;2;\d{1,3};\d{1,3};\d{1,3})"
 # What rich draws panels, tables and its bar with: colours, a line erased, the line above, the cursor hidden and shown.
 _DRAWING = re.compile(rf"(\r|\x1b\[(?:{_COLOUR}(?:;{_COLOUR})*m|2K|1A|\?25[hl]))")
-
-
-E = TypeVar("E", bound=TrainEvent)
 
 
 class Terminal(io.TextIOBase):
@@ -103,13 +98,6 @@ def say(*parts: str | Styled, end: str = "\n", out: bool = False, clean: Callabl
     _write(out, "".join(_painted(part, clean, painted) for part in parts) + end)
 
 
-def cleaned(event: E) -> E:
-    """An event of which every text may be shown: a conversation's as `spoken`, any other as `visible`."""
-    clean = spoken if isinstance(event, Answers) else visible
-    texts = {each.name: getattr(event, each.name) for each in fields(event)}
-    return replace(event, **{name: _cleaned(value, clean) for name, value in texts.items()})
-
-
 def put(text: str, end: str = "\n") -> None:
     """Write what programs read (a path, JSON) to stdout: as it is, or on a terminal as a message."""
     _write(True, (visible(text) if _is_terminal(sys.stdout) else text) + end)
@@ -156,14 +144,6 @@ def has_colours(out: bool = False) -> bool:
 def forget_stdout() -> None:
     """Keep Python from failing once more on what stdout could not take."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
-    if isinstance(value, dict):
-        return {_cleaned(key, clean): _cleaned(each, clean) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_cleaned(each, clean) for each in value]
-    return clean(value) if isinstance(value, str) else value
 
 
 def _painted(part: str | Styled, clean: Callable[[str], str], painted: bool) -> str:

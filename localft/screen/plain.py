@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
 
 from localft.events import (
     Answers,
@@ -19,9 +20,11 @@ from localft.events import (
     json_line,
 )
 from localft.screen import run_report
-from localft.screen.border import cleaned, put, say
+from localft.screen.border import put, say
 from localft.screen.metrics_table import COLUMNS, MetricsTable, aligned
-from localft.visible import readable, visible
+from localft.visible import readable, spoken, visible
+
+E = TypeVar("E", bound=TrainEvent)
 
 
 class Screen(Protocol):
@@ -115,3 +118,18 @@ class PlainScreen:
 
     def close(self) -> None:
         self.flush()
+
+
+def cleaned(event: E) -> E:
+    """An event of which every text may be shown: a conversation's as `spoken`, any other as `visible`."""
+    clean = spoken if isinstance(event, Answers) else visible
+    texts = {each.name: getattr(event, each.name) for each in fields(event)}
+    return replace(event, **{name: _cleaned(value, clean) for name, value in texts.items()})
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {_cleaned(key, clean): _cleaned(each, clean) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(each, clean) for each in value]
+    return clean(value) if isinstance(value, str) else value

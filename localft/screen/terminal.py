@@ -28,9 +28,9 @@ from localft.events import (
 from localft.events import Progress as ProgressEvent
 from localft.run.folder import ROOT
 from localft.screen import run_report
-from localft.screen.border import canvas, cleaned
+from localft.screen.border import canvas
 from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned
-from localft.screen.plain import JsonScreen, PlainScreen, Screen
+from localft.screen.plain import JsonScreen, PlainScreen, Screen, cleaned
 from localft.units import duration
 from localft.visible import visible
 
