@@ -10,6 +10,7 @@ from localft.adapter.file import metadata_text, read_adapter_header
 from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
+from localft.report import Report
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,12 @@ class Target:
 
 
 def find_target(
-    lora: str | None, model: str | None, *, newest: bool = False, progress: Callable[[str], None] = lambda _: None
+    lora: str | None,
+    model: str | None,
+    *,
+    newest: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+    report: Report | None = None,
 ) -> Target:
     """Find base model and adapter.
 
@@ -31,6 +37,7 @@ def find_target(
         model: what `localft convert` takes, None = the base that the adapter was trained on.
         newest: take the newest run under ./runs, whatever `lora` says.
         progress: is told what the user did not name: the newest run, a conversion.
+        report: is told how far a download or a conversion is.
 
     Raises:
         ConfigError: neither was given.
@@ -42,7 +49,7 @@ def find_target(
             "there is nothing to talk to: neither --lora nor --model was given",
             "`localft chat --lora` takes the newest run, `localft chat --model demo` the bundled model",
         )
-    given = _resolve_model(model, progress) if model else None
+    given = _resolve_model(model, progress, report) if model else None
     if lora is None:
         assert given is not None
         return Target(given, None, None)
@@ -81,12 +88,12 @@ def _recorded_base(adapter: Path) -> Path:
     return base
 
 
-def _resolve_model(model: str, progress: Callable[[str], None]) -> Path:
+def _resolve_model(model: str, progress: Callable[[str], None], report: Report | None) -> Path:
     if model.endswith(".gguf"):
         return Path(model)
     from localft.model.convert import convert
 
-    result = convert(model)
+    result = convert(model, progress=report)
     if not result.skipped:
         progress(f"converted {model} to {result.path}")
     return result.path

@@ -13,8 +13,9 @@ import click
 
 from localft import __version__
 from localft.cli.lazy import LazyGroup
-from localft.cli.output import forget_stdout, print_error
+from localft.cli.output import print_error, print_usage_error
 from localft.errors import LocalftError
+from localft.screen.border import forget_stdout, guard, say
 
 COMMANDS = {
     "convert": "Convert a Hugging Face checkpoint to GGUF.",
@@ -42,16 +43,17 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `localft` program. Exit codes: 1 run-time error, 2 usage, 130 interrupt."""
+    guard()
     try:
         cli.main(standalone_mode=False)
     except LocalftError as error:
         print_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        print_usage_error(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        say("interrupted")
         sys.exit(130)
     except BrokenPipeError:
         forget_stdout()

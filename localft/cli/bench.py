@@ -35,21 +35,23 @@ Examples:
 def command(as_json: bool, **flags: Any) -> None:
     from localft.bench import bench
     from localft.cli.progress_line import progress_line
+    from localft.screen.border import put, say
+    from localft.visible import Styled
 
     with progress_line() as report:
         result = bench({name: value for name, value in flags.items() if value is not None}, report)
     if as_json:
         import json
 
-        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+        put(json.dumps(asdict(result), ensure_ascii=False))
         return
     for label, words in lines(result):
-        click.echo(f"{click.style(label.ljust(12), dim=True)}{words}")
-    click.echo(f"\nTraining alone, {result.epochs} epochs of rows of {result.n_ctx:,} tokens, would take about")
+        say(Styled(label.ljust(12), dim=True), words, out=True)
+    say(f"\nTraining alone, {result.epochs} epochs of rows of {result.n_ctx:,} tokens, would take about", out=True)
     for label, words in runs(result):
-        click.echo(f"{label:>12} rows   {words:>8}")
+        say(f"{label:>12} rows   {words:>8}", out=True)
     if "model" not in flags or flags["model"] is None:
-        click.echo("\nFor another model: localft bench --model tinymistral")
+        say("\nFor another model: localft bench --model tinymistral", out=True)
 
 
 def lines(result: BenchResult) -> list[tuple[str, str]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from localft.cli.output import write_answer
+from localft.cli.progress_line import ProgressLine
 from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
+from localft.screen.border import columns, put, say, speech
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
@@ -71,7 +73,7 @@ def command(**options: Any) -> None:
     session = open_session(options)
     try:
         for note in session.notes:
-            click.echo(f"note: {note}", err=True)
+            say(f"note: {note}")
         if prompt is None:
             from localft.cli.chat_repl import converse
 
@@ -94,7 +96,8 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     if options["raw"] and options["template"]:
         raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
     lora = options.pop("lora")
-    target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_converting)
+    with closing(ProgressLine()) as line:
+        target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=line.say, report=line.report)
     return ChatSession(
         target.model,
         target.adapter,
@@ -105,23 +108,21 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     )
 
 
-def _converting(text: str) -> None:
-    click.echo(text, err=True)
-
-
 def _read_prompt(prompt: str) -> str:
     return sys.stdin.read() if prompt == "-" else prompt
 
 
 def answer_once(session: ChatSession, prompt: str) -> None:
     """Stream one answer to stdout; what the user should know about its end goes to stderr."""
-    if session.template.kind == "raw" and sys.stderr.isatty():
-        click.echo(prompt, nl=False, err=True)
+    if session.template.kind == "raw" and columns():
+        with speech(out=False) as echo:
+            echo(prompt)
     last = ""
-    for piece in session.ask(prompt):
-        write_answer(piece)
-        last = piece
+    with speech() as write:
+        for piece in session.ask(prompt):
+            write(piece)
+            last = piece
     if not last.endswith("\n"):
-        click.echo()
+        put("")
     if session.stop_reason == "context":
-        click.echo(f"note: the context of {session.n_ctx} tokens is full; the answer stops here", err=True)
+        say(f"note: the context of {session.n_ctx} tokens is full; the answer stops here")

@@ -7,14 +7,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-import click
-
 from localft.chat import ChatSession
-from localft.cli.output import print_error, write_answer
+from localft.cli.output import print_error
 from localft.errors import ConfigError, LocalftError
 from localft.files import write_text
+from localft.screen.border import put, say, speech
 from localft.spelling import nearest
 
 PROMPT = "> "
@@ -44,7 +45,7 @@ class Repl:
         self.saved: Path | None = None
         self.done = False
         self.commands: dict[str, Callable[[str], None]] = {
-            "help": lambda _: self.say(HELP),
+            "help": lambda _: say(HELP),
             "reset": self.reset,
             "system": self.system,
             "retry": self.retry,
@@ -64,10 +65,10 @@ class Repl:
                 line = self.read()
             except EOFError:
                 if sys.stdin.isatty():
-                    self.say("")
+                    say("")
                 return
             except KeyboardInterrupt:
-                self.say("\n(Ctrl-D or /exit leaves)")
+                say("\n(Ctrl-D or /exit leaves)")
                 continue
             self.handle(line)
 
@@ -75,10 +76,10 @@ class Repl:
         """Say what is loaded and how prompts are formatted."""
         session = self.session
         adapter = f" + {session.lora}" if session.lora else ""
-        self.say(f"{session.model.name}{adapter} · {FORMATS[session.template.kind]} · context {session.n_ctx}")
+        say(f"{session.model.name}{adapter} · {FORMATS[session.template.kind]} · context {session.n_ctx}")
         if not session.remembers:
-            self.say("each prompt stands alone, as in training")
-        self.say("/help lists the commands")
+            say("each prompt stands alone, as in training")
+        say("/help lists the commands")
 
     def read(self) -> str:
         """One line of the user's, continued while it ends with a backslash."""
@@ -98,7 +99,7 @@ class Repl:
         except LocalftError as error:
             print_error(error)
         except KeyboardInterrupt:
-            self.say("\n(stopped)")
+            say("\n(stopped)")
 
     def run_command(self, line: str) -> None:
         """Run one slash command, given without its slash."""
@@ -111,51 +112,50 @@ class Repl:
 
     def stream(self, pieces: Iterator[str]) -> None:
         """Print an answer as it comes."""
-        with contextlib.closing(pieces) as answer:  # type: ignore[type-var]
+        with contextlib.closing(pieces) as answer, speech() as write:  # type: ignore[type-var]
             for piece in answer:
-                write_answer(piece)
-        write_answer("\n")
+                write(piece)
+        put("")
         self.say_ending()
 
     def say_ending(self) -> None:
         """Say why an answer ended, where the model did not end it."""
         reason = self.session.stop_reason
         if reason == "max_tokens":
-            self.say(f"(stopped after {self.session.sampling.max_tokens} tokens; --max-tokens allows more)")
+            say(f"(stopped after {self.session.sampling.max_tokens} tokens; --max-tokens allows more)")
         elif reason == "context":
-            self.say(f"(the context of {self.session.n_ctx} tokens is full; /reset starts anew, --ctx makes it larger)")
+            say(f"(the context of {self.session.n_ctx} tokens is full; /reset starts anew, --ctx makes it larger)")
 
     def compare(self, text: str) -> None:
         """Answer with and without the adapter; the conversation stays as it is."""
-        side = ""
         with contextlib.closing(self.session.stream_compare(text or None)) as pieces:  # type: ignore[type-var]
-            for who, piece in pieces:
-                if who != side:
-                    write_answer("\n" if side else "")
-                    self.say(f"── {who} " + "─" * (40 - len(who)))
-                    side = who
-                write_answer(piece)
-        write_answer("\n")
+            for who, answer in groupby(pieces, key=itemgetter(0)):
+                say(f"── {who} " + "─" * (40 - len(who)))
+                with speech() as write:
+                    for _, piece in answer:
+                        write(piece)
+                put("")
 
     def retry(self, _: str) -> None:
         """Answer the last question again."""
         answer = self.session.retry()
         if self.session.sampling.temp == 0:
-            self.say("(greedy, so the answer is the same; start with --temp 0.7 to get others)")
+            say("(greedy, so the answer is the same; start with --temp 0.7 to get others)")
         self.stream(answer)
 
     def reset(self, _: str) -> None:
         """Forget the conversation."""
         self.session.reset()
-        self.say("(conversation forgotten)")
+        say("(conversation forgotten)")
 
     def system(self, text: str) -> None:
         """Show, set or remove the system message."""
         if not text:
-            self.say(self.session.system or "(no system message; /system TEXT sets one)")
+            with speech(out=False) as write:
+                write(f"{self.session.system or '(no system message; /system TEXT sets one)'}\n")
             return
         self.session.system = None if text == "off" else text
-        self.say("(system message removed)" if text == "off" else "(system message set)")
+        say("(system message removed)" if text == "off" else "(system message set)")
 
     def save(self, name: str) -> None:
         """Save the conversation as one row that `localft finetune` reads."""
@@ -169,15 +169,11 @@ class Repl:
         except OSError as error:
             raise ConfigError(f"`{path}` cannot be written: {error.strerror or error}", "give another name") from error
         self.saved = path
-        self.say(f"(saved to {path})")
+        say(f"(saved to {path})")
 
     def leave(self, _: str) -> None:
         """End the conversation."""
         self.done = True
-
-    def say(self, text: str) -> None:
-        """Write a line that is no answer, to stderr."""
-        click.echo(text, err=True)
 
 
 FORMATS = {

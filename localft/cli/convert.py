@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from localft.cli.progress_line import progress_line
+from localft.screen.border import put, say
+from localft.visible import Styled
 
 HELP = """Convert a Hugging Face checkpoint to a GGUF file.
 
@@ -36,9 +38,9 @@ def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bo
     with progress_line() as report:
         result = convert(model, outtype, out, force=force, progress=report)
     for warning in result.warnings:
-        click.echo(f"{click.style('warning', fg='yellow')}: {warning}", err=True)
+        say(Styled("warning", "yellow"), f": {warning}")
     state = "is there already, complete" if result.skipped else "written"
-    click.echo(f"{result.path.name}: {result.n_tensors} tensors, {result.n_bytes / 2**20:.1f} MiB, {state}", err=True)
+    say(f"{result.path.name}: {result.n_tensors} tensors, {result.n_bytes / 2**20:.1f} MiB, {state}")
     if as_json:
         values = {
             "path": str(result.path),
@@ -47,6 +49,6 @@ def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bo
             "n_tensors": result.n_tensors,
             "n_bytes": result.n_bytes,
         }
-        click.echo(json.dumps(values))
+        put(json.dumps(values))
     else:
-        click.echo(str(result.path))
+        put(str(result.path))

@@ -18,22 +18,24 @@ def command(as_json: bool) -> None:
       localft doctor --json > doctor.json    to attach to a bug report
     """
     from localft.doctor import diagnose
+    from localft.screen.border import put, say
+    from localft.visible import Styled
 
     found = diagnose()
     if as_json:
         import json
 
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        put(json.dumps(found, indent=1, ensure_ascii=False))
         return
     for title, lines in sections(found):
-        click.echo(click.style(title, bold=True))
+        say(Styled(title, bold=True), out=True)
         for label, text in lines:
-            click.echo(f"  {click.style(label.ljust(18), dim=True)} {text}")
-        click.echo()
+            say("  ", Styled(label.ljust(18), dim=True), f" {text}", out=True)
+        say(out=True)
     for problem in found["problems"]:
-        click.echo(f"{click.style('problem', fg='yellow')}: {problem}")
+        say(Styled("problem", "yellow"), f": {problem}", out=True)
     if not found["problems"]:
-        click.echo(click.style("Everything is ready.", fg="green"))
+        say(Styled("Everything is ready.", "green"), out=True)
 
 
 def sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

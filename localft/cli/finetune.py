@@ -14,6 +14,7 @@ import click
 from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
 from localft.cli.stop_signals import StopSignals
 from localft.errors import ConfigError
+from localft.screen.border import say
 from localft.settings.old_finetune_flags import is_old_form, translate
 from localft.settings.other_words import OTHER_WORDS
 from localft.settings.setting import flag_name
@@ -115,7 +116,7 @@ def _show(events: Iterator[TrainEvent], screen: Screen, signals: StopSignals) ->
             if folder:
                 _interrupted(events, screen, Path(folder))
             else:
-                click.echo("interrupted", err=True)
+                say("interrupted")
         sys.exit(signals.exit_status)
 
 

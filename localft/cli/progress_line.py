@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from localft.report import Report
-from localft.visible import visible
+from localft.screen.border import columns, redraw, say
 
 
 class ProgressLine:
@@ -21,10 +19,10 @@ class ProgressLine:
     """
 
     def __init__(self, every: float | None = None, pause: float = 0.0) -> None:
-        self.stream = sys.stderr
-        self.on = self.stream.isatty()
+        self.on = columns() is not None
         self.pause = pause if self.on else every
         self.words = ""
+        self.drawn = False
         self.last = -pause if self.on else time.monotonic()
 
     @property
@@ -34,44 +32,40 @@ class ProgressLine:
 
     def show(self, words: str) -> None:
         """Put `words` in the place of what is there, if that has been there for long enough."""
-        self.words = visible(words).replace("\n", " ")
+        self.words = words.replace("\n", " ")
         if not self.due:
             return
         self.last = time.monotonic()
         if self.on:
-            self._draw()
+            self._draw(self.words)
         else:
-            self._write(f"{self.words}\n")
+            say(self.words)
 
     def say(self, words: str) -> None:
         """A line that stays, above the one that says how far the work is."""
+        drawn = self.drawn
         self.close()
-        self._write(f"{words}\n")
-        if self.on:
-            self._draw()
+        say(words)
+        if drawn:
+            self._draw(self.words)
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show a percentage and its words."""
+        self.show(f"{100 * done // total:3d} %  {what}" if total else f"{what} …")
 
     def close(self) -> None:
         """Take the line away."""
-        if self.on:
-            self._write("\r\x1b[K")
+        if self.drawn:
+            redraw()
+        self.drawn = False
 
-    def _draw(self) -> None:
-        self._write(f"\r\x1b[K{self.words[: shutil.get_terminal_size().columns - 1]}")
-
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+    def _draw(self, words: str) -> None:
+        redraw(words)
+        self.drawn = True
 
 
 @contextmanager
 def progress_line(pause: float = 0.0) -> Iterator[Report]:
     """What work that takes long reports to: a percentage and its words, on a terminal only."""
-    line = ProgressLine(pause=pause)
-
-    def report(what: str, done: int, total: int) -> None:
-        line.show(f"{100 * done // total:3d} %  {what}" if total else f"{what} …")
-
-    try:
-        yield report
-    finally:
-        line.close()
+    with closing(ProgressLine(pause=pause)) as line:
+        yield line.report

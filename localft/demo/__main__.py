@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from localft.errors import LocalftError
+from localft.screen.border import guard, say
 
 ENOUGH = 16
 SHOWN = 3
-
-
-def say(text: str = "") -> None:
-    """Print a line at once."""
-    print(text, flush=True)
+tell = partial(say, out=True)
 
 
 def ask(base: Path, lora: Path | None) -> tuple[list[str], int]:
@@ -38,13 +36,13 @@ def train() -> Path:
     adapter = ""
     for event in finetune("demo", DATA):
         if isinstance(event, RunStart):
-            say(f"   {event.total_steps} steps; the run is kept in {event.run}")
+            tell(f"   {event.total_steps} steps; the run is kept in {event.run}")
         elif isinstance(event, Step) and time.monotonic() - last > 5:
             last = time.monotonic()
             speed, seconds = f"{event.tok_per_sec:.0f} tok/s", f"{last - began:.0f} s"
-            say(f"   step {event.step:4d}   loss {event.loss:.3f}   {speed}   {seconds}")
+            tell(f"   step {event.step:4d}   loss {event.loss:.3f}   {speed}   {seconds}")
         elif isinstance(event, Validation):
-            say(f"   step {event.step:4d}   validation loss {event.val_loss:.3f}")
+            tell(f"   step {event.step:4d}   validation loss {event.val_loss:.3f}")
         elif isinstance(event, Interrupted):
             raise KeyboardInterrupt
         elif isinstance(event, RunEnd):
@@ -57,19 +55,19 @@ def demo() -> int:
     from localft import convert
     from localft.demo.count import held_out
 
-    say("1. Convert the bundled model to GGUF")
+    tell("1. Convert the bundled model to GGUF")
     base = convert("demo").path
-    say(f"   {base}")
-    say("\n2. Ask it 20 questions that it will not be trained on")
+    tell(f"   {base}")
+    tell("\n2. Ask it 20 questions that it will not be trained on")
     before, n_before = ask(base, None)
-    say("\n3. Fine-tune it on 200 conversations with Polly, the ship's parrot")
+    tell("\n3. Fine-tune it on 200 conversations with Polly, the ship's parrot")
     adapter = train()
-    say("\n4. Ask the same 20 questions again, with the adapter")
+    tell("\n4. Ask the same 20 questions again, with the adapter")
     after, n_after = ask(base, adapter)
     for question, old, new in list(zip(held_out(), before, after, strict=True))[:SHOWN]:
-        say(f"\n   question  {question.question}\n   before    {old}\n   after     {new}")
-    say(f"\nAnswered as Polly does, and ended: {n_before} of {len(before)} before, {n_after} of {len(after)} after")
-    say("Talk to her: localft chat --lora")
+        tell(f"\n   question  {question.question}\n   before    {old}\n   after     {new}")
+    tell(f"\nAnswered as Polly does, and ended: {n_before} of {len(before)} before, {n_after} of {len(after)} after")
+    tell("Talk to her: localft chat --lora")
     return n_after
 
 
@@ -77,13 +75,14 @@ def main() -> int:
     """Run the demo; the exit status is 0 if the model has learned its lesson."""
     from localft.cli.output import print_error
 
+    guard()
     try:
         return 0 if demo() >= ENOUGH else 1
     except LocalftError as error:
         print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from localft.errors import LocalftError, ModelError
 from localft.model.conversion.hf_checkpoint import SMALL_FILES
@@ -77,7 +79,7 @@ def _download(repo_id: str, revision: str, check: Callable[[Path], object], prog
                 "unset HF_HUB_OFFLINE for the first run",
             )
         return cached
-    if not sys.stderr.isatty():
+    if progress or not sys.stderr.isatty():
         disable_progress_bars()
     try:
         info = huggingface_hub.HfApi().model_info(repo_id, revision=revision, files_metadata=True)
@@ -98,11 +100,33 @@ def _download(repo_id: str, revision: str, check: Callable[[Path], object], prog
             check(folder)
         # Asked for under the branch's name, the first file lets a later offline run find the snapshot by it.
         asked = revision if name == wanted[0] else info.sha
-        folder = Path(huggingface_hub.hf_hub_download(repo_id, name, revision=asked)).parent
+        bar = _bar(name, done, total, progress) if progress else {}
+        folder = Path(huggingface_hub.hf_hub_download(repo_id, name, revision=asked, **bar)).parent
         done += sizes[name]
     if progress:
         progress("", done, total)
     return folder
+
+
+def _bar(name: str, done: int, total: int, progress: Report) -> dict[str, Any]:
+    """The argument that makes the hub's library tell `progress` how far a file is; older versions do not know it."""
+    import huggingface_hub
+    from huggingface_hub.utils.tqdm import tqdm
+
+    if "tqdm_class" not in inspect.signature(huggingface_hub.hf_hub_download).parameters:
+        return {}
+    there = done
+
+    class Told(tqdm):
+        """A bar that is switched off, but counts. A file may have two: bytes received, and bytes written."""
+
+        def update(self, n: float | None = 1) -> None:
+            nonlocal there
+            self.n += n or 0
+            there = min(max(there, done + int(self.n)), total)
+            progress(name, there, total)
+
+    return {"tqdm_class": Told}
 
 
 def needed_files(repo_id: str, names: Iterable[str]) -> list[str]:

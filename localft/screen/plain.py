@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import IO, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
 
 from localft.events import (
     Answers,
@@ -19,7 +20,11 @@ from localft.events import (
     json_line,
 )
 from localft.screen import run_report
+from localft.screen.border import put, say
 from localft.screen.metrics_table import COLUMNS, MetricsTable, aligned
+from localft.visible import readable, spoken, visible
+
+E = TypeVar("E", bound=TrainEvent)
 
 
 class Screen(Protocol):
@@ -33,14 +38,11 @@ class Screen(Protocol):
 
 
 class JsonScreen:
-    """One line of JSON per event."""
-
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
+    """One line of JSON per event, on stdout."""
 
     def show(self, event: TrainEvent) -> None:
         if not isinstance(event, Progress):
-            print(json_line(event), file=self.out, flush=True)
+            put(json_line(event))
 
     def report(self, stage: str, done: int, total: int) -> None:
         pass
@@ -50,14 +52,14 @@ class JsonScreen:
 
 
 class PlainScreen:
-    """Lines without colour or movement, for logs and pipes."""
+    """Lines without colour or movement on stderr, for logs and pipes."""
 
-    def __init__(self, out: IO[str]) -> None:
-        self.out = out
+    def __init__(self) -> None:
         self.reporter = MetricsTable()
         self.stage = ""
 
     def show(self, event: TrainEvent) -> None:
+        event = cleaned(event)
         if isinstance(event, Notice):
             self.line(f"{'warning' if event.level == 'warning' else 'note'}: {event.message}")
         elif isinstance(event, DataReady):
@@ -107,12 +109,27 @@ class PlainScreen:
             self.line(aligned(row.cells()))
 
     def line(self, words: str) -> None:
-        print(words, file=self.out, flush=True)
+        say(words, clean=readable)
 
     def report(self, stage: str, done: int, total: int) -> None:
         if stage != self.stage:
             self.stage = stage
-            self.line(f"{stage} …")
+            self.line(f"{visible(stage)} …")
 
     def close(self) -> None:
         self.flush()
+
+
+def cleaned(event: E) -> E:
+    """An event of which every text may be shown: a conversation's as `spoken`, any other as `visible`."""
+    clean = spoken if isinstance(event, Answers) else visible
+    texts = {each.name: getattr(event, each.name) for each in fields(event)}
+    return replace(event, **{name: _cleaned(value, clean) for name, value in texts.items()})
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {_cleaned(key, clean): _cleaned(each, clean) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(each, clean) for each in value]
+    return clean(value) if isinstance(value, str) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,11 @@ from localft.events import (
 from localft.events import Progress as ProgressEvent
 from localft.run.folder import ROOT
 from localft.screen import run_report
+from localft.screen.border import canvas
 from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned
-from localft.screen.plain import JsonScreen, PlainScreen, Screen
+from localft.screen.plain import JsonScreen, PlainScreen, Screen, cleaned
 from localft.units import duration
+from localft.visible import visible
 
 MAX_WIDTH = 110
 MAX_VALUE = 24
@@ -41,11 +42,11 @@ SOURCE_STYLES = {"flag": "cyan", "config file": "cyan", "model card": "magenta",
 def open_screen(as_json: bool) -> Screen:
     """Event lines on stdout, or a drawing on a terminal, or plain lines elsewhere."""
     if as_json:
-        return JsonScreen(sys.stdout)
-    console = Console(stderr=True, highlight=False)
+        return JsonScreen()
+    console = Console(file=canvas(), highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return TerminalScreen(console)
-    return PlainScreen(sys.stderr)
+    return PlainScreen()
 
 
 class TerminalScreen:
@@ -61,6 +62,7 @@ class TerminalScreen:
         self.answered = False
 
     def show(self, event: TrainEvent) -> None:
+        event = cleaned(event)
         if isinstance(event, ProgressEvent):
             self.progress(event)
         elif isinstance(event, (Step, Validation)):
@@ -93,7 +95,7 @@ class TerminalScreen:
             return
         self.console.print(Text(aligned(COLUMNS), style="dim"))
         self.training = True
-        self.bar = _bar(self.console, TextColumn("{task.fields[note]}", style="dim"))
+        self.bar = _bar(self.console, TextColumn("{task.fields[note]}", style="dim", markup=False))
         self.task = self.bar.add_task("starting", total=event.total_steps, completed=event.step, note="")
         self.bar.start()
 
@@ -120,10 +122,11 @@ class TerminalScreen:
         self.console.print()
 
     def report(self, stage: str, done: int, total: int) -> None:
+        stage = visible(stage)
         if self.training:
             self.stop_bar()
         if self.bar is None:
-            self.bar = _bar(self.console, TextColumn("{task.percentage:>3.0f} %", style="dim"))
+            self.bar = _bar(self.console, TextColumn("{task.percentage:>3.0f} %", style="dim", markup=False))
             self.task = self.bar.add_task(stage, total=None)
             self.bar.start()
         self.bar.update(self.task, description=stage, completed=done, total=total or None)
@@ -141,7 +144,8 @@ class TerminalScreen:
 
 def _bar(console: Console, last: TextColumn) -> Progress:
     # room is left at the right edge: where Ctrl-C's echo wraps, the bar can no longer be taken away
-    columns = (TextColumn("  {task.description:<18}"), BarColumn(bar_width=max(8, min(36, console.width - 66))), last)
+    stage = TextColumn("  {task.description:<18}", markup=False)  # a file's name may look like markup
+    columns = (stage, BarColumn(bar_width=max(8, min(36, console.width - 66))), last)
     return Progress(*columns, console=console, transient=True, refresh_per_second=8)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import gguf
@@ -12,6 +14,7 @@ from localft.adapter import Adapter, LoraTensor
 N_EMBD, N_FF, N_LAYER, N_HEAD, N_HEAD_KV, N_CTX_TRAIN = 64, 96, 2, 4, 2, 256
 N_KV = N_EMBD // N_HEAD * N_HEAD_KV
 WORDS = ["▁the", "▁a", "▁cat", "▁dog", "▁sat", "▁ran", "▁and", "ing", "ed", "th", "he", "an", "in", "er"]
+LETTERS = [*map(chr, range(33, 127)), "▁"]
 SPECIAL = ["<unk>", "<s>", "</s>"]
 
 SHAPES = {
@@ -40,8 +43,14 @@ def write_model(
     dtype: type = np.float32,
     name: str = "tiny",
     nan: bool = False,
+    template: str = CHAT_TEMPLATE,
+    says: Sequence[str] = (),
 ) -> Path:
-    """Write a random two-layer llama with a byte-complete sentencepiece vocabulary."""
+    """Write a random two-layer llama with a byte-complete sentencepiece vocabulary.
+
+    Args:
+        says: tokens with which the model answers whatever ends in the letter t, one after the other.
+    """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_type("model")
     writer.add_name(name)
@@ -54,10 +63,13 @@ def write_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(N_EMBD // N_HEAD)
     writer.add_file_type(0 if dtype is np.float32 else 1)
-    n_vocab = _add_vocabulary(writer)
+    n_vocab = _add_vocabulary(writer, says)
     if chat:
-        writer.add_chat_template(CHAT_TEMPLATE)
-    for tensor, values in _tensors(np.random.default_rng(seed), n_vocab, tied).items():
+        writer.add_chat_template(template)
+    tensors = _tensors(np.random.default_rng(seed), n_vocab, tied)
+    if says:
+        _say(tensors, n_vocab, len(says))
+    for tensor, values in tensors.items():
         if nan and tensor == "blk.0.attn_q.weight":
             values[0, 0] = np.nan
         writer.add_tensor(tensor, values.astype(dtype if values.ndim == 2 else np.float32))
@@ -68,9 +80,23 @@ def write_model(
     return path
 
 
-def _add_vocabulary(writer: gguf.GGUFWriter) -> int:
-    letters = [chr(c) for c in range(32, 127) if chr(c) != " "] + ["▁"]
-    tokens = SPECIAL + [f"<0x{b:02X}>" for b in range(256)] + WORDS + letters
+def _say(tensors: dict[str, np.ndarray], n_vocab: int, n_said: int) -> None:
+    """No layer adds anything, and each token's embedding calls for the next one; the last calls for the end."""
+    for name, values in tensors.items():
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            values[:] = 0
+    chain = [
+        len(SPECIAL) + 256 + len(WORDS) + LETTERS.index("t"),
+        *range(n_vocab - n_said, n_vocab),
+        SPECIAL.index("</s>"),
+    ]
+    tensors["output.weight"][:] = 0
+    for before, after in pairwise(chain):
+        tensors["output.weight"][after] = tensors["token_embd.weight"][before]
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, says: Sequence[str]) -> int:
+    tokens = SPECIAL + [f"<0x{b:02X}>" for b in range(256)] + WORDS + LETTERS + list(says)
     kind = gguf.TokenType
     types = [kind.UNKNOWN, kind.CONTROL, kind.CONTROL] + [kind.BYTE] * 256 + [kind.NORMAL] * (len(tokens) - 259)
     writer.add_tokenizer_model("llama")

@@ -89,6 +89,50 @@ def test_only_the_edges_import_what_is_theirs() -> None:
     assert wrong == []
 
 
+# What writes to a terminal. The border does so for all; a subprocess's stdout is a pipe to its parent; a download asks
+# whether there is a terminal at all.
+BORDER = "screen/border.py"
+WRITES = {
+    "print": ("model/conversion/quantizer.py",),
+    "input": ("cli/chat_repl.py",),
+    "sys.stdout": ("data/tokens/workers.py",),
+    "sys.stderr": ("model/huggingface.py",),
+    "Console": ("screen/terminal.py",),
+    **dict.fromkeys(("sys.__stdout__", "sys.__stderr__", "os.write", "os.system", "os.popen", "breakpoint"), ()),
+    **{f"click.{name}": () for name in ("echo", "secho", "style", "prompt", "confirm", "pause", "edit", "clear")},
+    **{f"click.{name}": () for name in ("echo_via_pager", "progressbar", "get_text_stream", "get_binary_stream")},
+}
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else ""
+
+
+def test_only_the_border_writes_to_a_terminal() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text()) if where != BORDER else ast.Module([], [])):
+            names = [dotted(node)]
+            if isinstance(node, ast.ImportFrom):
+                names = [name for alias in node.names for name in (f"{node.module}.{alias.name}", alias.name)]
+            wrong += [f"{where}:{node.lineno}: {name}" for name in names if where not in WRITES.get(name, (where,))]  # type: ignore[attr-defined]
+    assert wrong == []
+
+
+def test_what_a_program_started_by_us_writes_never_goes_to_a_terminal() -> None:
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and dotted(node.func).startswith("subprocess."):
+                given = {word.arg for word in node.keywords}
+                if "capture_output" not in given and not {"stdout", "stderr"} <= given:
+                    wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    assert wrong == []
+
+
 def test_what_may_be_imported_is_still_there() -> None:
     """A rule for a file that has moved away would hold nothing."""
     named = sorted({name for names in ALLOWED.values() for name in names})

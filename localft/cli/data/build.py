@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +75,7 @@ def command(out: Path, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import progress_line
     from localft.curation.repository.build import Request, build
     from localft.curation.repository.report import as_json as json_pieces
+    from localft.screen.border import put
 
     request = Request(**flags)
     with progress_line(pause=0.1) as line:
@@ -87,7 +87,7 @@ def command(out: Path, as_json: bool, **flags: Any) -> None:
         result = build(request, out, report)
     if as_json:
         for piece in json_pieces(result, request, out):
-            sys.stdout.write(piece)
+            put(piece, end="")
     else:
         show(result, request, out)
 
@@ -98,14 +98,17 @@ def show(result: Result, request: Request, out: Path) -> None:
 
     from localft.cli.output import echo_labelled
     from localft.curation.repository.report import lines, skipped
+    from localft.screen.border import say
+    from localft.visible import Styled, visible
 
     rows = list(skipped(result))
     if rows:
         width = max(len(reason) for reason, _, _ in rows)
         room = max(get_terminal_size((160, 24)).columns - width - 13, 20)
-        click.echo(click.style(f"left out ({result.ledger.counts.total():,})", bold=True), err=True)
+        say(Styled(f"left out ({result.ledger.counts.total():,})", bold=True))
         for reason, n, names in rows:
+            names = visible(names)
             names = names if len(names) <= room else f"{names[: room - 1]}…"
-            click.echo(f"  {reason.ljust(width)}  {n.rjust(7)}  {click.style(names, dim=True)}", err=True)
-        click.echo(err=True)
+            say(f"  {reason.ljust(width)}  {n.rjust(7)}  ", Styled(names, dim=True))
+        say()
     echo_labelled(lines(result, request, out), ("note", *(["secrets"] if request.secrets == "keep" else [])))

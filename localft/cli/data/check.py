@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +41,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     from localft.cli.progress_line import progress_line
     from localft.inspect.check.check import check
     from localft.model.card import card_defaults
+    from localft.screen.border import put
     from localft.settings.resolve import resolve
 
     given = {name: value for name, value in flags.items() if value is not None}
@@ -53,7 +53,7 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     if as_json:
         import json
 
-        click.echo(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
+        put(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
     else:
         _print(found, everything)
     sys.exit(1 if found.errors else 0)
@@ -61,14 +61,15 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
 
 def _print(found: CheckReport, everything: bool) -> None:
     from localft.inspect.check.report import sections, verdict, wrapped
-    from localft.visible import visible
+    from localft.screen.border import columns, say
+    from localft.visible import Styled, visible
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = columns(out=True)
     for section in sections(found, everything):
-        click.echo(click.style(section.title, bold=True, fg=_TONES.get(section.tone)))
+        say(Styled(section.title, _TONES.get(section.tone), bold=True), out=True)
         lines = (visible(line) for line in section.lines)
-        click.echo("".join(f"{wrapped(line, width) if width else line}\n" for line in lines))
-    click.echo(click.style(verdict(found), fg="red" if found.errors else None))
+        say("".join(f"{wrapped(line, width) if width else line}\n" for line in lines), out=True)
+    say(Styled(verdict(found), "red" if found.errors else None), out=True)
 
 
 command = click.Command(

@@ -66,6 +66,7 @@ KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 def command(output: Path, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import ProgressLine
     from localft.curation.github.export import export
+    from localft.screen.border import put, say
 
     chosen = _options(**flags)
     line = ProgressLine(every=30)
@@ -78,7 +79,7 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
     except KeyboardInterrupt:
         line.close()
         if chosen.saved is None:
-            click.echo("what was fetched is kept: the same command goes on from there", err=True)
+            say("what was fetched is kept: the same command goes on from there")
         raise
     finally:
         line.close()
@@ -86,7 +87,7 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps(summary.to_dict(), ensure_ascii=False))
+        put(json.dumps(summary.to_dict(), ensure_ascii=False))
 
 
 def _options(
@@ -116,11 +117,13 @@ def show(summary: Summary, secrets: Secrets) -> None:
     """The table on stderr."""
     from localft.cli.output import echo_labelled
     from localft.curation.github.report import lines
+    from localft.screen.border import say
+    from localft.visible import Styled
 
     if summary.left_out:
-        click.echo(click.style(f"left out ({summary.left_out.total():,})", bold=True), err=True)
+        say(Styled(f"left out ({summary.left_out.total():,})", bold=True))
         width = max(map(len, summary.left_out))
         for reason, n in summary.left_out.most_common():
-            click.echo(f"  {reason.ljust(width)}  {n:7,}", err=True)
-        click.echo(err=True)
+            say(f"  {reason.ljust(width)}  {n:7,}")
+        say()
     echo_labelled(lines(summary, secrets), ("note", *(["secrets"] if summary.secrets and secrets == "keep" else [])))

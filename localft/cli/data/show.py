@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +55,8 @@ def command(
     html: Path | None,
     **flags: Any,
 ) -> None:
+    from localft.screen.border import say
+
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
     shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
     if html:
@@ -64,7 +65,7 @@ def command(
         _print(shown, tokens)
     if shown.n_problems:
         lines = "line" if shown.n_problems == 1 else "lines"
-        click.echo(f"{shown.n_problems:,} {lines} cannot be used: `localft data check {data}` lists them", err=True)
+        say(f"{shown.n_problems:,} {lines} cannot be used: `localft data check {data}` lists them")
 
 
 def _read(
@@ -100,20 +101,22 @@ def _read(
 
 def _print(shown: Shown, tokens: bool) -> None:
     from localft.inspect.show.terminal import Ink, lines
+    from localft.screen.border import has_colours, say
+    from localft.visible import readable
 
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    ink = Ink(click.style if coloured else None, tokens)
-    click.echo(ink.legend() + "\n")
+    ink = Ink(has_colours(out=True), tokens)
+    say(*ink.legend(), "\n", out=True)
     for row in shown.rows:
-        click.echo(lines(row, ink) + "\n")
+        say(*lines(row, ink), "\n", out=True, clean=readable)
 
 
 def _write(html: Path, data: str, model: str, shown: Shown) -> None:
     from localft.files import write_text
     from localft.inspect.show.page import page
+    from localft.screen.border import put, say
 
     numbers = {row.number for row in shown.rows}
     facts = (f"{len(numbers):,} of {shown.n_rows:,} rows, as {model} will see them",)
     write_text(html, page(data, facts, shown.rows))
-    click.echo(str(html))
-    click.echo(f"a page for a browser: {facts[0]}; --row, --random and -n choose", err=True)
+    put(str(html))
+    say(f"a page for a browser: {facts[0]}; --row, --random and -n choose")

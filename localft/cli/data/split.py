@@ -64,12 +64,13 @@ Examples:
 def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
     from localft.cli.output import echo_labelled
     from localft.curation.test_set import split_data
+    from localft.screen.border import put
 
     found = split_data(rows, out, share, seed, on_leak)
     if as_json:
         import json
 
-        click.echo(json.dumps(as_values(found)))
+        put(json.dumps(as_values(found)))
     else:
         echo_labelled(lines(found), ("leak",) if found.leakage.leaks else ())
 

@@ -159,6 +159,7 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     from localft.curation.synthetic.model.journal import journal_path
     from localft.curation.synthetic.synth import synth
     from localft.errors import LocalftError
+    from localft.screen.border import put, say
 
     asking, local = _asking(request, model)
     line = ProgressLine(every=30, pause=0.1)
@@ -172,14 +173,14 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     except (KeyboardInterrupt, LocalftError):
         line.close()
         if asking and (kept := journal_path(out)).exists():
-            click.echo(f"the replies so far are kept in `{kept}`: the same command goes on from there", err=True)
+            say(f"the replies so far are kept in `{kept}`: the same command goes on from there")
         raise
     finally:
         line.close()
         if local:
             local.close()
     if as_json:
-        click.echo(json.dumps(report.as_json(result, price, out), ensure_ascii=False))
+        put(json.dumps(report.as_json(result, price, out), ensure_ascii=False))
     else:
         show(result, price, out)
 
@@ -204,12 +205,14 @@ def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.progress_line import progress_line
     from localft.curation.synthetic.model.local_model import LocalModel
     from localft.model.local_base import local_base
+    from localft.screen.border import say
+    from localft.visible import Styled
 
     with progress_line() as report:
         base = local_base(name, report)
     local = LocalModel(base, n_threads)
     if local.note:
-        click.echo(f"{click.style('note', fg='yellow')}: {local.note}", err=True)
+        say(Styled("note", "yellow"), f": {local.note}")
     return local
 
 

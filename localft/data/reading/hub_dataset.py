@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -55,6 +56,8 @@ def kept_at(name: str) -> Path:
 
 
 def _load(name: str, report: Report | None) -> Mapping[str, Any]:
+    if report:  # in the place of the library's own bars
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         import datasets
     except ImportError:

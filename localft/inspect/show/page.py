@@ -7,7 +7,7 @@ from html import escape
 
 from localft.inspect.show.token_spans import ShownRow, TokenSpan
 from localft.units import count
-from localft.visible import visible
+from localft.visible import readable, visible
 
 _STYLE = """
 :root {
@@ -88,7 +88,7 @@ def _spans(spans: Sequence[TokenSpan]) -> Iterator[str]:
         marks = (("x", span.special), ("l", span.supervised), ("e", span.end and span.supervised))
         classes = " ".join(("t", *(name for name, true in marks if true)))
         ids = ", ".join(map(str, span.ids))
-        text = _text(span.text).replace("\n", '<span class="n">⏎</span>\n')
+        text = escape(readable(span.text)).replace("\n", '<span class="n">⏎</span>\n')
         yield f'<span class="{classes}" title="token {ids}">{text}</span>'
 
 

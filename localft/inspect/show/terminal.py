@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from localft.inspect.show.token_spans import ShownRow, TokenSpan
 from localft.units import count
-from localft.visible import visible
+from localft.visible import Styled, readable, visible
 
-Style = Callable[..., str]
 END = "■"
 
 
@@ -18,52 +17,57 @@ class Ink:
     """How to mark what a span is.
 
     Attributes:
-        style: `click.style` on a terminal with colours, otherwise None.
+        coloured: the terminal has colours.
         boundaries: a line between tokens.
     """
 
-    style: Style | None
+    coloured: bool
     boundaries: bool = False
 
-    def paint(self, text: str, **looks: object) -> str:
-        return self.style(text, **looks) if self.style and text else text
-
-    def legend(self) -> str:
+    def legend(self) -> Iterator[str | Styled]:
         """One line that explains the marks."""
-        learned = self.paint("supervised", fg="green") if self.style else "«supervised»"
-        special = self.paint("<special>", fg="cyan", bold=True)
-        rest = f"{special} a special token · {END} the end of an answer · ⏎ a line break in the data"
-        return f"{learned} · {rest}" + (" · │ between tokens" if self.boundaries else "")
+        yield Styled("supervised", fg="green") if self.coloured else "«supervised»"
+        yield " · "
+        yield Styled("<special>", fg="cyan", bold=True)
+        yield f" a special token · {END} the end of an answer · ⏎ a line break in the data"
+        if self.boundaries:
+            yield " · │ between tokens"
 
 
-def lines(row: ShownRow, ink: Ink) -> str:
-    """A heading, and the row below it."""
-    place = f"{row.source}:{row.line}"
+def lines(row: ShownRow, ink: Ink) -> Iterator[str | Styled]:
+    """A heading, and the row below it; what is painted is painted where there are colours."""
+    place = visible(f"{row.source}:{row.line}")
     counts = f"{count(row.n_tokens, 'token')}, {row.n_supervised:,} supervised"
     facts = (f"row {row.number:,}", row.part, row.wording, "" if row.error else counts)
-    heading = f"{ink.paint(place, bold=True)} · {' · '.join(filter(None, facts))}"
+    yield Styled(place, bold=True)
+    yield visible(f" · {' · '.join(filter(None, facts))}\n")
     if row.error:
-        return f"{heading}\n{ink.paint('refused', fg='red')}: {visible(row.error)}"
-    return f"{heading}\n{''.join(_painted(row.spans, ink))}"
+        yield Styled("refused", fg="red")
+        yield visible(f": {row.error}")
+    yield from _painted(row.spans, ink)
 
 
-def _painted(spans: Iterable[TokenSpan], ink: Ink) -> Iterator[str]:
+def _painted(spans: Iterable[TokenSpan], ink: Ink) -> Iterator[str | Styled]:
     learned = False
     for number, span in enumerate(spans):
         if ink.boundaries and number:
-            yield ink.paint("│", dim=True)
-        if span.supervised != learned and ink.style is None:
+            yield Styled("│", dim=True)
+        if span.supervised != learned and not ink.coloured:
             yield "«" if span.supervised else "»"
         learned = span.supervised
-        yield _span(span, ink)
-    if learned and ink.style is None:
+        yield from _span(span)
+    if learned and not ink.coloured:
         yield "»"
 
 
-def _span(span: TokenSpan, ink: Ink) -> str:
+def _span(span: TokenSpan) -> Iterator[str | Styled]:
     if span.special:
-        text = ink.paint(visible(span.text), fg="cyan", bold=True, underline=span.supervised)
-        return text + (ink.paint(END, fg="green") if span.end and span.supervised else "")
-    colour = "green" if span.supervised else None
-    broken = visible(span.text).split("\n")
-    return f"{ink.paint('⏎', dim=True)}\n".join(ink.paint(part, fg=colour) for part in broken)
+        yield Styled(readable(span.text), fg="cyan", bold=True, underline=span.supervised)
+        if span.end and span.supervised:
+            yield Styled(END, fg="green")
+        return
+    for number, part in enumerate(readable(span.text).split("\n")):
+        if number:
+            yield Styled("⏎", dim=True)
+            yield "\n"
+        yield Styled(part, fg="green" if span.supervised else None)

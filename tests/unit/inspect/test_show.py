@@ -15,9 +15,9 @@ from localft.data.tokens.run_wording import RunWording
 from localft.errors import DatasetError
 from localft.inspect.show.page import page
 from localft.inspect.show.terminal import Ink, lines
-from localft.inspect.show.token_spans import read_shown, show_row
+from localft.inspect.show.token_spans import ShownRow, read_shown, show_row
 from localft.model.tokenizer import Tokenizer
-from localft.visible import visible
+from localft.visible import Styled, visible
 
 TALK = {
     "messages": [
@@ -27,6 +27,10 @@ TALK = {
         {"role": "assistant", "content": "é\U0001f600"},
     ]
 }
+
+
+def plain(row: ShownRow, boundaries: bool = False) -> str:
+    return "".join(map(str, lines(row, Ink(coloured=False, boundaries=boundaries))))
 
 
 def part(path: Path) -> Part:
@@ -68,7 +72,7 @@ def test_pieces_are_the_tokens_that_are_trained_on(path: Path, wording: RunWordi
 
 def test_plain_lines_mark_what_is_learned(path: Path, wording: RunWording) -> None:
     shown = read_shown(part(path), wording, (1, 2), 3, None)
-    first, second = (lines(row, Ink(None)) for row in shown.rows)
+    first, second = (plain(row) for row in shown.rows)
     assert first == (
         f"{path}:1 · row 1 · the model's chat template · {shown.rows[0].n_tokens} tokens, "
         f"{shown.rows[0].n_supervised} supervised\n"
@@ -77,18 +81,16 @@ def test_plain_lines_mark_what_is_learned(path: Path, wording: RunWording) -> No
         "«é\U0001f600<|im_end|>■»"
     )
     assert second.splitlines()[1] == "<s>«the thing</s>■»"
-    between = lines(shown.rows[1], Ink(None, boundaries=True)).splitlines()[1]
+    between = plain(shown.rows[1], boundaries=True).splitlines()[1]
     assert between.replace("│", "") == "<s>«the thing</s>■»"
     assert between.count("│") == shown.rows[1].n_tokens - 1
 
 
 def test_colours_only_where_there_are_some(path: Path, wording: RunWording) -> None:
-    import click
-
     (row,) = read_shown(part(path), wording, (2,), 3, None).rows
-    coloured = lines(row, Ink(click.style))
-    assert click.unstyle(coloured).splitlines()[1] == "<s>the thing</s>■"
-    assert "\x1b[32m" in coloured
+    coloured = list(lines(row, Ink(coloured=True)))
+    assert "".join(map(str, coloured)).splitlines()[1] == "<s>the thing</s>■"
+    assert Styled("the", fg="green") in coloured
 
 
 def test_which_rows(path: Path, wording: RunWording) -> None:
@@ -109,7 +111,7 @@ def test_which_rows(path: Path, wording: RunWording) -> None:
 def test_a_row_that_is_refused_says_so_in_its_place(path: Path, tmp_path: Path) -> None:
     refusing = RunWording(vocabs.bpe(tmp_path, template=vocabs.SHOUTING), None, False, None, False)
     first, second = read_shown(part(path), refusing, (1, 2), 2, None).rows
-    assert "refused: line 1" in lines(first, Ink(None))
+    assert "refused: line 1" in plain(first)
     assert second.spans
     assert 'class="refused"' in page("x", (), [first])
 

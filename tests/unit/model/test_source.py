@@ -171,6 +171,21 @@ def test_only_the_files_needed_are_fetched_once(tiny: Path, hub: Hub) -> None:
     assert hub.fetched == WANTED
 
 
+def test_how_far_a_download_is(tiny: Path, hub: Hub, tmp_path: Path) -> None:
+    """The library drew bars of its own, over the line that says how far the work is."""
+    keep = (
+        f"told = open({str(tmp_path / 'told')!r}, 'w', 1); real = fetch_checkpoint\n"
+        "def fetch_checkpoint(source): return real(source, lambda *one: print(json.dumps(one), file=told))"
+    )
+    fetch("owner/tiny", hub.url, keep)
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    sizes = [(tiny / name).stat().st_size for name in WANTED]
+    ends = [[name, sum(sizes[: i + 1]), sum(sizes)] for i, name in enumerate(WANTED)]
+    assert [one for one in told if one in ends] == ends, told
+    done = [done for _, done, _ in told]
+    assert done == sorted(done)
+
+
 def test_offline_uses_the_cache(tiny: Path, hub: Hub) -> None:
     first = fetch("owner/tiny", hub.url)
     assert fetch("owner/tiny", "http://127.0.0.1:9", HF_HUB_OFFLINE="1") == first

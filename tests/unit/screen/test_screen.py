@@ -182,13 +182,12 @@ def test_the_end_compares_with_the_estimate() -> None:
     assert "estimated" not in str(end_lines(replace(end, estimate=None)))
 
 
-def test_plain_lines() -> None:
-    out = io.StringIO()
-    screen = PlainScreen(out)
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = PlainScreen()
     for event in EVENTS:
         screen.show(event)
     screen.close()
-    text = out.getvalue()
+    text = capsys.readouterr().err
     assert "\x1b" not in text
     assert "warning: mind the gap\n" in text
     assert "CPU · 2 threads (2 physical cores) · kernels avx2, f32" in text
@@ -200,11 +199,10 @@ def test_plain_lines() -> None:
     assert "go on with: localft finetune --resume runs/demo-1" in text
 
 
-def test_json_lines_leave_progress_out() -> None:
-    out = io.StringIO()
+def test_json_lines_leave_progress_out(capsys: pytest.CaptureFixture[str]) -> None:
     for event in EVENTS:
-        JsonScreen(out).show(event)
-    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == [
+        JsonScreen().show(event)
+    assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == [
         *("notice", "start", "validation", "step", "step", "validation", "answers", "end", "interrupted")
     ]
 

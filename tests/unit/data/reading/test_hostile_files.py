@@ -202,7 +202,7 @@ def check_tokens(found: CheckReport, wording: RunWording) -> bool:
 
 def shown(path: Path, wording: RunWording) -> None:
     rows = read_shown(find_sources([path]).parts[0], wording, (), 50, 3).rows
-    text = "".join(lines(row, Ink(None, True)) for row in rows)
+    text = "".join(str(part) for row in rows for part in lines(row, Ink(False, True)))
     assert "\x1b" not in text
     assert "\x00" not in text
     html = page(path.name, ("facts",), rows)
