@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import re
+
+REPORT = "this is a fault of localft: please report it with what `localft doctor --json` prints"
+_QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
+_LONGEST, _LONGEST_VALUE, _LONGEST_PATH = 400, 80, 1000
+
 
 class LocalftError(Exception):
     """Something that the user can act on.
 
     Args:
-        message: sentence case, the offending value quoted, no final period.
-        hint: what to do about it, or None.
+        message: sentence case, the offending value quoted, no final period. A value is cut at 80 characters and the
+            whole at 400, paths apart: what is quoted may be all of a file.
+        hint: what to do about it.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+    def __init__(self, message: str, hint: str) -> None:
+        self.message, self.hint = _cut(message), _cut(hint)
+        super().__init__(self.message)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    text = _QUOTED.sub(_cut_value, text)
+    most = _LONGEST + sum(len(part) for part in re.findall(r"`[^`]*/[^`]*`", text))
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _cut_value(match: re.Match[str]) -> str:
+    value = match[0][1:-1]
+    most = _LONGEST_PATH if "/" in value else _LONGEST_VALUE
+    return match[0] if len(value) <= most else f"{match[0][0]}{value[: most - 1]}…{match[0][0]}"
 
 
 class ConfigError(LocalftError):

@@ -21,6 +21,7 @@ from localft.model.hf_names import HF_MODULES, PERMUTED, gguf_name, hf_module
 
 Factor = NDArray[np.float32]
 
+_HINT = "give a LoRA adapter as `save_pretrained` of PEFT writes it"
 _PREFIX = "base_model.model."
 _UNSUPPORTED = {"use_dora": "DoRA", "fan_in_fan_out": "fan_in_fan_out", "modules_to_save": "modules_to_save"}
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
@@ -148,13 +149,13 @@ def _read_factors(folder: Path, base: Header) -> dict[str, tuple[Factor, Factor]
             continue
         match = re.fullmatch(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight", name)
         if not match:
-            raise AdapterError(f"`{path}` has tensor `{name}`, which a GGUF adapter cannot hold")
+            raise AdapterError(f"`{path}` has tensor `{name}`, which a GGUF adapter cannot hold", _HINT)
         parts.setdefault(match[1], {})[match[2]] = _as_f32(path, name, tensor)
     for module, pair in parts.items():
         if len(pair) != 2 or pair["A"].ndim != 2 or pair["A"].shape[0] != pair["B"].shape[-1]:
-            raise AdapterError(f"`{path}`: the factors of `{module}` do not fit together")
+            raise AdapterError(f"`{path}`: the factors of `{module}` do not fit together", _HINT)
     if not parts:
-        raise AdapterError(f"`{path}` holds no LoRA tensors")
+        raise AdapterError(f"`{path}` holds no LoRA tensors", _HINT)
     return {module: (pair["A"], pair["B"]) for module, pair in parts.items()}
 
 
@@ -200,7 +201,9 @@ class _Heads:
     def _count(self, name: str, b: Factor) -> int:
         n_head = self.n_head.get(name.split(".")[-2], 0) if self.permuted else 0
         if n_head and b.shape[0] % (2 * n_head):
-            raise AdapterError(f"`{name}` has {b.shape[0]} outputs, which {n_head} heads cannot share")
+            raise AdapterError(
+                f"`{name}` has {b.shape[0]} outputs, which {n_head} heads cannot share", "name its own base"
+            )
         return n_head
 
     def to_gguf(self, name: str, b: Factor) -> Factor:

@@ -84,7 +84,7 @@ class LlamaRuntime:
         pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
         # A refusal comes as a NULL pointer object, which is not None.
         if not pointer:
-            raise AdapterError(f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}")
+            raise AdapterError(f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}", "train it again")
         self._adapter = pointer
         return fit
 
@@ -125,9 +125,9 @@ class LlamaRuntime:
             KeyboardInterrupt: Ctrl-C; the cache is then empty.
         """
         if not 0 < len(ids) <= self.n_ctx:
-            raise EngineError(f"[chat] {len(ids)} tokens do not fit a context of {self.n_ctx}")
+            raise EngineError(f"[chat] {len(ids)} tokens do not fit a context of {self.n_ctx}", "give a larger --ctx")
         if min(ids) < 0 or max(ids) >= self.n_vocab:
-            raise EngineError(f"[chat] token ids must lie in 0 … {self.n_vocab - 1}")
+            raise EngineError(f"[chat] token ids must lie in 0 … {self.n_vocab - 1}", "tokenize with this model")
         self._keep_prefix(ids)
         for start in range(len(self.ids), len(ids), N_BATCH):
             self._decode(list(ids[start : start + N_BATCH]))
@@ -161,7 +161,9 @@ class LlamaRuntime:
         self.clear()
         if interrupted.is_set():
             raise KeyboardInterrupt
-        raise EngineError(f"llama.cpp cannot decode {len(ids)} tokens (status {status}){llama.last_error()}")
+        raise EngineError(
+            f"llama.cpp cannot decode {len(ids)} tokens (status {status}){llama.last_error()}", "give a smaller --ctx"
+        )
 
     @contextlib.contextmanager
     def _abortable(self, n: int) -> Iterator[threading.Event]:

@@ -18,11 +18,12 @@ from localft import llama
 from localft.data.batching.micro_batch import MicroBatch
 from localft.engine.initial_adapter import initial_state
 from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
-from localft.errors import EngineError, LocalftError
+from localft.errors import REPORT, EngineError, LocalftError
 from localft.hardware import peak_rss
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
+_OTHERWISE = "take another model or other settings; `localft doctor` says what this machine has"
 
 
 @functools.cache
@@ -90,10 +91,12 @@ def _checked(call: Callable[..., T], *args: Any) -> T:
         text = error.object.decode(errors="replace")
         raise EngineError(text, _hint(text)) from error
     except TypeError as error:  # nanobind refuses arrays of another rank, and numbers that do not fit their type
-        raise EngineError(f"[{call.__name__}] a value is out of range or an array has the wrong shape") from error
+        raise EngineError(
+            f"[{call.__name__}] a value is out of range or an array has the wrong shape", REPORT
+        ) from error
 
 
-def _hint(text: str) -> str | None:
+def _hint(text: str) -> str:
     hints = {
         "not finite": "lower --lr; if the very first step fails, the model file is damaged: convert it again",
         "not enough memory": "lower --micro-batch-size or --ctx, or choose a smaller --outtype",
@@ -104,7 +107,7 @@ def _hint(text: str) -> str | None:
         "own kernels": "leave --kernels and --device out, or choose --arithmetic f32",
         "truncated": "download or convert the model again",
     }
-    return next((hint for part, hint in hints.items() if part in text), None)
+    return next((hint for part, hint in hints.items() if part in text), _OTHERWISE)
 
 
 def _arrays(batch: MicroBatch) -> tuple[Any, ...]:
@@ -249,7 +252,9 @@ class NativeEngine:
         """
         if set(state.tensors) != set(self._names):
             odd = sorted(set(state.tensors) ^ set(self._names))[0]
-            raise EngineError(f'the state and the run differ in which tensors carry LoRA ("{odd}")')
+            raise EngineError(
+                f'the state and the run differ in which tensors carry LoRA ("{odd}")', "resume it with its own settings"
+            )
         trainer = self._open()[1]
         trainer.clear()
         for name, t in state.tensors.items():
@@ -283,7 +288,7 @@ class NativeEngine:
 
     def _open(self) -> tuple[Any, Any]:
         if self._trainer is None:
-            raise LocalftError("the engine is closed")
+            raise LocalftError("the engine is closed", REPORT)
         return self._model, self._trainer
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from localft.data.batching.micro_batch import MicroBatch
-from localft.errors import EngineError
+from localft.errors import REPORT, EngineError
 
 # Padding computed for nothing, as a share of the tokens, up to which rows run side by side.
 MAX_PADDING = 0.25
@@ -21,9 +21,11 @@ def check_batch(batch: MicroBatch, n_vocab: int) -> None:
     """
     n_tok, starts = batch.n_tok, batch.row_starts
     if not n_tok or batch.targets.shape != (n_tok,) or batch.loss_mask.shape != (n_tok,):
-        raise EngineError(f"a micro-batch of {n_tok} tokens needs as many targets and mask entries, and at least one")
+        raise EngineError(
+            f"a micro-batch of {n_tok} tokens needs as many targets and mask entries, and at least one", REPORT
+        )
     if starts.size < 2 or starts[0] != 0 or starts[-1] != n_tok or (np.diff(starts) <= 0).any():
-        raise EngineError("row_starts must rise from 0 to the number of tokens")
+        raise EngineError("row_starts must rise from 0 to the number of tokens", REPORT)
     for ids in (batch.tokens, batch.targets[batch.loss_mask == 1]):
         if ids.size and (ids.min() < 0 or ids.max() >= n_vocab):
             raise EngineError(f"a token id is outside the model's vocabulary of {n_vocab}", "tokenize with this model")

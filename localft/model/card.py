@@ -104,6 +104,7 @@ _TYPES: dict[str, type] = {
     "shape": dict,
     "defaults": dict,
 }
+_HINT = "the cards of this project show what one holds"
 _REQUIRED = ("architecture", "parameters", "licence", "description")
 
 
@@ -124,7 +125,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"model card `{path}` cannot be read: {error}") from error
+        raise ConfigError(f"model card `{path}` cannot be read: {error}", _HINT) from error
     _check_keys(path, values, _TYPES, "key")
     for key in _REQUIRED:
         if key not in values:
@@ -157,18 +158,20 @@ def _check_type(path: Path, key: str, value: object) -> None:
     wanted = _TYPES[key]
     if type(value) is not wanted:
         name = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}[wanted]
-        raise ConfigError(f'"{key}" in model card `{path}` is `{value!r}`, which is not {name}')
+        raise ConfigError(f'"{key}" in model card `{path}` is `{value!r}`, which is not {name}', _HINT)
 
 
 def _check_values(path: Path, values: Mapping[str, Any]) -> None:
     if not NAME.fullmatch(path.stem):
-        raise ConfigError(f"model card `{path}` has a name that is not lower-case letters, digits, dots and dashes")
+        raise ConfigError(
+            f"model card `{path}` has a name that is not lower-case letters, digits, dots and dashes", _HINT
+        )
     if ("hf_id" in values) == ("bundled" in values):
-        raise ConfigError(f'model card `{path}` must have either "hf_id" or "bundled"')
+        raise ConfigError(f'model card `{path}` must have either "hf_id" or "bundled"', _HINT)
     if "hf_id" in values and not re.fullmatch(r"[\w.-]+/[\w.-]+", values["hf_id"]):
-        raise ConfigError(f'"hf_id" in model card `{path}` is `{values["hf_id"]}`, which is not `owner/name`')
+        raise ConfigError(f'"hf_id" in model card `{path}` is `{values["hf_id"]}`, which is not `owner/name`', _HINT)
     if values["parameters"] <= 0:
-        raise ConfigError(f'"parameters" in model card `{path}` is {values["parameters"]}, which is not above 0')
+        raise ConfigError(f'"parameters" in model card `{path}` is {values["parameters"]}, which is not above 0', _HINT)
     _check_keys(path, values.get("defaults", {}), DEFAULT_KEYS, "default")
     if "shape" in values:
         _check_shape(path, values["shape"])
@@ -180,7 +183,7 @@ def _check_shape(path: Path, shape: Mapping[str, object]) -> None:
     for key, kind in wanted.items():
         value = shape.get(key)
         if type(value) is not kind or (kind is int and value <= 0):  # type: ignore[operator]
-            raise ConfigError(f'"{key}" in the shape of model card `{path}` is `{value!r}`')
+            raise ConfigError(f'"{key}" in the shape of model card `{path}` is `{value!r}`', _HINT)
 
 
 @cache

@@ -30,7 +30,7 @@ def hf_module(name: str) -> str:
         return "lm_head"
     match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
     if not match or match[2] not in HF_MODULES:
-        raise AdapterError(f"`{name}` has no counterpart in Hugging Face's naming")
+        raise AdapterError(f"`{name}` has no counterpart in Hugging Face's naming", "adapt attention and ffn alone")
     return f"model.layers.{match[1]}.{HF_MODULES[match[2]]}"
 
 

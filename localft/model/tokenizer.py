@@ -188,7 +188,8 @@ class Tokenizer:
         pointer = buffer.ctypes.data_as(ctypes.POINTER(lib.llama_token))
         n = lib.llama_tokenize(self._vocab, data, len(data), pointer, buffer.size, False, False)
         if n < 0:
-            raise ModelError(f"`{self.path.name}`: llama.cpp could not tokenize {len(data)} bytes of text")
+            message = f"`{self.path.name}`: llama.cpp could not tokenize {len(data):,} bytes of text"
+            raise ModelError(message, "split the text into shorter rows")
         ids: list[int] = buffer[:n].tolist()
         return ids
 

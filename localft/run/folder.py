@@ -170,7 +170,9 @@ def create_run(name: str, out: str | None) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
         return Run(folder)
     except OSError as error:
-        raise LocalftError(f"the run's folder `{error.filename}` cannot be made: {error.strerror}") from error
+        raise LocalftError(
+            f"the run's folder `{error.filename}` cannot be made: {error.strerror}", "give another --out"
+        ) from error
 
 
 def require_free(out: str | None) -> None:

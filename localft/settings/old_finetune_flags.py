@@ -80,7 +80,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
     names = {argument.partition("=")[0] for argument in arguments}
     for mark, what in (("--model-base", "the base model"), ("--train-data", "the training text")):
         if mark not in names and RENAMED[mark] not in names:
-            raise ConfigError(f"the old command form needs `{mark}`, {what}")
+            raise ConfigError(f"the old command form needs `{mark}`, {what}", f"add `{mark} FILE`")
     translated = [_translate_one(argument) for argument in arguments]
     if "--checkpoint-out" not in names:
         translated += ["--checkpoint-out", DEFAULT_CHECKPOINT]

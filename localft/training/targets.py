@@ -36,7 +36,10 @@ def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layer
         )
     chosen = tuple(name for name in available if _part(name) in parts and _layer(name) in wanted_layers | {-1})
     if not chosen:
-        raise ConfigError(f"no tensor of this model matches `--lora-targets {targets}` and `--lora-layers {layers}`")
+        message = f"no tensor of this model matches `--lora-targets {targets}` and `--lora-layers {layers}`"
+        raise ConfigError(
+            message, f"`--lora-targets all` is every matrix: {', '.join(sorted(map(_part, available)))[:200]}"
+        )
     for name in chosen:
         if rank > min(available[name]):
             n_out, n_in = available[name]

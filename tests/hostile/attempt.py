@@ -141,7 +141,7 @@ def _judged(
         return "traceback", f"{last} ({_place(said)})"
     if left := [str(path) for path in folder.rglob(".*.part")]:
         return "left behind", left[0]
-    if False and (match := _RAW.search(said.replace("\r", ""))):  # TEMP
+    if match := _RAW.search(said.replace("\r", "")):
         return "raw screen", repr(said[max(match.start() - 60, 0) : match.end() + 20])
     if os.WEXITSTATUS(status) == 0:
         return "accepted", ""

@@ -35,7 +35,20 @@ ALLOWED = {
 }
 
 # From the last room to the first; an arrow leads down only. What is in one line is one floor, with arrows both ways.
-GROUND = ("errors", "events", "files", "hardware", "hashes", "home", "llama", "report", "spelling", "units", "visible")
+GROUND = (
+    "arrays",
+    "errors",
+    "events",
+    "files",
+    "hardware",
+    "hashes",
+    "home",
+    "llama",
+    "report",
+    "spelling",
+    "units",
+    "visible",
+)
 ROOMS = (
     ("demo",),
     ("cli",),

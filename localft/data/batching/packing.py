@@ -25,7 +25,9 @@ def pack(rows: Sequence[TokenizedRow], n_ctx: int) -> list[RowIndices]:
     lengths = [row.length for row in rows]
     for row, length in zip(rows, lengths, strict=True):
         if length > n_ctx:
-            raise DatasetError(f"{place(row.source, row.line)} takes {length} positions, n_ctx is {n_ctx}")
+            raise DatasetError(
+                f"{place(row.source, row.line)} takes {length} positions, n_ctx is {n_ctx}", "give a larger --ctx"
+            )
     packed = _best_fit(sorted(range(len(rows)), key=lambda i: -lengths[i]), lengths, n_ctx)
     if len(packed) * n_ctx - sum(lengths) < n_ctx:
         return packed

@@ -163,7 +163,7 @@ def _array_values(path: Path, text: str, on_problem: OnProblem) -> Iterator[tupl
         if text[at : at + 1] not in (",", "]") or (text[at] == "]" and text[at + 1 :].strip()):
             where = text.count("\n", 0, at) + 1
             message = f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`"
-            on_problem(where, DatasetError(message))
+            on_problem(where, DatasetError(message, "mend it there, or save the rows as JSON lines"))
             return
         expect_value = text[at] == ","
         if not expect_value:

@@ -188,7 +188,8 @@ class _Check:
         self.found.tokens = report(units, train, val, wording, sides, describe_epoch(shares, train.rows))
         if not train.rows and not self.found.errors:
             self._error(
-                "nothing to learn", DatasetError("nothing in the data is supervised: no row is left to train on")
+                "nothing to learn",
+                DatasetError("nothing in the data is supervised: no row is left to train on", "give rows with answers"),
             )
         if train.rows:
             self.say("timing a few batches", 0, 0)

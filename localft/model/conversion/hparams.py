@@ -102,7 +102,9 @@ class _Config:
         self.values = read_json(path)
 
     def error(self, key: str, wanted: str) -> ModelError:
-        return ModelError(f'"{key}" in `{self.path}` is `{self.values.get(key)!r}`; {wanted} is needed')
+        return ModelError(
+            f'"{key}" in `{self.path}` is `{self.values.get(key)!r}`; {wanted} is needed', "download the model again"
+        )
 
     def size(self, key: str, highest: int, default: int | None = None) -> int:
         value = self.values.get(key)

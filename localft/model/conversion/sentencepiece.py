@@ -148,6 +148,6 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     try:
         return parse(path.read_bytes())
     except OSError as error:
-        raise ModelError(f"`{path}` cannot be read: {error.strerror or error}") from error
+        raise ModelError(f"`{path}` cannot be read: {error.strerror or error}", "check the file") from error
     except (ValueError, struct.error) as error:
         raise ModelError(f"`{path}` is no sentencepiece model: {error}", "download the model again") from error

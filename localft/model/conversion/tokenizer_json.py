@@ -83,7 +83,9 @@ def read_tokenizer_json(path: Path) -> BpeTokenizer:
         raise ModelError(f"`{path}` is a tokenizer of the kind `{kind}`", "these can be converted: BPE")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
-            raise ModelError(f'"{key}" in `{path}` is `{model[key]!r}`, which llama.cpp cannot imitate')
+            raise ModelError(
+                f'"{key}" in `{path}` is `{model[key]!r}`, which llama.cpp cannot imitate', "take another model"
+            )
     try:
         tokens = {id_: text for text, id_ in _mapping(model["vocab"])}
         added = _added(values.get("added_tokens") or [])

@@ -90,7 +90,8 @@ def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
             [sys.executable, "-c", code, "doctor", "--json"],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={"PYTHONPATH": root},
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "error: `output`: No space left on device\n")
+    hint = "free some room there, or choose a place on another disk"
+    assert (done.returncode, done.stderr) == (1, f"error: `output`: No space left on device\n\nhint: {hint}\n")
 
 
 def test_a_path_that_may_not_be_searched_is_a_sentence() -> None:
@@ -105,7 +106,7 @@ def test_a_path_that_may_not_be_searched_is_a_sentence() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={"PYTHONPATH": root}
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: `secret/train.jsonl`: Permission denied\n"
+    assert done.stderr.startswith("error: `secret/train.jsonl`: Permission denied\n\nhint: choose a place")
 
 
 def test_an_option_of_the_old_program_is_refused_by_name() -> None:

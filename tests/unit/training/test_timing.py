@@ -170,7 +170,7 @@ def test_an_engine_that_fails_while_it_is_timed_is_put_back() -> None:
     class Failing(TimedEngine):
         def apply(self, lr: float) -> float:
             super().apply(lr)
-            raise EngineError("no")
+            raise EngineError("no", "why")
 
     engine = Failing()
     before = engine.state()

@@ -154,7 +154,9 @@ class Client:
                 for chunk in answer.iter_bytes():
                     body += chunk
                     if len(body) > _MAX_BYTES:
-                        raise trouble.GitHubError(f"the answer for `{_path(address)}` is larger than 64 MiB")
+                        raise trouble.GitHubError(
+                            f"the answer for `{_path(address)}` is larger than 64 MiB", "check `--api-url`"
+                        )
                 next_page = answer.links.get("next", {}).get("url", "")
                 values = {name.lower(): value for name, value in answer.headers.items()}
                 response = _Response(answer.status_code, values, bytes(body), next_page)

@@ -17,7 +17,7 @@ _ALLOWANCE = "with a token GitHub allows 5,000 requests an hour, without one 60"
 class GitHubError(LocalftError):
     """GitHub, or the way there, failed. `status` is the HTTP status, 0 where there was no answer."""
 
-    def __init__(self, message: str, hint: str | None = None, status: int = 0) -> None:
+    def __init__(self, message: str, hint: str, status: int = 0) -> None:
         super().__init__(message, hint)
         self.status = status
 

@@ -15,6 +15,7 @@ from localft.chat.sampling import Sampling, choose
 from localft.errors import EngineError
 
 # JSON has no control characters in strings; the converter's rule lets them through
+_HINT = "take another --model"
 _ANY, _NO_CONTROL = '[^"\\\\]', '[^"\\\\\\x00-\\x1F\\x7F]'
 _TOKEN = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -43,7 +44,7 @@ class Grammar:
         llama.silence()
         self._sampler: Any = self._lib.llama_sampler_init_grammar(vocab, text.encode(), b"root")
         if not self._sampler:
-            raise EngineError(f"llama.cpp refuses the grammar{llama.last_error()}")
+            raise EngineError(f"llama.cpp refuses the grammar{llama.last_error()}", _HINT)
 
     def choose(self, logits: NDArray[np.float32], sampling: Sampling, rng: np.random.Generator) -> int:
         """Pick a token that the grammar allows. Most often the one that would be picked without it, so that is tried
@@ -57,7 +58,7 @@ class Grammar:
             return token
         masked = self._mask(np.arange(len(logits), dtype=np.int32), logits)
         if not np.isfinite(masked.max()):
-            raise EngineError("the grammar allows no token of the vocabulary")
+            raise EngineError("the grammar allows no token of the vocabulary", _HINT)
         return choose(masked, sampling, rng)
 
     def first_allowed(self, tokens: Sequence[int]) -> int | None:

@@ -95,7 +95,9 @@ class LocalModel:
         ids = self._ids(messages)
         n_prompt = len(ids)
         if n_prompt > self._room(n_pairs):
-            raise EngineError(f"a prompt of {n_prompt:,} tokens does not fit a context of {self.n_ctx:,}")
+            raise EngineError(
+                f"a prompt of {n_prompt:,} tokens does not fit a context of {self.n_ctx:,}", "make smaller rows"
+            )
         # what is left in the cache of another prompt would change the last digits of the logits
         self._runtime.clear()
         rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ class PassingError(EndpointError):
         wait: seconds that the server asks for, None where it does not say.
     """
 
-    def __init__(self, message: str, hint: str | None = None, wait: float | None = None) -> None:
+    def __init__(self, message: str, hint: str, wait: float | None = None) -> None:
         super().__init__(message, hint)
         self.wait = wait
 
@@ -41,7 +41,7 @@ class RefusedError(EndpointError):
         said: what the server says, in lower case.
     """
 
-    def __init__(self, message: str, hint: str | None = None, said: str = "") -> None:
+    def __init__(self, message: str, hint: str, said: str = "") -> None:
         super().__init__(message, hint)
         self.said = said.casefold()
 
