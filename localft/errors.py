@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from localft.addresses import without_secrets
+
 
 class LocalftError(Exception):
-    """Something that the user can act on.
+    """Something that the user can act on. Passwords and signatures in addresses that its sentences name are left out.
 
     Args:
         message: sentence case, the offending value quoted, no final period.
@@ -14,9 +16,9 @@ class LocalftError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        super().__init__(without_secrets(message))
+        self.message = without_secrets(message)
+        self.hint = without_secrets(hint) if hint else hint
 
 
 class ConfigError(LocalftError):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localft.addresses import without_secrets
 from localft.curation.file_rules import page_format, reason_by_name
 from localft.curation.repository import clone, git
 from localft.curation.repository.folder import Skip, check_folder, walk
@@ -61,7 +62,7 @@ def open_source(given: str, name: str | None, revision: str | None, needs_git: b
         DatasetError: there is no such folder, or it cannot be read or cloned.
     """
     if clone.is_url(given):
-        plain = git.without_password(given)
+        plain = without_secrets(given)
         folder, warning = clone.clone(given)
         repository = git.open_repository(folder)
         assert repository is not None

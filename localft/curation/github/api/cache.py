@@ -14,9 +14,12 @@ from typing import Any
 
 from localft.curation.github.raw_item import PARTS
 from localft.curation.github.repository import Repository
-from localft.files import atomic_path
+from localft.files import atomic_path, open_file
+from localft.json_text import parse_json
 
+LARGEST_NUMBER = 10**12
 _FORMAT = 1
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,10 @@ def open_cache(home: Path, host: str, repository: Repository) -> Cache:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(gzip.decompress(file.read_bytes()))
-    except (FileNotFoundError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError):
+        with open_file(file) as packed, gzip.open(packed) as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        value = parse_json(data) if len(data) <= _MOST_BYTES else None
+    except (OSError, zlib.error, EOFError, ValueError):
         return None
     return value if isinstance(value, dict) and value.get("format") == _FORMAT else None
 

@@ -234,7 +234,7 @@ def server() -> Iterator[str]:
 
 def test_an_address_is_downloaded_once(server: str, home: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    url = f"{server}/some/rows.jsonl?token=1"
+    url = f"{server}/some/rows.jsonl?v=1"
     found = find_sources([f"{url}", f"{server}/rows.jsonl.gz:2"], report=lambda *what: told.append(what))
     first, second = found.train
     assert first.read_bytes() == ROWS
@@ -243,7 +243,7 @@ def test_an_address_is_downloaded_once(server: str, home: Path, tmp_path: Path) 
     assert told[0] == ("downloading rows.jsonl", len(ROWS), len(ROWS))
     assert found.notes[0] == f"`{url}` is kept in `{first}`: delete that to fetch it anew"
     assert find_sources([url]).train == [first]
-    assert Handler.asked == ["/some/rows.jsonl?token=1", "/rows.jsonl.gz"]
+    assert Handler.asked == ["/some/rows.jsonl?v=1", "/rows.jsonl.gz"]
     assert len(prepare([url], vocabs.bpe(tmp_path), DataSettings(no_val=True)).train) == 2
     assert find_sources([f"{server}/moved.jsonl"]).train[0].read_bytes() == ROWS
 
