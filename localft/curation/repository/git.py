@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from localft.addresses import without_secrets
 from localft.curation.repository.git_dir import GitDir, Isolated, find_git_dir, require_plain_rules
 from localft.errors import ConfigError, DatasetError
+from localft.visible import one_line
 
 _SAFE = (
     *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=off"),
@@ -126,8 +127,8 @@ class Repository:
                 ended = process.stdout.read(1) == b""
                 if ended and process.wait() != 0:
                     words.seek(0)
-                    message = f"git could not read `{self.top}`: {last_words(words.read())}"
-                    raise DatasetError(message, _damaged(self.top))
+                    said = last_words(words.read()).replace(self._isolated.variables()["GIT_DIR"], ".git")
+                    raise DatasetError(f"git could not read `{self.top}`: {said}", _damaged(self.top))
             finally:
                 process.kill()
                 process.stdout.close()
@@ -188,12 +189,16 @@ def commit_of(repository: Repository, revision: str | None) -> str | None:
     Raises:
         ConfigError: the repository has no such revision.
     """
-    name = revision or "HEAD"
-    found = repository.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found or revision is None:
-        return found or None
+    name = "HEAD" if revision is None else revision
+    found = ""
+    if "\0" not in name and not re.search("[\ud800-\udbff]", name):
+        found = repository.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if re.fullmatch("[0-9a-f]{40,64}", found):
+        return found
+    if revision is None:
+        return None
     raise ConfigError(
-        f"`{repository.top.name}` has no revision `{revision}`",
+        f"`{repository.top.name}` has no revision `{one_line(name, 80)}`",
         "give a branch, a tag or a commit that the repository holds",
     )
 
@@ -264,7 +269,7 @@ class Blobs:
         )
 
     def read(self, blob: str, limit: int) -> bytes | None:
-        """The content of the blob with this hash; None where the repository lacks it, or it has more than `limit` bytes."""
+        """The content of the blob with this hash; None where the repository lacks it, or it is longer than `limit`."""
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
