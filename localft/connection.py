@@ -5,6 +5,7 @@ What it opens is the address that it is given: no redirect is followed here.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import SHUT_RDWR
+from ssl import SSLContext
 from typing import Any
 
 import httpcore2
@@ -104,7 +106,9 @@ class Connection:
         self.total = total
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=keep)
         waits = httpx2.Timeout(silent, connect=min(silent, CONNECT_SECONDS), pool=None)
-        self._http = httpx2.Client(headers=dict(headers), timeout=waits, limits=limits, follow_redirects=False)
+        self._http = httpx2.Client(
+            headers=dict(headers), timeout=waits, limits=limits, follow_redirects=False, verify=_certificates()
+        )
         self._streams: dict[int, httpcore2.NetworkStream] = {}
 
     def close(self) -> None:
@@ -134,6 +138,12 @@ class Connection:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             late = watch.late or isinstance(error, httpx2.TimeoutException)
             raise NoAnswerError(_LATE if late else _words(error), late) from None
+
+
+@functools.cache
+def _certificates() -> SSLContext:
+    """Those that this system trusts; reading them takes longer than a request to this machine."""
+    return httpx2.create_ssl_context()
 
 
 class _Watch:
