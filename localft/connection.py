@@ -135,7 +135,10 @@ class Connection:
                 given = {name.lower(): value for name, value in response.headers.items()}
                 following = response.links.get("next", {}).get("url", "")
                 yield Answer(response.status_code, response.reason_phrase, given, following, response, watch)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except httpx2.InvalidURL:
+            # whose words would quote a password that is taken for a port
+            raise NoAnswerError("it is no address") from None
+        except httpx2.HTTPError as error:
             late = watch.late or isinstance(error, httpx2.TimeoutException)
             raise NoAnswerError(_LATE if late else _words(error), late) from None
 

@@ -51,6 +51,7 @@ def _written(char: str) -> str:
     code = ord(char)
     forms = (
         re.escape(char),
+        re.escape(html.escape(char)),
         f"%(?:25)*(?i:{code:02x})",
         rf"\\u(?i:{code:04x})",
         f"&#(?:0*{code}|[xX]0*(?i:{code:x}));",

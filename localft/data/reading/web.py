@@ -62,9 +62,11 @@ def kept_at(url: str) -> Path:
         DatasetError: its name does not say how it is to be read.
     """
     try:
-        name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path).rpartition("/")[2])[-100:]
-    except ValueError as error:
-        raise DatasetError(f"`{url}` is no address: {error}", "expected https://HOST/PATH") from None
+        parts = urlsplit(url)
+        name = re.sub(r"[^\w.-]", "_", unquote(parts.path).rpartition("/")[2])[-100:]
+        _ = parts.port
+    except ValueError:
+        raise DatasetError(f"`{url}` is no address", "expected https://HOST/PATH") from None
     if data_suffix(Path(name)) not in KNOWN:
         hint = f"download it and give it a name with one of {', '.join(KNOWN)}"
         raise DatasetError(f"`{url}` does not end in the name of a data file", hint)

@@ -134,6 +134,8 @@ def _read_line(line: bytes) -> tuple[str, Answered]:
     n_prompt, n_completion = value["tokens"]
     counts = (n_prompt, n_completion, value["seen"])
     pairs = [Pair(question, answer) for question, answer in value["pairs"]]
+    if not isinstance(value["pairs"], list) or not all(isinstance(pair, list) for pair in value["pairs"]):
+        raise ValueError("pairs that are no lists")
     texts = (value["key"], value["problem"], *(text for pair in pairs for text in pair))
     if not all(isinstance(text, str) for text in texts) or not all(type(n) is int and n >= 0 for n in counts):
         raise ValueError("a value of another type")

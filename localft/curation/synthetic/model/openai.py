@@ -39,8 +39,8 @@ def chat_url(endpoint: str) -> str:
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"--endpoint is no address: {error}", hint) from None
+    except ValueError:  # whose words would quote a password that is taken for a port
+        raise ConfigError(f"--endpoint `{endpoint}` is no address", hint) from None
     if parts.username or parts.password:
         raise ConfigError("--endpoint has a password in it", "put the key into LOCALFT_API_KEY")
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, endpoint)):
