@@ -103,8 +103,8 @@ def test_a_run_on_a_signed_address_goes_on_without_it(
     with pytest.raises(DatasetError, match="is not on this machine any more") as caught:
         list(localft.finetune(resume="run", max_steps=8))
     assert caught.value.hint == (
-        f"fetch it with `localft data check 'http://{store}/rows.jsonl?v=1'`, and where it was signed, or had a "
-        "password, with that put in anew: it is never kept"
+        f"fetch it with `localft data check 'http://{store}/rows.jsonl?v=1'`; where it had a signature or a password, "
+        "give it with a valid one: those are not kept"
     )
     for address in (signed(store, OTHER), login):
         with pytest.raises(SystemExit):

@@ -211,7 +211,7 @@ class _Finder:
         if not path.exists() and not self.fetch:
             hint = f"fetch it with `localft data check {shlex.quote(shown)}`"
             if not on_hub:
-                hint += ", and where it was signed, or had a password, with that put in anew: it is never kept"
+                hint += "; where it had a signature or a password, give it with a valid one: those are not kept"
             raise DatasetError(f"`{shown}` is not on this machine any more", hint)
         path = hub_dataset.fetch(name[len("hf:") :], self.report) if on_hub else web.download(name, self.report)
         self.found.notes.append(f"`{shown}` is kept in `{path}`: delete that to fetch it anew")
