@@ -14,10 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import SHUT_RDWR
 from ssl import SSLContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpcore2
 import httpx2
+
+if TYPE_CHECKING:
+    import httpcore2
 
 CONNECT_SECONDS = 10
 SILENT_SECONDS = 30

@@ -267,6 +267,33 @@ def test_addresses_that_give_no_data(server: str, home: Path, name: str, message
     assert not [path for path in home.rglob("*") if path.is_file()], "whole or not at all"
 
 
+@pytest.mark.parametrize(
+    ("where", "target", "expected"),
+    [
+        ("http://h/a", "https://i/b", "https://i/b"),
+        ("https://h/a/c", "../b?x=1", "https://h/b?x=1"),
+        ("https://h/a", "//i:8/b", "https://i:8/b"),
+        ("https://me:pw@h/a", "/b", "https://me:pw@h/b"),
+        ("https://me:pw@h/a", "https://h/b", "https://me:pw@h/b"),
+        ("https://me:pw@h/a", "https://h:8/b", "https://h:8/b"),
+        ("http://me:pw@h/a", "https://h/b", "https://h/b"),
+        ("https://h/a", "http://h/b", ""),
+        ("https://h/a", "HTTP://h/b", ""),
+        ("http://h/a", "file:///etc/passwd", ""),
+        ("http://h/a", "ftp://h/a", ""),
+        ("http://h/a", "data:,x", ""),
+        ("http://h/a", "http://h:x/", ""),
+        ("http://h/a", "", ""),
+    ],
+)
+def test_where_a_redirect_may_lead(where: str, target: str, expected: str) -> None:
+    if expected:
+        assert web._redirected(where, where, target) == expected
+        return
+    with pytest.raises(DatasetError, match="which is not followed"):
+        web._redirected(where, where, target)
+
+
 def test_no_server_and_no_disk_are_told_apart(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatasetError, match=r"cannot be reached: .*refused"):
         find_sources(["http://127.0.0.1:9/rows.jsonl"])
