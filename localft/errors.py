@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from localft.addresses import without_secrets
+
 REPORT = "this is a fault of localft: please report it with what `localft doctor --json` prints"
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
 _LONGEST, _LONGEST_VALUE, _LONGEST_PATH = 400, 80, 1000
 
 
 class LocalftError(Exception):
-    """Something that the user can act on.
+    """Something that the user can act on. Passwords and signatures in addresses that its sentences name are left out.
 
     Args:
         message: sentence case, the offending value quoted, no final period. A value is cut at 80 characters and the
@@ -26,6 +28,7 @@ class LocalftError(Exception):
 
 
 def _cut(text: str) -> str:
+    text = without_secrets(text)
     if len(text) <= _LONGEST_VALUE:
         return text
     text = _QUOTED.sub(_cut_value, text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from localft.addresses import without_secrets
 from localft.errors import ConfigError, LocalftError
 from localft.run.folder import Run, all_runs, newest_run, require_free, require_run, resume_command
 from localft.run.record import RunRecord
@@ -154,7 +155,7 @@ def _same(name: str, before: Any, after: Any, record: RunRecord) -> bool:
 
 
 def _real(path: str, folder: str) -> str:
-    return os.path.realpath(Path(folder) / path)
+    return os.path.realpath(Path(folder) / without_secrets(path))
 
 
 def _refusal(name: str, before: Any, after: Any, checkpoint: Path) -> ConfigError:

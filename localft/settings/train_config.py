@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from localft.addresses import without_secrets
 from localft.errors import ConfigError
 from localft.settings.other_words import OTHER_WORDS
 from localft.settings.setting import (
@@ -210,11 +211,13 @@ class TrainConfig:
         )
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Every setting as {"value", "source"} and, where there is one, "reason"; ready for JSON."""
+        """Every setting as {"value", "source"} and, where there is one, "reason"; ready for JSON.
+
+        This is what is shown and kept, so addresses are in it without their passwords and signatures.
+        """
         entries: dict[str, dict[str, Any]] = {}
         for name in SETTINGS:
-            value = getattr(self, name)
-            entry = {"value": list(value) if isinstance(value, tuple) else value, "source": self.source(name)}
+            entry = {"value": public_value(getattr(self, name)), "source": self.source(name)}
             if name in self.reasons:
                 entry["reason"] = self.reasons[name]
             entries[name] = entry
@@ -228,6 +231,13 @@ class TrainConfig:
             reasons = {name: entry["reason"]} if "reason" in entry else {}
             config = config.with_values(entry["source"], {name: entry["value"]}, reasons)
         return config
+
+
+def public_value(value: Any) -> Any:
+    """A setting's value as it may be shown and kept, ready for JSON."""
+    if isinstance(value, tuple):
+        return [public_value(each) for each in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 SETTINGS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(TrainConfig) if "setting" in spec.metadata}

@@ -14,12 +14,13 @@ from import_graph import arrows, circles, modules, room
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "localft"
-NETWORK = {"socket", "ssl", "http", "urllib", "requests", "httpx", "httpx2", "aiohttp", "huggingface_hub"}
+NETWORK = {"socket", "ssl", "http", "urllib", "requests", "httpx", "httpx2", "httpcore2", "aiohttp", "huggingface_hub"}
 TORCH = {"torch", "transformers", "peft", "accelerate"}
 
-# Which files may import a name that is otherwise off limits. The network: `huggingface.py`, which downloads models, and
-# modules named for the service that they speak to.
+# Which files may import a name that is otherwise off limits. The network: `connection.py`, which makes every request of
+# our own, what speaks to a service through it and takes its addresses apart, and `huggingface.py`.
 NETWORK_FILES = (
+    "connection.py",
     "model/huggingface.py",
     "data/reading/web.py",
     "curation/github/api/client.py",
@@ -36,18 +37,8 @@ ALLOWED = {
 
 # From the last room to the first; an arrow leads down only. What is in one line is one floor, with arrows both ways.
 GROUND = (
-    "arrays",
-    "errors",
-    "events",
-    "files",
-    "hardware",
-    "hashes",
-    "home",
-    "llama",
-    "report",
-    "spelling",
-    "units",
-    "visible",
+    *("addresses", "arrays", "connection", "errors", "events", "files", "hardware", "hashes", "home", "json_text"),
+    *("llama", "report", "spelling", "units", "visible"),
 )
 ROOMS = (
     ("demo",),
@@ -76,7 +67,7 @@ INNER_ROOMS = {
     "localft.data": ("dataset", "batching", "split", "tokens", "wording", "rows", "reading", "summary"),
     "localft.curation": (
         *("synthetic", "github", "repository", "chunking", "text_length", "redaction"),
-        *("test_set", "file_rules", "secrets", "secret_patterns", "document"),
+        *("test_set", "file_rules", "secrets", "secret_patterns", "masking", "document"),
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.addresses import without_secrets
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def command(
 
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
     shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
+    data = without_secrets(data)
     if html:
         _write(html, data, model, shown)
     else:

@@ -7,7 +7,9 @@ from typing import Any
 
 from localft.errors import DatasetError
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*", re.ASCII | re.DOTALL)
+# GitHub's own texts have at most 65,536 characters, and the patches of a pull request some millions
+LONGEST = 1 << 22
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.Z:+-]{0,20}", re.ASCII)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -31,6 +33,9 @@ class Fields:
         """Text, "?" in it for what UTF-8 cannot hold; `default` where there is none, an error where that is None."""
         value = self.find(*names)
         if isinstance(value, str):
+            if len(value) > LONGEST:
+                message = f'"{names[0]}" in {self.where} has {len(value):,} characters, at most {LONGEST:,} are read'
+                raise DatasetError(message, _HINT)
             return _SURROGATE.sub("?", value)
         if value is None and default is not None:
             return default

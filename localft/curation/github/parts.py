@@ -140,11 +140,12 @@ class _Splitter:
 
     def _torn(self, line: str, room: int) -> Iterator[str]:
         """A line that is longer than a text in parts, which end at spaces where it has some."""
-        while line:
-            stop = min(len(line), _MOST_CHARACTERS * room)
-            while stop > 1 and self.measure.count(line[:stop]) > room:
-                stop = int(stop * 0.9)
-            space = line.rfind(" ", stop // 2, stop) if stop < len(line) else -1
+        first = 0
+        while first < len(line):
+            stop = min(len(line), first + _MOST_CHARACTERS * room)
+            while stop > first + 1 and self.measure.count(line[first:stop]) > room:
+                stop = first + int((stop - first) * 0.9)
+            space = line.rfind(" ", (first + stop) // 2, stop) if stop < len(line) else -1
             stop = space + 1 if space > 0 else stop
-            yield line[:stop]
-            line = line[stop:]
+            yield line[first:stop]
+            first = stop

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from localft.addresses import without_secrets
 from localft.curation.github.accounts import is_bot
 from localft.curation.github.fields import Fields
 from localft.curation.github.raw_item import RawItem
 from localft.curation.github.repository import Repository
 from localft.curation.github.selection import NOUNS, Kind, State
 
+_PAGE = re.compile(r"https?://\S+\Z")
 _VERDICTS = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes requested", "DISMISSED": "dismissed"}
 
 RemarkKind = Literal["comment", "review", "review_comment"]
@@ -93,7 +96,7 @@ def read_item(raw: RawItem, repository: Repository) -> Item:
     """
     fields = Fields(raw.record, raw.where)
     number = fields.number("number") or 0
-    url = next((url for url in map(fields.text, ("html_url", "url")) if "/repos/" not in url and url), "")
+    url = next((url for url in map(fields.text, ("html_url", "url")) if _PAGE.match(url) and "/repos/" not in url), "")
     page = "pull" if raw.kind == "pull_request" else "issues"
     return Item(
         kind=raw.kind,
@@ -102,7 +105,7 @@ def read_item(raw: RawItem, repository: Repository) -> Item:
         state=_state(fields, raw.kind),
         created=fields.time("created_at", "createdAt"),
         closed=fields.time("closed_at", "closedAt"),
-        url=url or f"https://github.com/{repository}/{page}/{number}",
+        url=without_secrets(url) or f"https://github.com/{repository}/{page}/{number}",
         labels=tuple(_label(label, raw.where) for label in fields.items("labels")),
         by=_person(fields.find("user", "author"), raw.where),
         body=fields.text("body"),

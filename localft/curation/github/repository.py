@@ -27,7 +27,13 @@ def parse_repository(text: str) -> Repository:
     Raises:
         ConfigError: it is neither.
     """
-    match = _NAME.fullmatch(text.strip())
-    if match is None or match[2] in (".", ".."):
-        raise ConfigError(f"`{text}` is no repository", "give it as owner/name")
-    return Repository(match[1], match[2])
+    found = repository_named(text.strip())
+    if found is None:
+        raise ConfigError(f"`{text[:80]}` is no repository", "give it as owner/name")
+    return found
+
+
+def repository_named(text: str) -> Repository | None:
+    """The repository that a text names; None where it names none."""
+    match = _NAME.fullmatch(text)
+    return Repository(match[1], match[2]) if match and match[2] not in (".", "..") else None

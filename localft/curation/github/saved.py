@@ -16,11 +16,12 @@ from localft.curation.github.repository import Repository
 from localft.curation.github.selection import NOUNS, Kind, Selection
 from localft.data.reading.data_file import read_text
 from localft.errors import DatasetError
+from localft.json_text import json_decoder, require_shallow
 from localft.units import count
 from localft.visible import one_line
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
-_ADDRESS = re.compile(r"https?://[^/]+/(?:api/v3/)?(?:repos/)?([\w.-]+/[\w.-]+)/(pull|pulls|issues)/(\d+)$")
+_ADDRESS = re.compile(r"https?://[^/]+/(?:api/v3/)?(?:repos/)?([\w.-]+/[\w.-]+)/(pull|pulls|issues)/(\d{1,12})$")
 # keys that only pull requests have, in the REST API's spelling and in gh's
 _PULL_KEYS = (
     *("pull_request", "merged_at", "head", "base", "diff_url", "requested_reviewers", "mergedAt", "mergedBy", "files"),
@@ -178,7 +179,7 @@ def scan(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     Raises:
         DatasetError: it is not JSON, or ends in the middle.
     """
-    decoder = json.JSONDecoder()
+    decoder = json_decoder()
     at, line, seen, depth = 0, 1, 0, 0
     gap = re.compile(r"[\s,]*")
     while True:
@@ -192,14 +193,20 @@ def scan(path: Path, text: str) -> Iterator[tuple[int, Any]]:
             continue
         try:
             value, at = decoder.raw_decode(text, at)
+            require_shallow(value)
         except (ValueError, RecursionError) as error:
             where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep, or a number too long"
-            raise DatasetError(f"line {where} of `{path}` is not JSON: {reason}", _hint(text)) from None
+            raise DatasetError(f"line {where} of `{path}` is not JSON: {_reason(error)}", _hint(text)) from None
         yield line, value
     if depth:
         hint = "it was saved only in part: save it again"
         raise DatasetError(f"`{path}` ends in the middle of {count(depth, 'list')}", hint)
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _hint(text: str) -> str:

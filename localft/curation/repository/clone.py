@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from localft.addresses import without_secrets
 from localft.curation.repository import git
 from localft.errors import DatasetError
 from localft.home import localft_home
@@ -47,7 +48,7 @@ def clone(url: str) -> tuple[Path, str]:
     Raises:
         DatasetError: it cannot be cloned; the message is git's own.
     """
-    plain = git.without_password(url)
+    plain = without_secrets(url)
     name = re.sub(r"[^\w.-]+", "-", url_name(plain))
     folder = localft_home() / "git" / f"{name}-{hashlib.sha256(plain.encode()).hexdigest()[:10]}.git"
     complete = folder / "localft-complete"

@@ -94,7 +94,7 @@ def _read(source: Source, file: File, path: str, limit: int, blobs: git.Blobs | 
         return b"", LINK
     if file.size > limit:
         return b"", TOO_LARGE
-    content = blobs.read(file.blob)
+    content = blobs.read(file.blob, limit)
     return (b"", UNREADABLE.format("the repository lacks its content")) if content is None else (content, "")
 
 

@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from localft.addresses import without_secrets
 from localft.curation.repository.git_dir import GitDir, Isolated, find_git_dir, require_plain_rules
 from localft.errors import ConfigError, DatasetError
+from localft.visible import one_line
 
 _SAFE = (
     *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=off"),
@@ -125,8 +127,8 @@ class Repository:
                 ended = process.stdout.read(1) == b""
                 if ended and process.wait() != 0:
                     words.seek(0)
-                    message = f"git could not read `{self.top}`: {last_words(words.read())}"
-                    raise DatasetError(message, _damaged(self.top))
+                    said = last_words(words.read()).replace(self._isolated.variables()["GIT_DIR"], ".git")
+                    raise DatasetError(f"git could not read `{self.top}`: {said}", _damaged(self.top))
             finally:
                 process.kill()
                 process.stdout.close()
@@ -144,12 +146,7 @@ def last_words(stderr: bytes) -> str:
     """The line of git's complaint that says what is wrong, without what a URL may hold of a password."""
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:] or ["it failed"]
-    return without_password(re.sub(r"^(?:fatal|error): ", "", telling[0])).rstrip(".")
-
-
-def without_password(text: str) -> str:
-    """The text with user names and passwords taken out of its URLs."""
-    return re.sub(r"(\w+://)[^\s/@]+@", r"\1", text)
+    return without_secrets(re.sub(r"^(?:fatal|error): ", "", telling[0])).rstrip(".")
 
 
 def split_null(stream: IO[bytes]) -> Iterator[bytes]:
@@ -192,12 +189,16 @@ def commit_of(repository: Repository, revision: str | None) -> str | None:
     Raises:
         ConfigError: the repository has no such revision.
     """
-    name = revision or "HEAD"
-    found = repository.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found or revision is None:
-        return found or None
+    name = "HEAD" if revision is None else revision
+    found = ""
+    if "\0" not in name and not re.search("[\ud800-\udbff]", name):
+        found = repository.output("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if re.fullmatch("[0-9a-f]{40,64}", found):
+        return found
+    if revision is None:
+        return None
     raise ConfigError(
-        f"`{repository.top.name}` has no revision `{revision}`",
+        f"`{repository.top.name}` has no revision `{one_line(name, 80)}`",
         "give a branch, a tag or a commit that the repository holds",
     )
 
@@ -209,7 +210,8 @@ def tree(repository: Repository, revision: str, under: str) -> Iterator[Entry]:
         for item in split_null(stream):
             facts, _, path = item.partition(b"\t")
             mode, _, blob, size = facts.decode().split()
-            yield Entry(path, mode, blob, int(size) if size != "-" else -1)
+            # "-" of a submodule, "BAD" of a file whose content the repository lacks
+            yield Entry(path, mode, blob, int(size) if size.isdigit() else -1)
 
 
 def tracked(repository: Repository, under: str) -> Iterator[Entry]:
@@ -251,36 +253,48 @@ def dates(repository: Repository, revision: str) -> Iterator[tuple[bytes, str]]:
 
 
 class Blobs:
-    """Contents of a repository's files, from one `git cat-file --batch`."""
+    """Contents of a repository's files, from one `git cat-file --batch` as long as that lives: damage ends it."""
 
     def __init__(self, repository: Repository) -> None:
-        self._process = subprocess.Popen(
-            repository.command("cat-file", "--batch"),
+        self._repository = repository
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._repository.command("cat-file", "--batch"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=repository.environment(),
+            env=self._repository.environment(),
         )
 
-    def read(self, blob: str) -> bytes | None:
-        """The content of the blob with this hash, None where the repository lacks it."""
+    def read(self, blob: str, limit: int) -> bytes | None:
+        """The content of the blob with this hash; None where the repository lacks it, or it is longer than `limit`."""
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
         try:
             into.write(blob.encode() + b"\n")
             into.flush()
-            *_, kind, size = out.readline().split() or (b"missing", b"")
-        except (BrokenPipeError, ValueError):
+            line = out.readline(_BLOCK)
+        except BrokenPipeError:
+            line = b""
+        *_, kind, size = line.split() or (b"", b"")
+        if line.endswith(b" missing\n"):
             return None
-        if not size.isdigit() or kind != b"blob":
+        n_bytes = int(size) if size.isdigit() and len(size) < 20 else limit + 1
+        content = out.read(n_bytes + 1) if n_bytes <= limit else b""
+        if len(content) != n_bytes + 1:
+            # it broke off, or what follows cannot be told from it
+            self.close()
+            self._process = self._start()
             return None
-        content = out.read(int(size))
-        out.read(1)
-        return content
+        return content[:-1] if kind == b"blob" else None
 
     def close(self) -> None:
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
-                stream.close()
+                with suppress(BrokenPipeError):
+                    stream.close()
         self._process.wait()

@@ -73,17 +73,17 @@ def _is_git_dir(folder: Path) -> bool:
 def _linked(top: Path, dot: Path) -> GitDir:
     """A worktree or a submodule, whose `.git` is a file with the path of the repository. That must lead back here."""
     first, _, target = _line(dot).partition(":")
-    folder = (top / target.strip()).resolve()
+    folder = _named(dot, top, target.strip())
     if first != "gitdir" or not (folder / "HEAD").is_file():
         raise _refused(dot, "names no repository", "give a whole working copy")
     common = folder
     if (folder / "commondir").is_file():
-        common = (folder / _line(folder / "commondir")).resolve()
-        back = Path(_line(folder / "gitdir")) if (folder / "gitdir").is_file() else Path()
-        leads_back = (folder / back).resolve() == dot.resolve()
+        common = _named(folder / "commondir", folder, _line(folder / "commondir"))
+        back = _line(folder / "gitdir") if (folder / "gitdir").is_file() else ""
+        leads_back = _named(folder / "gitdir", folder, back) == dot.resolve()
     else:
-        back = Path(_settings(common).get("core.worktree", "/dev/null"))
-        leads_back = (folder / back).resolve() == top.resolve()
+        back = _settings(common).get("core.worktree", "/dev/null")
+        leads_back = _named(folder / "config", folder, back) == top.resolve()
     if not leads_back:
         hint = f"where that is meant, say so there: `git --git-dir {folder} config core.worktree {top}`"
         raise _refused(dot, f"leads to `{folder}`, which does not lead back", hint)
@@ -112,8 +112,10 @@ def _check_objects(objects: Path, place: Path, seen: list[Path]) -> None:
     if not alternates.is_file():
         return
     for line in alternates.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        other = (objects / line).resolve()
-        if not line or line.startswith("#") or other in seen:
+        if not line or line.startswith("#"):
+            continue
+        other = _named(alternates, objects, line)
+        if other in seen:
             continue
         if len(seen) > _MOST_ALTERNATES or not other.is_dir():
             raise _refused(
@@ -162,7 +164,7 @@ def require_plain_working_copy(top: Path) -> None:
         folder = Path(place)
         require_plain_rules(folder, {*folders, *names})
         if folder != top and ".git" in names:
-            _require_plain_head((folder / _line(folder / ".git").partition(":")[2].strip()).resolve())
+            _require_plain_head(_named(folder / ".git", folder, _line(folder / ".git").partition(":")[2].strip()))
         if ".git" in folders:
             folders.remove(".git")
             if folder != top:
@@ -189,6 +191,20 @@ def _line(path: Path) -> str:
     _require_plain(path, path.parent)
     with path.open("rb") as file:
         return os.fsdecode(file.read(_LONGEST)).strip()
+
+
+def _named(by: Path, folder: Path, text: str) -> Path:
+    """The place that the file `by` names, without links; relative ones begin in `folder`.
+
+    Raises:
+        DatasetError: no path can be so.
+    """
+    try:
+        place = Path(os.path.realpath(folder / text))
+        place.exists()
+    except (OSError, ValueError):
+        raise _refused(by, "names what is no path", "mend it, or clone the repository anew") from None
+    return place
 
 
 def _settings(common: Path) -> dict[str, str]:

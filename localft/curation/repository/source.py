@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localft.addresses import without_secrets
 from localft.curation.file_rules import page_format, reason_by_name
 from localft.curation.repository import clone, git
 from localft.curation.repository.folder import Skip, check_folder, walk
@@ -61,13 +62,14 @@ def open_source(given: str, name: str | None, revision: str | None, needs_git: b
         DatasetError: there is no such folder, or it cannot be read or cloned.
     """
     if clone.is_url(given):
-        plain = git.without_password(given)
+        plain = _shown(without_secrets(given))
         folder, warning = clone.clone(given)
         repository = git.open_repository(folder)
         assert repository is not None
         notes = (warning,) if warning else ()
         return _with_commit(
-            Source(plain, name or clone.url_name(plain), folder, "", repository, None, True, notes), revision
+            Source(plain, _shown(name) if name else clone.url_name(plain), folder, "", repository, None, True, notes),
+            revision,
         )
     folder = Path(given).expanduser()
     check_folder(folder, given)
@@ -78,12 +80,17 @@ def open_source(given: str, name: str | None, revision: str | None, needs_git: b
             what = f"--rev `{revision}`" if revision else "`--kind history`"
             hint = "give a git working copy or a git URL" if git.has_git() else "git is not installed"
             raise ConfigError(f"`{given}` is not in a git working copy, so {what} has no part here", hint)
-        return Source(given, name or folder.name or "root", folder, notes=_without_git(folder))
+        return Source(_shown(given), _shown(name or folder.name or "root"), folder, notes=_without_git(folder))
     top = repository.top
     under = folder.relative_to(top).as_posix() if folder != top else ""
     called = name or clone.remote_name(repository) or top.name.removesuffix(".git")
     from_commit = revision is not None or repository.is_bare
-    return _with_commit(Source(given, called, top, under, repository, None, from_commit), revision)
+    return _with_commit(Source(_shown(given), _shown(called), top, under, repository, None, from_commit), revision)
+
+
+def _shown(name: str) -> str:
+    """A name as it is written into rows, "?" in it for what is no UTF-8."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _with_commit(source: Source, revision: str | None) -> Source:

@@ -98,7 +98,7 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
             result.progress = asking.run(passages, answers, report)
             result.exact, result.journal = asking.exact, answers.path
         with atomic_path(out) as temporary:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            with temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
                 for row in _rows(request, documents, asking, answers, result):
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
             if not result.pairs:

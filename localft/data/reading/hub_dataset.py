@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.files import temporary_folder
 from localft.home import localft_home
 from localft.report import Report
+from localft.visible import one_line
 
 _ID = re.compile(r"([A-Za-z0-9][\w.-]*)(/[A-Za-z0-9][\w.-]*)?(/[\w.-]+)?")
 _FILES = {"train": "train", **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"), "test": "test"}
@@ -71,13 +73,16 @@ def _load(name: str, report: Report | None) -> Mapping[str, Any]:
     repo, configuration = "/".join(parts[:2]), (parts[2] if parts[2:] else None)
     if Path(repo).exists():  # which the library would take in place of the hub's
         raise DatasetError(f"`hf:{name}` is on the hub, but `{repo}` is here too", f"write `./{repo}` for what is here")
+    # before its version 4 a data set could bring a program, which the environment may allow; data is all that is wanted
+    with suppress(AttributeError):
+        datasets.config.HF_DATASETS_TRUST_REMOTE_CODE = False
     try:
         found: Mapping[str, Any] = datasets.load_dataset(repo, configuration)
     except Exception as error:  # the library lets errors of many others through
         while error.__cause__ is not None and isinstance(error.__cause__, Exception):
             error = error.__cause__
         raise DatasetError(
-            f"`hf:{name}` cannot be fetched: {str(error).strip().partition(chr(10))[0]}",
+            f"`hf:{name}` cannot be fetched: {one_line(str(error).strip().partition(chr(10))[0])}",
             "check its name and the network; hf:owner/name/configuration chooses one of several configurations",
         ) from None
     return found

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localft.addresses import without_secrets
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_file import data_suffix
 from localft.errors import ConfigError, DatasetError
@@ -29,7 +30,7 @@ class Part:
     """The files of one --data value.
 
     Attributes:
-        name: as the user wrote it, without the weight.
+        name: as the user wrote it, without the weight, and of an address without its secrets.
         files: what is read of it.
         weight: passes over its rows in one epoch; None where none was given, which counts as 1.
         docs: id of each file that is one document, where the value is a folder of texts.
@@ -126,7 +127,7 @@ def split_weight(text: str, root: Path = Path()) -> tuple[str, float | None]:
 
 def is_remote(name: str) -> bool:
     """Whether a --data value is an address or a data set of the hub, and no path."""
-    return bool(re.match("https?://|hf:", name))
+    return bool(re.match("(?i:https?)://|hf:", name))
 
 
 class _Finder:
@@ -134,9 +135,11 @@ class _Finder:
         self.root, self.report, self.fetch = root, report, fetch
         self.found = Sources()
         self.tests: list[Path] = []
+        self.addresses: dict[str, str] = {}
 
     def part(self, name: str, weight: float | None) -> Part:
         path = self.local(name)
+        name = without_secrets(name)
         if not path.is_dir():
             return Part(name, (path,), weight)
         _require_readable(path)
@@ -200,13 +203,18 @@ class _Finder:
             return self.root / name
         from localft.data.reading import hub_dataset, web
 
-        on_hub = name.startswith("hf:")
+        on_hub, shown = name.startswith("hf:"), without_secrets(name)
+        if self.addresses.setdefault(shown, name) != name:
+            message = f"two addresses of `{shown}` differ only in what is not kept: a token or a signature"
+            raise ConfigError(message, "download both, and name the files")
         path = hub_dataset.kept_at(name[len("hf:") :]) if on_hub else web.kept_at(name)
         if not path.exists() and not self.fetch:
-            command = f"localft data check {shlex.quote(name)}"
-            raise DatasetError(f"`{name}` is not on this machine any more", f"fetch it with `{command}`")
+            hint = f"fetch it with `localft data check {shlex.quote(shown)}`"
+            if not on_hub:
+                hint += "; where it had a signature or a password, give it with a valid one: those are not kept"
+            raise DatasetError(f"`{shown}` is not on this machine any more", hint)
         path = hub_dataset.fetch(name[len("hf:") :], self.report) if on_hub else web.download(name, self.report)
-        self.found.notes.append(f"`{name}` is kept in `{path}`: delete that to fetch it anew")
+        self.found.notes.append(f"`{shown}` is kept in `{path}`: delete that to fetch it anew")
         return path
 
 

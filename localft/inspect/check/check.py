@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from localft.addresses import without_secrets
 from localft.data.batching.mix import describe_epoch, mix
 from localft.data.reading.sources import Sources
 from localft.data.rows.row import Columns, Row
@@ -98,7 +99,7 @@ def check(config: TrainConfig, progress: Report | None = None) -> CheckReport:
     data_settings(config, 0, config.ctx).require_sound()
     work = _Check(config, data_sources(replace(config, replay=None), report=say), say)
     if config.replay:
-        work.found.missing.append(f"`{config.replay}` (--replay) is not looked at")
+        work.found.missing.append(f"`{without_secrets(config.replay)}` (--replay) is not looked at")
     wording = work.wording()
     if wording is None:
         work.without_model()

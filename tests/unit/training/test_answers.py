@@ -27,7 +27,7 @@ class FakeChat:
 
     def compare(self, prompt: str) -> tuple[str, str]:
         if prompt == "bad":
-            raise EngineError("no room")
+            raise EngineError("no room", "make some")
         return "on and on", "done."
 
 

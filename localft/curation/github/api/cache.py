@@ -14,9 +14,12 @@ from typing import Any
 
 from localft.curation.github.raw_item import PARTS
 from localft.curation.github.repository import Repository
-from localft.files import atomic_path
+from localft.files import atomic_path, open_file
+from localft.json_text import parse_json
 
+LARGEST_NUMBER = 10**12
 _FORMAT = 1
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Cache:
     def page(self, address: str) -> Page | None:
         """A page of the list of issues."""
         value = _read(self._list_file(address))
-        return _page(value.get("page")) if value else None
+        page = _page(value.get("page")) if value else None
+        return page if page and page.address == address else None
 
     def save_page(self, page: Page) -> None:
         self._save(self._list_file(page.address), {"page": asdict(page)})
@@ -111,8 +115,10 @@ def open_cache(home: Path, host: str, repository: Repository) -> Cache:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(gzip.decompress(file.read_bytes()))
-    except (FileNotFoundError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RecursionError):
+        with open_file(file) as packed, gzip.open(packed) as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        value = parse_json(data) if len(data) <= _MOST_BYTES else None
+    except (OSError, zlib.error, EOFError, ValueError):
         return None
     return value if isinstance(value, dict) and value.get("format") == _FORMAT else None
 
@@ -120,7 +126,11 @@ def _read(file: Path) -> dict[str, Any] | None:
 def _page(value: Any) -> Page | None:
     if not isinstance(value, dict) or not isinstance(value.get("values"), list):
         return None
-    address, etag, following = value.get("address"), value.get("etag"), value.get("next")
-    if not (isinstance(address, str) and isinstance(etag, str) and isinstance(following, str)):
+    address, etag, following = (_sendable(value.get(name)) for name in ("address", "etag", "next"))
+    if address is None or etag is None or following is None:
         return None
     return Page(address, etag, following, value["values"])
+
+
+def _sendable(value: Any) -> str | None:
+    return value if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]*", value) else None

@@ -1,28 +1,34 @@
-"""GitHub's REST API over HTTP: the one module that opens the network for it."""
+"""GitHub's REST API over HTTP: what is asked, tried again, waited for, and where the token may go."""
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from typing import Any
 
 import httpx2
 
 from localft import __version__
+from localft.connection import REDIRECTS, Connection, NoAnswerError, TooLargeError
 from localft.curation.github.api import trouble
 from localft.curation.github.api.access import Token
 from localft.curation.github.api.limits import Pause, asked_pause, spent_pause, wait_words
+from localft.curation.masking import Mask
 from localft.errors import ConfigError
+from localft.json_text import parse_json
 from localft.visible import one_line
 
 TRIES = 5
 LIMIT_TRIES = 4
 _MAX_BYTES = 64 << 20
+_MAX_SECONDS = 120
 _MAX_REDIRECTS = 5
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _BROKEN = object()
+_NOT_GITHUB = "check --api-url: it must be the address of GitHub's REST API"
 _HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
@@ -83,7 +89,9 @@ class Client:
             hint = f"give an https address, or unset {self.token.variable}"
             raise ConfigError(f"`--api-url {self.api_url}` would send the token unencrypted", hint)
         self._free_at = 0.0
-        self._http = httpx2.Client(headers=_HEADERS, timeout=httpx2.Timeout(30, connect=10), follow_redirects=False)
+        # before anything else sees it: a server may say the token that it was sent
+        self._mask = Mask(self.token.value if self.token else "", "[token]")
+        self._http = Connection(_HEADERS, total=_MAX_SECONDS, keep=1)
 
     def close(self) -> None:
         self._http.close()
@@ -116,7 +124,7 @@ class Client:
             if pause:
                 self._wait(pause, limits)
                 limits += 1
-            elif response.status in (301, 302, 307, 308):
+            elif response.status in REDIRECTS:
                 redirects += 1
                 address = self._redirected(address, response, redirects)
             elif response.status >= 500:
@@ -128,7 +136,7 @@ class Client:
             elif response.status == 200:
                 value = self._value(address, response)
                 if value is not _BROKEN:
-                    return Answer(value, True, response.headers.get("etag", ""), self._next(address, response))
+                    return Answer(value, True, _etag(response), self._next(address, response))
                 failures += 1
                 self._again(failures, "the answer is broken off", self._no_json(address, response))
             else:
@@ -139,9 +147,11 @@ class Client:
         if "json" not in response.headers.get("content-type", "json"):
             raise self._no_json(address, response)
         try:
-            return json.loads(response.body)
-        except (ValueError, RecursionError):
+            return self._mask.value(parse_json(response.body))
+        except (JSONDecodeError, UnicodeDecodeError):
             return _BROKEN
+        except ValueError as error:
+            raise trouble.GitHubError(f"the answer for `{_path(address)}` is not read: {error}", _NOT_GITHUB) from None
 
     def _send(self, address: str, etag: str) -> _Response | str:
         """The answer, or in a few words why there is none."""
@@ -149,23 +159,18 @@ class Client:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token.value}"
         try:
-            with self._http.stream("GET", address, headers=headers) as answer:
-                body = bytearray()
-                for chunk in answer.iter_bytes():
-                    body += chunk
-                    if len(body) > _MAX_BYTES:
-                        raise trouble.GitHubError(
-                            f"the answer for `{_path(address)}` is larger than 64 MiB", "check `--api-url`"
-                        )
-                next_page = answer.links.get("next", {}).get("url", "")
-                values = {name.lower(): value for name, value in answer.headers.items()}
-                response = _Response(answer.status_code, values, bytes(body), next_page)
-        except httpx2.RequestError as error:
-            words = str(error) or type(error).__name__
+            with self._http.request("GET", address, headers) as answer:
+                body = answer.body(_MAX_BYTES)
+        except TooLargeError:
+            raise trouble.GitHubError(f"the answer for `{_path(address)}` is larger than 64 MiB", _NOT_GITHUB) from None
+        except NoAnswerError as error:
+            words = self._mask.text(error.reason)
             if "CERTIFICATE_VERIFY_FAILED" in words:
                 raise trouble.unreachable(self.host, words) from None
             return words
         self.n_requests += 1
+        values = {name: self._mask.text(value) for name, value in answer.headers.items()}
+        response = _Response(answer.status, values, body, self._mask.text(answer.next))
         self._note_allowance(response)
         return response
 
@@ -177,7 +182,7 @@ class Client:
         self._free_at = time.time() + spent.seconds if spent else 0.0
 
     def _limited(self, response: _Response, n_before: int) -> Pause | None:
-        message = trouble.message_of(response.body)
+        message = self._said(response)
         return asked_pause(response.status, response.headers, message, n_before, time.time())
 
     def _wait_until_free(self) -> None:
@@ -225,8 +230,11 @@ class Client:
         return str(url)
 
     def _refused(self, address: str, response: _Response) -> trouble.GitHubError:
-        message = trouble.message_of(response.body)
+        message = self._said(response)
         return trouble.refused(response.status, message, response.headers, _path(address), self.token, self.host)
+
+    def _said(self, response: _Response) -> str:
+        return trouble.message_of(response.body, self._mask)
 
     def _no_json(self, address: str, response: _Response) -> trouble.GitHubError:
         kind = one_line(response.headers.get("content-type", "nothing that says what it is"))
@@ -249,6 +257,12 @@ def parse_api_url(text: str) -> httpx2.URL:
         shown = "--api-url" if url.userinfo else f"--api-url {text}"
         raise ConfigError(f"`{shown}` is no address of an API", hint)
     return url
+
+
+def _etag(response: _Response) -> str:
+    """What may be sent back as it is, "" where it may not."""
+    etag = response.headers.get("etag", "")
+    return etag if re.fullmatch(r"[\x21-\x7e]{1,200}", etag) else ""
 
 
 def _path(address: str) -> str:

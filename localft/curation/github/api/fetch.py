@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localft.curation.github.api.cache import Cache, Page, StoredItem
+from localft.curation.github.api.cache import LARGEST_NUMBER, Cache, Page, StoredItem
 from localft.curation.github.api.client import Client
 from localft.curation.github.api.trouble import GitHubError
 from localft.curation.github.raw_item import RawItem
-from localft.curation.github.repository import Repository
+from localft.curation.github.repository import Repository, repository_named
 from localft.curation.github.selection import NOUNS, Kind, Selection, kind_and_state
 from localft.report import Report
 
 _GONE = (404, 410, 422, 451)
 _OUTAGE = 3
 _PER_PAGE = 100
+# GitHub's largest repositories have some hundred thousand issues, the longest talks some ten thousand comments
+_MOST_PAGES, _MOST_PART_PAGES = 10_000, 1_000
+_NOT_GITHUB = "check --api-url: it must be the address of GitHub's REST API"
 
 
 @dataclass
@@ -75,14 +77,17 @@ class Fetcher:
         """Each page's address, and the numbers on it that are wanted."""
         pages: list[tuple[str, set[int]]] = []
         seen: set[int] = set()
+        listed: set[int] = set()
         address = self._list_address()
         while address and address not in (before for before, _ in pages):
             self.progress(f"listing, page {len(pages) + 1}", 0, 0)
             page = self._page(address, self.cache.page(address))
             self.cache.save_page(page)
             wanted: set[int] = set()
+            n_before = len(listed)
             for record in page.values:
                 number, updated = self._checked(record, address)
+                listed.add(number)
                 if number in seen or len(seen) == self.selection.limit:
                     continue
                 self.n_listed += 1
@@ -91,6 +96,8 @@ class Fetcher:
                     wanted.add(number)
                     seen.add(number)
             pages.append((address, wanted))
+            if page.next and (len(listed) == n_before or len(pages) == _MOST_PAGES):
+                raise GitHubError(f"`{self.client.host}` lists issues without end", _NOT_GITHUB)
             address = "" if len(seen) == self.selection.limit else page.next
         return pages
 
@@ -110,16 +117,15 @@ class Fetcher:
         """A listed record's number and the time when it changed last."""
         if isinstance(record, dict):
             number, updated = record.get("number"), record.get("updated_at")
-            if type(number) is int and number > 0 and isinstance(updated, str):
+            if type(number) is int and 0 < number <= LARGEST_NUMBER and isinstance(updated, str):
                 self._note_name(record.get("repository_url"))
                 return number, updated
-        hint = "check --api-url: it must be the address of GitHub's REST API"
-        raise GitHubError(f"the answer for `{address}` is no list of issues", hint)
+        raise GitHubError(f"the answer for `{address}` is no list of issues", _NOT_GITHUB)
 
     def _note_name(self, url: Any) -> None:
-        match = re.search(r"/repos/([\w.-]+/[\w.-]+)$", url) if isinstance(url, str) else None
-        if match and match[1].lower() != str(self.repository).lower():
-            self.renamed = match[1]
+        name = repository_named(url.rpartition("/repos/")[2]) if isinstance(url, str) else None
+        if name and str(name).lower() != str(self.repository).lower():
+            self.renamed = str(name)
 
     def _item(self, record: dict[str, Any]) -> RawItem:
         """One item with its parts: from the cache as it is where the list says that it has not changed."""
@@ -150,6 +156,8 @@ class Fetcher:
         while address and address not in (page.address for page in pages):
             pages.append(self._page(address, old.get(address)))
             address = pages[-1].next
+            if address and (not pages[-1].values or len(pages) == _MOST_PART_PAGES):
+                raise GitHubError(f"`{self.client.host}` goes on with `{path}` without end", _NOT_GITHUB)
         return pages
 
     def _page(self, address: str, old: Page | None) -> Page:
@@ -159,8 +167,7 @@ class Fetcher:
         if not answer.changed and old:
             return replace(old, next=answer.next or old.next)
         if not isinstance(answer.value, list):
-            hint = "check --api-url: it must be the address of GitHub's REST API"
-            raise GitHubError(f"the answer for `{address}` is no list", hint)
+            raise GitHubError(f"the answer for `{address}` is no list", _NOT_GITHUB)
         return Page(address, answer.etag, answer.next, answer.value)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
 from localft.curation.github.api.access import Token, variables
 from localft.curation.github.api.limits import Pause, wait_words
+from localft.curation.masking import Mask
 from localft.errors import LocalftError
+from localft.json_text import parse_json
 from localft.visible import one_line
 
 _ALLOWANCE = "with a token GitHub allows 5,000 requests an hour, without one 60"
@@ -22,14 +23,14 @@ class GitHubError(LocalftError):
         self.status = status
 
 
-def message_of(body: bytes) -> str:
+def message_of(body: bytes, mask: Mask) -> str:
     """The "message" of an error's JSON body as one short printable line; "" where it has none."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = parse_json(body)
+    except ValueError:
         return ""
     text = value.get("message") if isinstance(value, dict) else None
-    return one_line(text) if isinstance(text, str) else ""
+    return one_line(mask.text(text)) if isinstance(text, str) else ""
 
 
 def refused(

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from localft.curation.synthetic.model.prompt import VERSION, Pair
 from localft.errors import DatasetError
 from localft.files import open_file
+from localft.json_text import parse_json
+
+# A line of a journal begins so; it holds at most what is read of a reply, in the longest spelling that JSON has.
+_START = b'{"key": "'
+_LONGEST = 16 << 20
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Journal:
     model, other rows) stay and are ignored.
 
     Raises:
-        DatasetError: the file is there and is no journal.
+        DatasetError: the file is there and is no journal, or a link to one.
         OSError: it cannot be written.
     """
 
@@ -60,31 +66,40 @@ class Journal:
         self.path = path
         self.answered: dict[str, Answered] = {}
         self._file: IO[bytes] | None = None
+        if path.is_symlink():
+            raise DatasetError(f"`{path}` is a symbolic link, expected a file", "delete it, or choose another --out")
         if path.exists():
             self._read()
 
     def _read(self) -> None:
         with open_file(self.path) as file:
-            data = file.read()
-        whole = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:whole].splitlines(), 1):
-            try:
-                value = json.loads(line)
-                self.answered[value["key"]] = _answered(value)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise DatasetError(
-                    f"line {number} of `{self.path}` is no line of a journal",
-                    "delete the file to ask the model about every row anew, or choose another --out",
-                ) from None
-        if whole < len(data):
-            os.truncate(self.path, whole)
+            whole, number = 0, 0
+            while line := file.readline(_LONGEST):
+                number += 1
+                if not line.endswith(b"\n") and line.startswith(_START[: len(line)]) and len(line) < _LONGEST:
+                    os.truncate(self.path, whole)
+                    return
+                key, answered = self._entry(number, line)
+                self.answered[key] = answered
+                whole += len(line)
+
+    def _entry(self, number: int, line: bytes) -> tuple[str, Answered]:
+        try:
+            if line.endswith(b"\n"):
+                return _read_line(line)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise DatasetError(
+            f"line {number} of `{self.path}` is no line of a journal",
+            "delete the file to ask the model about every row anew, or choose another --out",
+        ) from None
 
     def add(self, key: str, answered: Answered) -> None:
         """Keep a reply; it is on disk when this returns."""
         self.answered[key] = answered
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab", buffering=0)
+            self._file = os.fdopen(os.open(self.path, _APPEND, 0o666), "ab", buffering=0)
         value = {
             "key": key,
             "pairs": [list(pair) for pair in answered.pairs],
@@ -109,7 +124,19 @@ class Journal:
         self.close()
 
 
-def _answered(value: dict[str, Any]) -> Answered:
+def _read_line(line: bytes) -> tuple[str, Answered]:
+    """The key and the reply of a line.
+
+    Raises:
+        ValueError, KeyError, TypeError: it has none.
+    """
+    value = parse_json(line)
     n_prompt, n_completion = value["tokens"]
-    pairs = [Pair(str(question), str(answer)) for question, answer in value["pairs"]]
-    return Answered(pairs, int(n_prompt), int(n_completion), int(value["seen"]), str(value["problem"]))
+    counts = (n_prompt, n_completion, value["seen"])
+    pairs = [Pair(question, answer) for question, answer in value["pairs"]]
+    if not isinstance(value["pairs"], list) or not all(isinstance(pair, list) for pair in value["pairs"]):
+        raise ValueError("pairs that are no lists")
+    texts = (value["key"], value["problem"], *(text for pair in pairs for text in pair))
+    if not all(isinstance(text, str) for text in texts) or not all(type(n) is int and n >= 0 for n in counts):
+        raise ValueError("a value of another type")
+    return value["key"], Answered(pairs, *counts, value["problem"])

@@ -6,21 +6,23 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from localft.connection import Connection, NoAnswerError, TooLargeError
+from localft.curation.masking import Mask
 from localft.curation.synthetic.model.prompt import schema
 from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.model.trouble import PassingError, RefusedError, status_trouble
 from localft.errors import ConfigError
+from localft.json_text import parse_json
+from localft.visible import one_line
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MAX_REPLY = 16 << 20
+_MAX_SAID = 1 << 16
+_MOST_TOKENS = 1 << 40
 _TEMPERATURE = 0.7
 # of a pair, and of what surrounds the pairs
 _PAIR_TOKENS, _MORE_TOKENS = 400, 200
@@ -37,8 +39,8 @@ def chat_url(endpoint: str) -> str:
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"--endpoint is no address: {error}", hint) from None
+    except ValueError:  # whose words would quote a password that is taken for a port
+        raise ConfigError(f"--endpoint `{endpoint}` is no address", hint) from None
     if parts.username or parts.password:
         raise ConfigError("--endpoint has a password in it", "put the key into LOCALFT_API_KEY")
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, endpoint)):
@@ -58,13 +60,6 @@ def choose_key(endpoint: str, environment: Mapping[str, str]) -> str:
     return environment.get("OPENAI_API_KEY", "").strip() if safe else ""
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """A redirect is an error: following one would send the key to whoever is named."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 @dataclass
 class Endpoint:
     """Asks one model at one address; may be called from several threads.
@@ -74,8 +69,8 @@ class Endpoint:
     Attributes:
         url: see `chat_url`.
         model: the server's name of it.
-        key: sent as a bearer token; in no message.
-        timeout: seconds without a byte.
+        key: sent as a bearer token to this address alone; in no message and no reply.
+        timeout: seconds for the whole of an answer.
     """
 
     url: str
@@ -90,7 +85,11 @@ class Endpoint:
     def __post_init__(self) -> None:
         if self.key and not (self.key.isascii() and self.key.isprintable()):
             raise ConfigError("the key has characters that no key has", "check LOCALFT_API_KEY and OPENAI_API_KEY")
-        self._opener = build_opener(_NoRedirects())
+        self._mask = Mask(self.key, "[key]")
+        headers = {"Content-Type": "application/json", "User-Agent": "localft", "Accept": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        self._http = Connection(headers, silent=self.timeout, total=self.timeout)
 
     def ask(self, messages: list[dict[str, str]], n_pairs: int, seed: int) -> Reply:
         """One reply.
@@ -148,33 +147,45 @@ class Endpoint:
         return False
 
     def _post(self, body: dict[str, Any]) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "localft", "Accept": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        data = json.dumps(body).encode()
-        response: HTTPResponse
         try:
-            request = Request(self.url, data=data, headers=headers, method="POST")
-            with self._opener.open(request, timeout=self.timeout) as response:
-                return response.read(_MAX_REPLY)
-        except HTTPError as error:
-            with error:
-                raise status_trouble(self, error.code, _said(error), _wait(error.headers)) from None
-        except TimeoutError:
-            raise PassingError(self._slow(), _SLOW_HINT) from None
-        except URLError as error:
-            if isinstance(error.reason, TimeoutError):
+            with self._http.request("POST", self.url, body=json.dumps(body).encode()) as answer:
+                data = answer.body(_MAX_REPLY)
+        except NoAnswerError as error:
+            if error.late:
                 raise PassingError(self._slow(), _SLOW_HINT) from None
-            raise self._unreachable(error.reason) from None
-        except (HTTPException, OSError, ValueError) as error:
-            raise self._unreachable(error) from None
+            raise self._unreachable(self._mask.text(error.reason)) from None
+        except TooLargeError:
+            raise self._no_completion("answers with more than 16 MiB") from None
+        if 200 <= answer.status < 300:
+            return data
+        raise status_trouble(self, answer.status, self._said(data), _wait(answer.headers.get("retry-after", "")))
 
     def _slow(self) -> str:
         return f"the endpoint `{self.url}` did not answer within {self.timeout:g} seconds"
 
-    def _unreachable(self, reason: object) -> PassingError:
-        why = str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
+    def _unreachable(self, reason: str) -> PassingError:
+        why = one_line(reason)
         return PassingError(f"the endpoint `{self.url}` cannot be reached: {why}", "check the address and the network")
+
+    def _no_completion(self, does: str) -> PassingError:
+        return PassingError(
+            f"the endpoint `{self.url}` {does}", "check that the address is that of an OpenAI-compatible API"
+        )
+
+    def _said(self, data: bytes) -> str:
+        """What the server says is wrong."""
+        text = data[:_MAX_SAID].decode("utf-8", "replace")
+        try:
+            value = parse_json(text)
+        except ValueError:
+            return one_line(self._mask.text(text), 300)
+        inner = value.get("error", value) if isinstance(value, dict) else value
+        if isinstance(inner, dict):
+            parts = [inner.get(name) for name in ("message", "code", "param", "detail")]
+            text = " ".join(part for part in parts if isinstance(part, str) and part)
+        else:
+            text = inner if isinstance(inner, str) else json.dumps(inner)
+        return one_line(self._mask.text(text), 300)
 
     def _reply(self, data: bytes) -> Reply:
         """The answer in a response.
@@ -183,14 +194,15 @@ class Endpoint:
             PassingError: it is none.
         """
         try:
-            value = json.loads(data)
+            value = parse_json(data)
             content = value["choices"][0]["message"].get("content")
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-            message = f"the endpoint `{self.url}` answers something that is no chat completion"
-            raise PassingError(message, "check that the address is that of an OpenAI-compatible API") from None
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            raise self._no_completion("answers something that is no chat completion") from None
         usage = value.get("usage")
         n_prompt, n_completion = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
-        return Reply(content if isinstance(content, str) else "", n_prompt, n_completion)
+        # half of a surrogate pair can be neither counted nor written
+        text = self._mask.value(content) if isinstance(content, str) else ""
+        return Reply(text.encode("utf-8", "replace").decode(), n_prompt, n_completion)
 
 
 _SLOW_HINT = "give it longer with --timeout, or ask for less at once with --parallel 1 or --pairs 1"
@@ -198,31 +210,11 @@ _SLOW_HINT = "give it longer with --timeout, or ask for less at once with --para
 
 def _count(usage: Any, name: str) -> int | None:
     value = usage.get(name) if isinstance(usage, dict) else None
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-def _said(error: HTTPError) -> str:
-    """What the server says is wrong."""
-    try:
-        text = error.read(1 << 16).decode("utf-8", "replace")
-    except (OSError, HTTPException):
-        return ""
-    try:
-        value = json.loads(text)
-        inner = value.get("error", value) if isinstance(value, dict) else text
-        if isinstance(inner, dict):
-            parts = [inner.get(name) for name in ("message", "code", "param", "detail")]
-            text = " ".join(str(part) for part in parts if isinstance(part, str) and part)
-        else:
-            text = str(inner)
-    except (ValueError, RecursionError):
-        pass
-    return " ".join(text.split())[:300]
-
-
-def _wait(headers: Message) -> float | None:
-    """Seconds that the server asks to wait."""
-    text = (headers.get("Retry-After") or "").strip()
+def _wait(text: str) -> float | None:
+    """Seconds that the server asks to wait, in a Retry-After header."""
     try:
         return max(0.0, float(text))
     except ValueError:
@@ -233,5 +225,5 @@ def _wait(headers: Message) -> float | None:
         at = parsedate_to_datetime(text)
         at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
         return max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -29,6 +29,8 @@ VERSION = 1
 _THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
 # characters of a reply that are read
 _MOST = 1 << 17
+# braces of a reply that begin no JSON, before the rest is given up
+_MOST_FAILURES = 1000
 _QUESTIONS, _ANSWERS = ("question", "q", "prompt"), ("answer", "a", "response")
 
 
@@ -90,12 +92,12 @@ def read_pairs(reply: str) -> list[Pair]:
 
 def _pairs(text: str) -> Iterator[Pair]:
     decoder = json.JSONDecoder(strict=False)
-    at = text.find("{")
-    while at >= 0:
+    at, failures = text.find("{"), 0
+    while at >= 0 and failures < _MOST_FAILURES:
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
-            end = at + 1
+            end, failures = at + 1, failures + 1
         else:
             yield from _found(value, 0)
         at = text.find("{", end)

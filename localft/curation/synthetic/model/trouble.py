@@ -51,11 +51,10 @@ def status_trouble(server: Server, status: int, said: str, wait: float | None) -
 
     Args:
         status: HTTP's.
-        said: what the server says; may quote the key, which is taken out.
+        said: what the server says, without the key.
         wait: seconds that it asks for.
     """
     where = f"the endpoint `{server.url}`"
-    said = said.replace(server.key, "[key]") if server.key else said
     quoted = f": {said}" if said else ""
     if status == 401:
         if server.key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 
@@ -244,6 +245,33 @@ def test_the_token_is_sent_and_nothing_else_is(github: GitHub) -> None:
     assert headers["x-github-api-version"] == "2022-11-28"
     assert headers["user-agent"].startswith("localft/")
     assert "cookie" not in headers
+
+
+BASIC = base64.b64encode(f"x-access-token:{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize("echo", [SECRET, "".join(f"%{ord(char):02X}" for char in SECRET), BASIC])
+def test_a_token_that_a_server_says_is_masked(github: GitHub, clock: Clock, echo: str) -> None:
+    """Its words become messages, and its values rows and files of the cache."""
+    asking = Asking(github, Token(SECRET, "GH_TOKEN"))
+    said = json.dumps({"message": f"Bad {echo}"}).encode()
+    for status in (401, 403, 422, 500, 502):
+        github.faults[:] = [Fault("issues", status, said, times=9)]
+        error = asking.error()
+        assert echo[-12:] not in f"{error.message} {error.hint} {asking.said}"
+    headers = {"Link": f'<{github.url}/repos/owner/name/issues?t={echo}>; rel="next"', "ETag": f'"{echo}"'}
+    github.faults[:] = [Fault("issues", 200, json.dumps([{echo: [f"<{echo}>"]}]).encode(), headers)]
+    answer = asking.client.get(asking.client.address("/repos/owner/name/issues"))
+    assert echo[-12:] not in f"{answer}"
+    github.faults[:] = [Fault("issues", 302, b"", {"Location": f"https://elsewhere/{echo}"})]
+    assert echo[-12:] not in asking.error().message
+
+
+def test_an_etag_that_cannot_be_sent_back_is_forgotten(github: GitHub) -> None:
+    client = Asking(github).client
+    for etag in ('"\xe9"', '"' + "a" * 500 + '"', '"a b"'):
+        github.faults.append(Fault("issues", 200, b"[]", {"ETag": etag}))
+        assert client.get(client.address("/repos/owner/name/issues")).etag == ""
 
 
 def test_a_redirect_on_the_same_host_is_followed(github: GitHub) -> None:

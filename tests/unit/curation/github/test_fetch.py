@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,55 @@ def test_a_repository_that_is_not_there(sample: GitHub, run: Runner) -> None:
     )
     assert len(run.said) == 1
     assert run.said[0].startswith("without a token (GITHUB_ENTERPRISE_TOKEN) GitHub allows 60 requests an hour")
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "cut": lambda data: gzip.compress(data)[:-20],
+    "no gzip": lambda data: data,
+    "no JSON": lambda data: gzip.compress(data[:-5]),
+    "NUL": lambda data: gzip.compress(bytes(99)),
+    "a bomb": lambda data: gzip.compress(bytes(1 << 21)),
+    "500 deep": lambda data: gzip.compress(
+        b'{"format":1,"record":' + b'{"a":' * 500 + b"1" + b"}" * 500 + b',"parts":{}}'
+    ),
+    "100,000 deep": lambda data: gzip.compress(b"[" * 100_000),
+    "infinity": lambda data: gzip.compress(re.sub(rb'"number": ?4', b'"number":Infinity', data)),
+    "a number that is too large": lambda data: gzip.compress(re.sub(rb'"number": ?4', b'"number":1e999', data)),
+    "5,000 digits": lambda data: gzip.compress(re.sub(rb'"number": ?4', b'"number":' + b"9" * 5000, data)),
+    "an ETag with half a character": lambda data: gzip.compress(data.replace(b'"etag":"', b'"etag":"\\ud800')),
+    "an address with half a character": lambda data: gzip.compress(data.replace(b'"address":"', b'"address":"\\ud800')),
+    "another address": lambda data: gzip.compress(re.sub(rb'"address":"http', b'"address":"file', data)),
+    "another format": lambda data: gzip.compress(re.sub(rb'"format":1', b'"format":"1"', data)),
+    "a list": lambda data: gzip.compress(b"[" + data + b"]"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_file_of_the_cache_is_fetched_anew(
+    sample: GitHub, run: Runner, home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run()
+    before = run.output.read_bytes()
+    monkeypatch.setattr("localft.curation.github.api.cache._MOST_BYTES", 1 << 20)
+    files = sorted((home / "github").rglob("*.json.gz"))
+    assert len(files) == 5
+    for file in files:
+        file.write_bytes(DAMAGE[name](gzip.decompress(file.read_bytes())))
+    run()
+    assert run.output.read_bytes() == before
+    run(offline=True)
+    assert run.output.read_bytes() == before
+
+
+def test_a_list_without_an_end_is_an_error(sample: GitHub, run: Runner) -> None:
+    """Each of its pages names a next one that was not there before."""
+    for path in ("issues", "pulls/4/reviews"):
+        nexts = [f'<{sample.url}/repos/owner/name/{path}?page={page}>; rel="next"' for page in range(9)]
+        sample.faults[:] = [Fault(rf"/{path}\?", body=b"[]", headers={"Link": link}) for link in nexts]
+        with pytest.raises(GitHubError, match="without end"):
+            run()
+        assert len(sample.faults) >= 7
 
 
 def test_nothing_that_is_wanted(sample: GitHub, run: Runner) -> None:

@@ -270,7 +270,7 @@ def test_a_record_that_does_not_say_what_it_is(run: Runner) -> None:
         ('{"issue_url": "https://h/repos/a/b/issues/1"}', "line 1 of `{}` belongs to `a/b`, not to", "give `a/b`"),
         ("", "`owner/name` has no pull requests and issues in `", "--state"),
         ("[" * 100_000 + "1", "line 1 of `{}` is a number", "gh api"),
-        ('{"a":' * 100_000 + "1", "line 1 of `{}` is not JSON: too deep", "save it again"),
+        ('{"a":' * 100_000 + "1", "line 1 of `{}` is not JSON: nested too deeply", "save it again"),
     ],
 )
 def test_files_that_are_not_what_they_should_be(run: Runner, text: str, message: str, hint: str) -> None:

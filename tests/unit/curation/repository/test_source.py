@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from repos import Repo, built
 
+from localft.addresses import without_secrets
 from localft.curation.repository.clone import github_name, is_url, url_name
-from localft.curation.repository.git import without_password
 from localft.errors import ConfigError, DatasetError
 
 
@@ -59,7 +59,7 @@ def test_a_password_in_a_url_goes_nowhere(repo: Repo, out: Path, home: Path) -> 
 def test_names_of_urls(url: str, name: str) -> None:
     assert is_url(url)
     assert url_name(url) == name
-    assert "token" not in without_password(url)
+    assert "token" not in without_secrets(url)
 
 
 def test_a_github_remote_names_the_documents(repo: Repo, out: Path) -> None:

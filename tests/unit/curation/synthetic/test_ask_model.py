@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +150,40 @@ def test_the_journal_is_gone_on_with(tmp_path: Path) -> None:
         assert len(server.bodies) == 1
 
 
+def lines() -> Iterator[bytes]:
+    """A journal's line with each of its parts of another type."""
+    good: dict[str, Any] = {"key": "k", "pairs": [["q", "a"]], "tokens": [1, 2], "seen": 3, "problem": ""}
+    odd = (None, True, -1, 1.5, "x", [], {}, [None], [[1, 2]], [["q"]], [["q", "a", "b"]], [1, -2], ["1", "2"])
+    for name, value in good.items():
+        yield from (
+            json.dumps({**good, name: other}).encode()
+            for other in odd
+            if other != value and (name, other) not in (("key", "x"), ("problem", "x"), ("pairs", []))
+        )
+        yield json.dumps({each: good[each] for each in good if each != name}).encode()
+    for text in ("Infinity", "-Infinity", "NaN", "1e999", "9" * 5000, "[" * 500 + "]" * 500, "[" * 100_000, "\0"):
+        yield json.dumps(good).replace("3", text).encode()
+        yield json.dumps(good).replace("1, 2", f"1, {text}").encode()
+    yield from (b"[1]", b"hello", b'{"key": "a"}', b"", b"\xff", b"null", b"\0" * 99)
+
+
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    for text in ("[1]\n", "hello\n", '{"key": "a"}\n'):
+    for line in lines():
+        path.write_bytes(line + b"\n")
+        with pytest.raises(DatasetError, match=r"line 1 of .* is no line"):
+            Journal(path)
+        assert path.read_bytes() == line + b"\n"
+    # a line without an end is cut off where it is one of a journal's, and no other
+    for text in ("my only line", '{"key"; 1'):
         path.write_text(text)
         with pytest.raises(DatasetError, match=r"line 1 of .* is no line"):
             Journal(path)
         assert path.read_text() == text
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match="is a symbolic link"):
+        Journal(path)
     path.unlink()
     with Journal(path) as journal:
         assert not path.exists()
@@ -267,9 +295,10 @@ def test_addresses_and_keys() -> None:
     for wrong in ("127.0.0.1:8080", "ftp://h", "http://", "http://h:x", "http://[", "http://h /v1"):
         with pytest.raises(ConfigError, match="address"):
             chat_url(wrong)
-    with pytest.raises(ConfigError) as caught:
-        chat_url("http://user:hunter2@h/v1")
-    assert "hunter2" not in caught.value.message
+    for wrong in ("http://user:hunter2@h/v1", "http://user:hunter2/hunter2@h/v1"):
+        with pytest.raises(ConfigError) as caught:
+            chat_url(wrong)
+        assert "hunter2" not in caught.value.message
     both = {"LOCALFT_API_KEY": " a ", "OPENAI_API_KEY": "b"}
     assert (choose_key("http://h/v1", both), choose_key("https://h/v1", {"OPENAI_API_KEY": "b"})) == ("a", "b")
     assert choose_key("http://h/v1", {"OPENAI_API_KEY": "b"}) == ""

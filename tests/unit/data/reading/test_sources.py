@@ -234,7 +234,7 @@ def server() -> Iterator[str]:
 
 def test_an_address_is_downloaded_once(server: str, home: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    url = f"{server}/some/rows.jsonl?token=1"
+    url = f"{server}/some/rows.jsonl?v=1"
     found = find_sources([f"{url}", f"{server}/rows.jsonl.gz:2"], report=lambda *what: told.append(what))
     first, second = found.train
     assert first.read_bytes() == ROWS
@@ -243,7 +243,7 @@ def test_an_address_is_downloaded_once(server: str, home: Path, tmp_path: Path) 
     assert told[0] == ("downloading rows.jsonl", len(ROWS), len(ROWS))
     assert found.notes[0] == f"`{url}` is kept in `{first}`: delete that to fetch it anew"
     assert find_sources([url]).train == [first]
-    assert Handler.asked == ["/some/rows.jsonl?token=1", "/rows.jsonl.gz"]
+    assert Handler.asked == ["/some/rows.jsonl?v=1", "/rows.jsonl.gz"]
     assert len(prepare([url], vocabs.bpe(tmp_path), DataSettings(no_val=True)).train) == 2
     assert find_sources([f"{server}/moved.jsonl"]).train[0].read_bytes() == ROWS
 
@@ -265,6 +265,33 @@ def test_addresses_that_give_no_data(server: str, home: Path, name: str, message
     assert error.value.message == message.format(url)
     assert error.value.hint
     assert not [path for path in home.rglob("*") if path.is_file()], "whole or not at all"
+
+
+@pytest.mark.parametrize(
+    ("where", "target", "expected"),
+    [
+        ("http://h/a", "https://i/b", "https://i/b"),
+        ("https://h/a/c", "../b?x=1", "https://h/b?x=1"),
+        ("https://h/a", "//i:8/b", "https://i:8/b"),
+        ("https://me:pw@h/a", "/b", "https://me:pw@h/b"),
+        ("https://me:pw@h/a", "https://h/b", "https://me:pw@h/b"),
+        ("https://me:pw@h/a", "https://h:8/b", "https://h:8/b"),
+        ("http://me:pw@h/a", "https://h/b", "https://h/b"),
+        ("https://h/a", "http://h/b", ""),
+        ("https://h/a", "HTTP://h/b", ""),
+        ("http://h/a", "file:///etc/passwd", ""),
+        ("http://h/a", "ftp://h/a", ""),
+        ("http://h/a", "data:,x", ""),
+        ("http://h/a", "http://h:x/", ""),
+        ("http://h/a", "", ""),
+    ],
+)
+def test_where_a_redirect_may_lead(where: str, target: str, expected: str) -> None:
+    if expected:
+        assert web._redirected(where, where, target) == expected
+        return
+    with pytest.raises(DatasetError, match="which is not followed"):
+        web._redirected(where, where, target)
 
 
 def test_no_server_and_no_disk_are_told_apart(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,9 +178,8 @@ def test_a_changed_regex_is_no_known_pre_tokenizer(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "a", vocabulary="llama3")
     path = checkpoint / "tokenizer.json"
     path.write_text(path.read_text(encoding="utf-8").replace("{1,3}", "{1,2}"), encoding="utf-8")
-    with pytest.raises(ModelError, match="the pre-tokenizer .* is not known"):
+    with pytest.raises(ModelError, match=r"(?s)the pre-tokenizer .* is not known") as caught:
         read(checkpoint)
-    assert caught.value.hint is not None
     assert "llama-bpe" in caught.value.hint
 
 
