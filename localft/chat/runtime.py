@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from localft import llama
 from localft.adapter import AdapterFit, check_adapter
 from localft.errors import AdapterError, EngineError, ModelError
+from localft.model.probe import require_usable_adapter
 
 N_BATCH = 512
 _ABORTABLE = 32
@@ -26,7 +27,7 @@ class LlamaRuntime:
     """A loaded base model and its KV cache. Not thread-safe.
 
     Args:
-        model: a GGUF that has passed `check_gguf`.
+        model: a GGUF that has passed `usable_gguf`.
         n_ctx: tokens of context.
         n_threads: CPU threads, None = llama.cpp's default of 4.
         exact: f32 KV cache and no flash attention, to compare logits; twice the cache's memory.
@@ -80,6 +81,7 @@ class LlamaRuntime:
             AdapterError: it does not fit, or llama.cpp refuses it.
         """
         fit = check_adapter(adapter, self.path)
+        require_usable_adapter(adapter, self.path)
         llama.silence()
         pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
         # A refusal comes as a NULL pointer object, which is not None.

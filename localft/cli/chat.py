@@ -90,11 +90,13 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     """
     from localft.chat import ChatSession
     from localft.chat.target import find_target
+    from localft.model.probe import usable_gguf
 
     if options["raw"] and options["template"]:
         raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
     lora = options.pop("lora")
-    target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_converting)
+    target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=_say)
+    usable_gguf(target.model, lambda words, *_: _say(words))
     return ChatSession(
         target.model,
         target.adapter,
@@ -105,7 +107,7 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     )
 
 
-def _converting(text: str) -> None:
+def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
