@@ -10,19 +10,10 @@ from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
 from localft.model.gguf_header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
+from localft.model.gguf_limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
 from localft.model.tensor_shapes import llama_shapes
 from localft.model.vocabulary_names import BYTE_PAIR, PRE_TOKENIZERS, SENTENCEPIECE, TOKENIZER_MODELS
 
-_INTEGERS = {
-    GGUFValueType.UINT8,
-    GGUFValueType.INT8,
-    GGUFValueType.UINT16,
-    GGUFValueType.INT16,
-    GGUFValueType.UINT32,
-    GGUFValueType.INT32,
-    GGUFValueType.UINT64,
-    GGUFValueType.INT64,
-}
 _NOT_WEIGHTS = {
     GGMLQuantizationType.I8,
     GGMLQuantizationType.I16,
@@ -32,8 +23,6 @@ _NOT_WEIGHTS = {
     GGMLQuantizationType.Q8_1,
     GGMLQuantizationType.Q8_K,
 }
-MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
-MAX_CONTEXT = 1 << 27
 _ROPE_SCALING = ("none", "linear", "yarn", "longrope")
 SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")  # "seperator": as GGUF spells it
 
@@ -63,6 +52,7 @@ def check_header(header: Header) -> None:
     for info in header.tensors.values():
         if info.type in _NOT_WEIGHTS:
             raise damaged(header.path, f"tensor `{info.name}` has the type {info.type.name}, which no weight has")
+    check_limits(header)
     if header.architecture == "llama":
         _check_llama(header, n_vocab)
 
@@ -163,33 +153,22 @@ def _check_special_ids(header: Header, n_vocab: int) -> None:
     for name in SPECIAL_IDS:
         key = f"tokenizer.ggml.{name}_token_id"
         value = header.values.get(key)
-        if value is not None and (header.types[key] not in _INTEGERS or not 0 <= int(value) < n_vocab):
+        if value is not None and (header.types[key] not in INTEGERS or not 0 <= int(value) < n_vocab):
             raise damaged(header.path, f'"{key}" is {shown(value)}, outside its vocabulary of {n_vocab}')
 
 
-def _size(header: Header, key: str, highest: int, default: int | None = None) -> int:
-    value = header.values.get(f"llama.{key}", default)
-    if value is None:
-        raise damaged(header.path, f'"llama.{key}" is missing')
-    kind = header.types.get(f"llama.{key}", GGUFValueType.UINT32)
-    if kind not in _INTEGERS or not 1 <= int(value) <= highest:
-        raise damaged(header.path, f'"llama.{key}" is {shown(value)}; a whole number from 1 to {highest} is needed')
-    return int(value)
-
-
 def _check_llama(header: Header, n_vocab: int) -> None:
-    n_embd = _size(header, "embedding_length", 1 << 20)
-    n_layer = _size(header, "block_count", MAX_LAYERS)
-    n_head = _size(header, "attention.head_count", 1 << 16)
-    n_head_kv = _size(header, "attention.head_count_kv", 1 << 16, n_head)
-    _size(header, "context_length", MAX_CONTEXT)
-    n_ff = _size(header, "feed_forward_length", 1 << 24)
+    n_embd = whole_number(header, "embedding_length", 1, 1 << 20)
+    n_layer = whole_number(header, "block_count", 1, MAX_LAYERS)
+    n_head = whole_number(header, "attention.head_count", 1, 1 << 16)
+    n_head_kv = whole_number(header, "attention.head_count_kv", 1, 1 << 16, n_head)
+    n_ff = whole_number(header, "feed_forward_length", 1, 1 << 24)
     if n_head % n_head_kv:
         raise damaged(header.path, f"its {n_head} heads cannot be shared out among {n_head_kv} key-value heads")
-    n_embd_head = _size(header, "attention.key_length", 1 << 16, max(n_embd // n_head, 1))
+    n_embd_head = whole_number(header, "attention.key_length", 1, 1 << 16, max(n_embd // n_head, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
         # llama.cpp's graph asserts that all three are equal.
-        if _size(header, key, 1 << 16, n_embd_head) != n_embd_head or n_embd_head % 2:
+        if whole_number(header, key, 1, 1 << 16, n_embd_head) != n_embd_head or n_embd_head % 2:
             raise damaged(
                 header.path, f'"llama.{key}" is {shown(header.values.get(f"llama.{key}"))}, not an even {n_embd_head}'
             )
