@@ -50,4 +50,5 @@ def silence() -> None:
 
 def last_error() -> str:
     """What llama.cpp complained of last since `silence`, ready to be put behind a sentence; else empty."""
-    return f": {one_line(_log_lines[-1], 160)}" if _log_lines else ""
+    lines = [line for line in _log_lines if not line.endswith("failed to load model")] or list(_log_lines)
+    return f": {one_line(lines[-1], 160)}" if lines else ""

@@ -190,5 +190,3 @@ def _check_tensor(header: Header, name: str, ne: tuple[int, ...]) -> None:
         raise damaged(header.path, f"tensor `{name}` is missing")
     if info.ne != ne:
         raise damaged(header.path, f"tensor `{name}` has the shape {list(info.ne)}; its metadata ask for {list(ne)}")
-    if len(ne) == 1 and info.type != GGMLQuantizationType.F32:
-        raise damaged(header.path, f"tensor `{name}` has the type {info.type.name}; F32 is needed")

@@ -23,7 +23,6 @@ INTEGERS = {
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_CONTEXT = 1 << 27
-_VECTOR_TYPES = {GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16}
 
 
 def check_limits(header: Header) -> None:
@@ -37,8 +36,9 @@ def check_limits(header: Header) -> None:
     whole_number(header, "nextn_predict_layers", 0, n_layer, 0)
     _check_experts(header)
     for info in header.tensors.values():
-        if len(info.ne) == 1 and info.type not in _VECTOR_TYPES:
-            raise damaged(header.path, f"tensor `{info.name}` is a vector of the type {info.type.name}; F32 is needed")
+        # ggml adds and multiplies by vectors in f32 only
+        if len(info.ne) == 1 and info.type != GGMLQuantizationType.F32:
+            raise damaged(header.path, f"tensor `{info.name}` has the type {info.type.name}; F32 is needed")
 
 
 def whole_number(header: Header, key: str, lowest: int, highest: int, default: int | None = None) -> int:
