@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -62,14 +63,23 @@ def remember_usable(gguf: Path, adapter: Path | None = None) -> None:
 
 
 def _try_once(gguf: Path, adapter: Path | None, report: Report | None) -> None:
+    note = threading.Timer(_NOTE_SECONDS, report or _nothing, ("checking the model once", 0, 0))
+    note.daemon = True
     try:
+        note.start()
         key = _key(gguf, adapter)
         if recall(_FILE).get(key) == _version():
             return
-        _try(gguf, adapter, report)
+        _try(gguf, adapter)
     except OSError as error:
         raise _error(gguf, adapter, f"cannot be tried: {error.strerror or error}", "close other programs") from error
+    finally:
+        note.cancel()
     remember(_FILE, key, _version())
+
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 def _key(gguf: Path, adapter: Path | None) -> str:
@@ -80,7 +90,7 @@ def _version() -> str:
     return metadata.version("llama-cpp-python")
 
 
-def _try(gguf: Path, adapter: Path | None, report: Report | None) -> None:
+def _try(gguf: Path, adapter: Path | None) -> None:
     seconds = _LEAST_SECONDS + gguf.stat().st_size / _BYTES_PER_SECOND
     names = [str(path) for path in (gguf, adapter) if path]
     command = module_command("localft.model.probe_process", str(int(seconds)), *names)
@@ -88,7 +98,7 @@ def _try(gguf: Path, adapter: Path | None, report: Report | None) -> None:
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=said)
         try:
-            answer = _answer(process, seconds, report)
+            answer = process.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
             what = f"keeps llama.cpp busy for more than {int(seconds)} seconds"
             raise _error(gguf, adapter, what, _HINT) from None
@@ -97,15 +107,6 @@ def _try(gguf: Path, adapter: Path | None, report: Report | None) -> None:
             process.communicate()
         if process.returncode:
             raise _refusal(gguf, adapter, answer, _last_words(said, process.returncode))
-
-
-def _answer(process: subprocess.Popen[bytes], seconds: float, report: Report | None) -> bytes:
-    try:
-        return process.communicate(timeout=_NOTE_SECONDS)[0]
-    except subprocess.TimeoutExpired:
-        if report:
-            report("checking the model once", 0, 0)
-        return process.communicate(timeout=seconds)[0]
 
 
 def _refusal(gguf: Path, adapter: Path | None, answer: bytes, words: str) -> ModelError | AdapterError:

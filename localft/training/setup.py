@@ -88,9 +88,9 @@ def _find_base(
         result = convert(config.model, config.outtype, progress=_one_stage(report))
         notices += [Notice(warning, "warning") for warning in result.warnings]
         path, name = result.path, _base_name(config.model)
-    header = usable_gguf(path, report)
     if report:
         report("checking the base model", 0, 0)
+    header = usable_gguf(path)
     return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
 
 
