@@ -109,6 +109,17 @@ TOKENIZER_KEYS = (
     *("add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces", "precompiled_charsmap"),
     *("suppress_tokens", "normalizer.lowercase", "merges", "scores", "token_type", "tokens"),
 )
+GENERAL_KEYS = (
+    *("general.alignment", "general.file_type", "general.name", "general.quantization_version", "general.type"),
+    *(
+        "split.count",
+        "split.no",
+        "split.tensors.count",
+        "tokenizer.chat_template",
+        "adapter.type",
+        "adapter.lora.alpha",
+    ),
+)
 NUMBERS = (0, 1, 2, 3, 5, 7, 8, 16, 31, 33, 64, 100, 255, 4096, 1 << 16, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 REALS = (0.0, -0.0, -1.0, 1e-45, 1e-8, 0.5, 1.0, 2.0, 1e38, -1e38)
 WORDS = ("", "llama", "bert", "whitespace", "gpt2", "default", "yarn", "longrope", "linear", "none", "qwen2", "x" * 300)
@@ -223,7 +234,8 @@ def _odd_value(file: File, rng: random.Random) -> tuple[str, File]:
 
 
 def _odd_tokenizer(file: File, rng: random.Random) -> tuple[str, File]:
-    key, value = f"tokenizer.ggml.{rng.choice(TOKENIZER_KEYS)}", _value(rng)
+    keys = [*(f"tokenizer.ggml.{key}" for key in TOKENIZER_KEYS), *GENERAL_KEYS]
+    key, value = rng.choice(keys), _value(rng)
     return f"{key} = {_said(value)}", _put(file, key, value)
 
 
