@@ -23,18 +23,23 @@ INTEGERS = {
 MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 MAX_CONTEXT = 1 << 27
+_NORMS = ("layer_norm", "layer_norm_rms", "group_norm")
 
 
 def check_limits(header: Header) -> None:
     """Refuse a header whose counts no architecture can have.
 
     Raises:
-        ModelError: layers, context, experts or the type of a vector are out of range.
+        ModelError: layers, context, experts, an epsilon or the type of a vector are out of range.
     """
     n_layer = whole_number(header, "block_count", 1, MAX_LAYERS)
     whole_number(header, "context_length", 1, MAX_CONTEXT)
     whole_number(header, "nextn_predict_layers", 0, n_layer, 0)
     _check_experts(header)
+    for key in (f"{header.architecture}.attention.{name}_epsilon" for name in _NORMS):
+        value = header.values.get(key, 0.0)
+        if not isinstance(value, float) or value < 0:
+            raise damaged(header.path, f'"{shown(key)}" is {shown(value)}; a number from 0 up is needed')
     for info in header.tensors.values():
         # ggml adds and multiplies by vectors in f32 only
         if len(info.ne) == 1 and info.type != GGMLQuantizationType.F32:

@@ -31,6 +31,9 @@ CASES: dict[str, tuple[dict[str, Value], str]] = {
     "context a truth": ({"context_length": TRUE}, 'context_length" is True; a whole number'),
     "context a text": ({"context_length": text("x" * 999)}, 'context_length" is xxx'),
     "context negative": ({"context_length": I32_MINUS_1}, 'context_length" is -1; '),
+    "epsilon negative": ({"attention.layer_norm_rms_epsilon": f32(-1e-5)}, 'norm_rms_epsilon" is -9.99'),
+    "epsilon a whole number": ({"attention.layer_norm_epsilon": u32(1)}, 'layer_norm_epsilon" is 1; a number from 0'),
+    "epsilon infinite": ({"attention.group_norm_epsilon": f32(float("inf"))}, 'group_norm_epsilon" is inf'),
     "experts used of none": ({"expert_used_count": u32(1)}, 'expert_used_count" does not fit its 0 experts'),
     "experts used, none of some": (
         {"expert_count": u32(4), "expert_used_count": u32(0)},
@@ -73,7 +76,7 @@ CASES: dict[str, tuple[dict[str, Value], str]] = {
 @pytest.mark.parametrize("base", ["qwen2", "gemma2"])
 def test_impossible_counts(base: str, name: str, files: dict[str, File], tmp_path: Path) -> None:
     values, words = CASES[name]
-    refused(files[base].set(**{f"{base}__{key}": value for key, value in values.items()}), words, tmp_path)
+    refused(files[base].set(**{f"{base}.{key}": value for key, value in values.items()}), words, tmp_path)
 
 
 @pytest.mark.parametrize("key", ["block_count", "context_length"])
