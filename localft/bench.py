@@ -22,6 +22,7 @@ from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
 from localft.model.convert import convert, converted
 from localft.model.gguf_header import file_type, read_header
+from localft.model.probe import usable_gguf
 from localft.model.source import resolve_model
 from localft.report import Report
 from localft.settings.resolve import resolve
@@ -158,7 +159,9 @@ def base_file(config: TrainConfig, report: Report | None = None) -> Iterator[tup
     source = resolve_model(config.model)
     shape = source.card.shape if source.card and source.checkpoint is None else None
     if shape is None or converted(config.model, config.outtype):
-        yield convert(config.model, config.outtype, progress=report).path, "own"
+        path = convert(config.model, config.outtype, progress=report).path
+        usable_gguf(path, report)
+        yield path, "own"
         return
     with temporary_folder(localft_home() / "bench") as folder:
         path = folder / f"{source.name}.gguf"

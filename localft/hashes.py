@@ -1,4 +1,4 @@
-"""Hashes of large files, remembered from one command to the next."""
+"""Hashes of large files, and what was found out about them, remembered from one command to the next."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from localft.files import open_file, write_text
 from localft.home import localft_home
 
 _CHUNK = 1 << 22
+_HASHES = "sha256.json"
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, remembered in LOCALFT_HOME until its size or time changes.
+    """SHA-256 of a file, remembered in LOCALFT_HOME until its size or one of its times changes.
 
     Raises:
         OSError: the file cannot be read.
     """
     path = path.resolve()
     info = path.stat()
-    stamp = f"{info.st_size}-{info.st_mtime_ns}"
-    cache = _cache_file()
-    known = _load(cache)
-    entry = known.get(str(path))
+    # the second time, of the last change of any kind, cannot be set back
+    stamp = f"{info.st_size}-{info.st_mtime_ns}-{info.st_ctime_ns}"
+    entry = recall(_HASHES).get(str(path))
     if isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp:
         return str(entry[1])
     digest = _hash(path)
-    with suppress(OSError):
-        write_text(cache, json.dumps({**known, str(path): [stamp, digest]}, indent=1))
+    remember(_HASHES, str(path), [stamp, digest])
     return digest
 
 
@@ -41,13 +40,16 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _cache_file() -> Path:
-    return localft_home() / "sha256.json"
-
-
-def _load(cache: Path) -> dict[str, object]:
+def recall(name: str) -> dict[str, object]:
+    """What is remembered in the file `name` of localft's home; nothing where it cannot be read."""
     try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
+        known = json.loads((localft_home() / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def remember(name: str, key: str, value: object) -> None:
+    """Keep one more value in the file `name` of localft's home, where that can be written."""
+    with suppress(OSError):
+        write_text(localft_home() / name, json.dumps({**recall(name), key: value}, indent=1))

@@ -9,6 +9,8 @@ import os
 from collections import deque
 from typing import Any
 
+from localft.visible import one_line
+
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h; the numbers in llama_cpp._logger are out of date
 
 _log_lines: deque[str] = deque(maxlen=4)
@@ -48,4 +50,5 @@ def silence() -> None:
 
 def last_error() -> str:
     """What llama.cpp complained of last since `silence`, ready to be put behind a sentence; else empty."""
-    return f": {_log_lines[-1]}" if _log_lines else ""
+    lines = [line for line in _log_lines if not line.endswith("failed to load model")] or list(_log_lines)
+    return f": {one_line(lines[-1], 160)}" if lines else ""

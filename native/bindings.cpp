@@ -1,5 +1,6 @@
 // The Python module localft._native. The only file that knows Python.
 #include "localft.h"
+#include "model/truncation.h"
 
 #include <ggml.h>
 
@@ -203,6 +204,7 @@ NB_MODULE(_native, module) {
     module.attr("LLAMA_CPP_PYTHON_VERSION") = LOCALFT_LLAMA_CPP_PYTHON_VERSION;
     module.def("ggml_version", [] { return std::string(ggml_version()); });
     module.def("devices", device_list);
+    module.def("on_truncation", [](nb::bytes words, int code) { on_truncation({ words.c_str(), words.size() }, code); }, "last_words"_a, "exit_code"_a);
     bind_model(module);
     bind_trainer(module);
 }

@@ -1,7 +1,8 @@
 // localft's native engine: LoRA training on a GGUF, on ggml.
 //
 // Order of calls: load a Model; make a Trainer on it; set_lora for every target (the factors are zero until then);
-// then per optimizer step accumulate() once or more and apply() once. Nothing here prints, downloads or knows Python.
+// then per optimizer step accumulate() once or more and apply() once. Nothing here prints (but last words, see
+// model/truncation.h), downloads or knows Python.
 // Errors are std::runtime_error whose text starts with "[op]"; Interrupted says that `should_stop` asked for it.
 // A Model must outlive its Trainers. One thread at a time.
 #pragma once

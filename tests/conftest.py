@@ -38,6 +38,12 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process is started to try a GGUF first; a test of that has a fixture of this name of its own."""
+    monkeypatch.setattr("localft.model.probe._try", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of development data; the test is skipped where LOCALFT_SHARED is not set."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
 from localft.files import atomic_path
-from localft.model.gguf_header import Header, read_header
+from localft.model.gguf_header import Header, read_header, shown
 
 Q = GGMLQuantizationType
 FACTOR_TYPES = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)
@@ -133,16 +133,21 @@ def read_adapter_header(path: Path) -> Header:
     wanted = {"general.type": "adapter", "adapter.type": "lora", "general.architecture": None}
     for key, value in wanted.items():
         _require_text(path, header, key, value)
-    if "adapter.lora.alpha" in header.values:
-        alpha = header.values["adapter.lora.alpha"]
-        if header.types["adapter.lora.alpha"] != GGUFValueType.FLOAT32 or not math.isfinite(float(alpha)):
-            raise _damaged(f"`{path}` has adapter.lora.alpha = {alpha!r}, which must be a finite f32 value")
+    _require_alpha(path, header)
     if "adapter.alora.invocation_tokens" in {*header.values, *header.arrays}:
         raise AdapterError(
             f"`{path}` is an activated LoRA (it has adapter.alora.invocation_tokens)",
             "localft uses plain LoRA adapters only",
         )
     return header
+
+
+def _require_alpha(path: Path, header: Header) -> None:
+    key = "adapter.lora.alpha"
+    alpha = "an array" if key in header.arrays else header.values.get(key, 0.0)
+    finite = isinstance(alpha, float) and math.isfinite(alpha)
+    if not finite or header.types.get(key, GGUFValueType.FLOAT32) != GGUFValueType.FLOAT32:
+        raise _damaged(f"`{path}` has {key} = {shown(alpha)!r}, which must be a finite f32 value")
 
 
 def _require_text(path: Path, header: Header, key: str, expected: str | None) -> None:
@@ -153,7 +158,7 @@ def _require_text(path: Path, header: Header, key: str, expected: str | None) ->
     if not value or (expected is not None and value != expected):
         wanted = f'"{expected}"' if expected else "text"
         hint = "give the base model to --model and the adapter to --lora" if value == "model" else _DAMAGED
-        raise AdapterError(f"`{path}` is no LoRA adapter: its {key} is {found!r}, {wanted} was expected", hint)
+        raise AdapterError(f"`{path}` is no LoRA adapter: its {key} is {shown(found)!r}, {wanted} was expected", hint)
 
 
 def pair_names(path: Path, header: Header) -> list[str]:

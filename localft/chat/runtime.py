@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from localft import llama
 from localft.adapter import AdapterFit, check_adapter
+from localft.engine.native import end_with_a_sentence_if_cut_short
 from localft.errors import AdapterError, EngineError, ModelError
+from localft.model.mapped_file import MappedFile
+from localft.model.probe import require_usable_adapter
 
 N_BATCH = 512
 _ABORTABLE = 32
@@ -26,7 +29,7 @@ class LlamaRuntime:
     """A loaded base model and its KV cache. Not thread-safe.
 
     Args:
-        model: a GGUF that has passed `check_gguf`.
+        model: a GGUF that has passed `usable_gguf`.
         n_ctx: tokens of context.
         n_threads: CPU threads, None = llama.cpp's default of 4.
         exact: f32 KV cache and no flash attention, to compare logits; twice the cache's memory.
@@ -44,6 +47,9 @@ class LlamaRuntime:
         self._active: tuple[int, float] = (0, 0.0)
         self.path = model
         self.ids: list[int] = []
+        with contextlib.suppress(EngineError):  # chat works without the trainer
+            end_with_a_sentence_if_cut_short(model)
+        self._file = MappedFile(model)
         llama.silence()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(model).encode(), llama_cpp.llama_model_default_params()
@@ -80,6 +86,7 @@ class LlamaRuntime:
             AdapterError: it does not fit, or llama.cpp refuses it.
         """
         fit = check_adapter(adapter, self.path)
+        require_usable_adapter(adapter, self.path)
         llama.silence()
         pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
         # A refusal comes as a NULL pointer object, which is not None.
@@ -122,12 +129,14 @@ class LlamaRuntime:
 
         Raises:
             EngineError: the ids do not fit the context, or the model's output is not finite.
+            ModelError: the model's file changed since it was loaded.
             KeyboardInterrupt: Ctrl-C; the cache is then empty.
         """
         if not 0 < len(ids) <= self.n_ctx:
             raise EngineError(f"[chat] {len(ids)} tokens do not fit a context of {self.n_ctx}", "give a larger --ctx")
         if min(ids) < 0 or max(ids) >= self.n_vocab:
             raise EngineError(f"[chat] token ids must lie in 0 … {self.n_vocab - 1}", "tokenize with this model")
+        self._file.require_same()
         self._keep_prefix(ids)
         for start in range(len(self.ids), len(ids), N_BATCH):
             self._decode(list(ids[start : start + N_BATCH]))

@@ -19,7 +19,7 @@ from localft.data.rows.row import Message
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
-from localft.model.gguf_check import check_gguf
+from localft.model.probe import usable_gguf
 from localft.model.tokenizer import Tokenizer
 
 DEFAULT_N_CTX = 4096
@@ -73,7 +73,7 @@ class ChatSession:
         self.sampling = Sampling.of(**sampling)
         require_settings(n_ctx, n_threads, adapter_scale)
         self.model, self.lora = Path(model), Path(lora) if lora else None
-        check_gguf(self.model)
+        usable_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()

@@ -92,12 +92,14 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     """
     from localft.chat import ChatSession
     from localft.chat.target import find_target
+    from localft.model.probe import usable_gguf
 
     if options["raw"] and options["template"]:
         raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
     lora = options.pop("lora")
     with closing(ProgressLine()) as line:
         target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=line.say, report=line.report)
+        usable_gguf(target.model, line.report)
     return ChatSession(
         target.model,
         target.adapter,

@@ -64,9 +64,12 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Report) -> Me
         reason = "--chunk-tokens" if chunk_tokens else "the default without --model"
         return Measure(estimate, 1, limit, f"{reason}; estimated at {BYTES_PER_TOKEN} bytes a token", False)
     from localft.model.convert import convert
+    from localft.model.probe import usable_gguf
     from localft.model.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer(convert(model, progress=progress).path)
+    gguf = convert(model, progress=progress).path
+    usable_gguf(gguf, progress)
+    tokenizer = Tokenizer(gguf)
     trained = tokenizer.n_ctx_train
     limit, reason = chunk_tokens or min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT), "--chunk-tokens"
     if chunk_tokens is None:

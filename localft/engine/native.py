@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,6 +21,7 @@ from localft.engine.initial_adapter import initial_state
 from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
 from localft.errors import REPORT, EngineError, LocalftError
 from localft.hardware import peak_rss
+from localft.model.mapped_file import MappedFile, truncation_notice
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
@@ -81,6 +83,12 @@ def lora_targets(model: Path) -> dict[str, tuple[int, int]]:
     return {name: (n_out, n_in) for name, n_out, n_in in base.targets()}
 
 
+def end_with_a_sentence_if_cut_short(gguf: Path) -> None:
+    """What the process says, and that it ends with 1, where a page of `gguf` is gone when it is touched."""
+    text = truncation_notice(gguf, terminal=sys.stderr is not None and sys.stderr.isatty())
+    load().on_truncation(text.encode("utf-8", "replace"), EngineError.exit_code)
+
+
 def _checked(call: Callable[..., T], *args: Any) -> T:
     """Call native code; its errors become EngineError."""
     try:
@@ -138,6 +146,7 @@ class NativeEngine:
 
     Raises:
         EngineError: the model, a target tensor, the rank, the device or the kernels cannot be used.
+        ModelError: the file cannot be read; or, in a later call, it changed since it was loaded.
     """
 
     def __init__(
@@ -159,6 +168,8 @@ class NativeEngine:
         self.lora = lora
         self.adam = adam
         self._names = list(lora.target_tensors)
+        end_with_a_sentence_if_cut_short(model)
+        self._file = MappedFile(model)
         self._model = _checked(native.Model, str(model), device or "")
         options = (self._names, lora.rank, lora.alpha / (lora.rank or 1), lora.dropout, lora.seed % 2**64)
         limits = (max_tokens, memory_budget)
@@ -203,6 +214,7 @@ class NativeEngine:
 
     def accumulate(self, batch: MicroBatch) -> MicroResult:
         """Run forward and backward and add the gradient of the summed loss to the accumulator."""
+        self._file.require_same()
         return MicroResult(*_checked(self._open()[1].accumulate, *_arrays(batch)))
 
     def profile(self, batch: MicroBatch) -> dict[str, tuple[int, float]]:
@@ -214,6 +226,7 @@ class NativeEngine:
 
     def evaluate(self, batch: MicroBatch) -> MicroResult:
         """Run forward only, without dropout."""
+        self._file.require_same()
         return MicroResult(*_checked(self._open()[1].evaluate, *_arrays(batch)))
 
     def logits(self, batch: MicroBatch) -> Floats:

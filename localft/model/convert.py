@@ -21,6 +21,7 @@ from localft.model.conversion.vocabulary import read_vocabulary
 from localft.model.conversion.weights import plan_tensors
 from localft.model.gguf_check import check_gguf, check_header
 from localft.model.gguf_header import Header, read_header
+from localft.model.probe import remember_usable
 from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
 from localft.report import Report
 
@@ -91,6 +92,8 @@ def convert(
         return _result(target, existing, skipped=True)
     with _disk_errors(target):
         _convert(source, folder, target, kind, digest, progress)
+    if source.card and source.card.bundled:
+        remember_usable(target)
     return _result(target, read_header(target), skipped=False)
 
 

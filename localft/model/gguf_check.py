@@ -9,19 +9,11 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
-from localft.model.gguf_header import Array, Header, TensorInfo, damaged, read_header
+from localft.model.gguf_header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
+from localft.model.gguf_limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
 from localft.model.tensor_shapes import llama_shapes
+from localft.model.vocabulary_names import BYTE_PAIR, PRE_TOKENIZERS, SENTENCEPIECE, TOKENIZER_MODELS
 
-_INTEGERS = {
-    GGUFValueType.UINT8,
-    GGUFValueType.INT8,
-    GGUFValueType.UINT16,
-    GGUFValueType.INT16,
-    GGUFValueType.UINT32,
-    GGUFValueType.INT32,
-    GGUFValueType.UINT64,
-    GGUFValueType.INT64,
-}
 _NOT_WEIGHTS = {
     GGMLQuantizationType.I8,
     GGMLQuantizationType.I16,
@@ -31,8 +23,6 @@ _NOT_WEIGHTS = {
     GGMLQuantizationType.Q8_1,
     GGMLQuantizationType.Q8_K,
 }
-MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
-MAX_CONTEXT = 1 << 27
 _ROPE_SCALING = ("none", "linear", "yarn", "longrope")
 SPECIAL_IDS = ("bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask")  # "seperator": as GGUF spells it
 
@@ -57,11 +47,12 @@ def check_header(header: Header) -> None:
     _check_numbers(header)
     scaling = header.values.get(f"{header.architecture}.rope.scaling.type", "none")
     if scaling not in _ROPE_SCALING:
-        raise damaged(header.path, f'"rope.scaling.type" is {str(scaling)[:80]!r}, not {" or ".join(_ROPE_SCALING)}')
+        raise damaged(header.path, f'"rope.scaling.type" is {shown(scaling)!r}, not {" or ".join(_ROPE_SCALING)}')
     n_vocab = _check_vocabulary(header)
     for info in header.tensors.values():
         if info.type in _NOT_WEIGHTS:
             raise damaged(header.path, f"tensor `{info.name}` has the type {info.type.name}, which no weight has")
+    check_limits(header)
     if header.architecture == "llama":
         _check_llama(header, n_vocab)
 
@@ -76,7 +67,7 @@ def _check_kind(header: Header) -> None:
             "give the adapter to `--lora` and its base to `--model`",
         )
     if kind != "model":
-        raise damaged(header.path, f'it is of the type "{kind}", not "model"')
+        raise damaged(header.path, f'it is of the type "{shown(kind)}", not "model"')
     if header.values.get("split.count", 1) not in (0, 1):
         raise ModelError(
             f"`{header.path}` is one part of a split GGUF, which is not supported",
@@ -89,11 +80,11 @@ def _check_kind(header: Header) -> None:
 def _check_numbers(header: Header) -> None:
     for key, value in header.values.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise damaged(header.path, f'"{key}" is {value}')
+            raise damaged(header.path, f'"{shown(key)}" is {value}')
     for key, array in header.arrays.items():
         floats = array.type in (GGUFValueType.FLOAT32, GGUFValueType.FLOAT64)
         if floats and not np.isfinite(np.asarray(array.values, dtype=np.float64)).all():
-            raise damaged(header.path, f'"{key}" holds a value that is not finite')
+            raise damaged(header.path, f'"{shown(key)}" holds a value that is not finite')
 
 
 def _array(header: Header, key: str, kind: GGUFValueType) -> Array:
@@ -105,25 +96,37 @@ def _array(header: Header, key: str, kind: GGUFValueType) -> Array:
 
 def _check_vocabulary(header: Header) -> int:
     model = header.values.get("tokenizer.ggml.model")
-    if not isinstance(model, str) or model in ("none", "no_vocab"):
-        raise damaged(header.path, "it has no vocabulary")
+    _check_vocabulary_names(header, model)
     tokens = _array(header, "tokenizer.ggml.tokens", GGUFValueType.STRING)
     _check_tokens(header, tokens)
     _array(header, "tokenizer.ggml.token_type", GGUFValueType.INT32)
-    if model == "llama":
+    if model == SENTENCEPIECE:
         _array(header, "tokenizer.ggml.scores", GGUFValueType.FLOAT32)
         # llama.cpp throws across its C border at the first character that no piece covers.
         known = set(tokens.values)
         missing = [byte for byte in range(256) if not known & {b"<0x%02X>" % byte, bytes([byte])}]
         if missing:
             raise damaged(header.path, f"its vocabulary has no piece for {len(missing)} of the 256 bytes")
-    if model == "gpt2":
+    if model in BYTE_PAIR:
         _array(header, "tokenizer.ggml.merges", GGUFValueType.STRING)
     for key in ("tokenizer.ggml.token_type", "tokenizer.ggml.scores"):
         if key in header.arrays and len(header.arrays[key]) != len(tokens):
             raise damaged(header.path, f'"{key}" has {len(header.arrays[key])} values for {len(tokens)} tokens')
     _check_special_ids(header, len(tokens))
     return len(tokens)
+
+
+def _check_vocabulary_names(header: Header, model: Scalar | None) -> None:
+    if model in (None, "none", "no_vocab"):
+        raise damaged(header.path, "it has no vocabulary")
+    if model not in TOKENIZER_MODELS:
+        known = " or ".join(sorted(TOKENIZER_MODELS))
+        raise damaged(
+            header.path, f'"tokenizer.ggml.model" is {shown(model)!r}, which localft cannot read: not {known}'
+        )
+    pre = header.values.get("tokenizer.ggml.pre", "")
+    if not isinstance(pre, str) or (model in BYTE_PAIR and pre and pre not in PRE_TOKENIZERS):
+        raise damaged(header.path, f'"tokenizer.ggml.pre" is {shown(pre)!r}, no pre-tokenizer that localft can use')
 
 
 def _check_tokens(header: Header, tokens: Array) -> None:
@@ -150,39 +153,28 @@ def _check_special_ids(header: Header, n_vocab: int) -> None:
     for name in SPECIAL_IDS:
         key = f"tokenizer.ggml.{name}_token_id"
         value = header.values.get(key)
-        if value is not None and (header.types[key] not in _INTEGERS or not 0 <= int(value) < n_vocab):
-            raise damaged(header.path, f'"{key}" is {value}, outside its vocabulary of {n_vocab}')
-
-
-def _size(header: Header, key: str, highest: int, default: int | None = None) -> int:
-    value = header.values.get(f"llama.{key}", default)
-    if value is None:
-        raise damaged(header.path, f'"llama.{key}" is missing')
-    kind = header.types.get(f"llama.{key}", GGUFValueType.UINT32)
-    if kind not in _INTEGERS or not 1 <= int(value) <= highest:
-        raise damaged(header.path, f'"llama.{key}" is {value}; a whole number from 1 to {highest} is needed')
-    return int(value)
+        if value is not None and (header.types[key] not in INTEGERS or not 0 <= int(value) < n_vocab):
+            raise damaged(header.path, f'"{key}" is {shown(value)}, outside its vocabulary of {n_vocab}')
 
 
 def _check_llama(header: Header, n_vocab: int) -> None:
-    n_embd = _size(header, "embedding_length", 1 << 20)
-    n_layer = _size(header, "block_count", MAX_LAYERS)
-    n_head = _size(header, "attention.head_count", 1 << 16)
-    n_head_kv = _size(header, "attention.head_count_kv", 1 << 16, n_head)
-    _size(header, "context_length", MAX_CONTEXT)
-    n_ff = _size(header, "feed_forward_length", 1 << 24)
+    n_embd = whole_number(header, "embedding_length", 1, 1 << 20)
+    n_layer = whole_number(header, "block_count", 1, MAX_LAYERS)
+    n_head = whole_number(header, "attention.head_count", 1, 1 << 16)
+    n_head_kv = whole_number(header, "attention.head_count_kv", 1, 1 << 16, n_head)
+    n_ff = whole_number(header, "feed_forward_length", 1, 1 << 24)
     if n_head % n_head_kv:
         raise damaged(header.path, f"its {n_head} heads cannot be shared out among {n_head_kv} key-value heads")
-    n_embd_head = _size(header, "attention.key_length", 1 << 16, max(n_embd // n_head, 1))
+    n_embd_head = whole_number(header, "attention.key_length", 1, 1 << 16, max(n_embd // n_head, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
         # llama.cpp's graph asserts that all three are equal.
-        if _size(header, key, 1 << 16, n_embd_head) != n_embd_head or n_embd_head % 2:
+        if whole_number(header, key, 1, 1 << 16, n_embd_head) != n_embd_head or n_embd_head % 2:
             raise damaged(
-                header.path, f'"llama.{key}" is {header.values.get(f"llama.{key}")}, not an even {n_embd_head}'
+                header.path, f'"llama.{key}" is {shown(header.values.get(f"llama.{key}"))}, not an even {n_embd_head}'
             )
     eps = header.values.get("llama.attention.layer_norm_rms_epsilon")
     if not isinstance(eps, float) or eps < 0:
-        raise damaged(header.path, f'"llama.attention.layer_norm_rms_epsilon" is {eps}')
+        raise damaged(header.path, f'"llama.attention.layer_norm_rms_epsilon" is {shown(eps)}')
     experts = header.values.get("llama.expert_count", 0) != 0
     shapes = llama_shapes(n_vocab, n_embd, n_layer, n_head * n_embd_head, n_head_kv * n_embd_head, n_ff, experts)
     for name, ne in shapes.items():
@@ -198,5 +190,3 @@ def _check_tensor(header: Header, name: str, ne: tuple[int, ...]) -> None:
         raise damaged(header.path, f"tensor `{name}` is missing")
     if info.ne != ne:
         raise damaged(header.path, f"tensor `{name}` has the shape {list(info.ne)}; its metadata ask for {list(ne)}")
-    if len(ne) == 1 and info.type != GGMLQuantizationType.F32:
-        raise damaged(header.path, f"tensor `{name}` has the type {info.type.name}; F32 is needed")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from localft.errors import ModelError
 from localft.files import open_file
+from localft.visible import one_line
 
 Scalar = int | float | bool | str
 
@@ -83,6 +84,11 @@ def damaged(path: Path, what: str) -> ModelError:
     return ModelError(f"`{path}` is not a usable GGUF: {what}", "convert or download the model again")
 
 
+def shown(value: object) -> str:
+    """A value of the file as a message shows it: at most 80 characters, on one line."""
+    return one_line(str(value), 80)
+
+
 class _Reader:
     """Sequential reads that never ask for more than the file holds."""
 
@@ -144,16 +150,16 @@ class _Reader:
             raise damaged(self.path, f"{what} has the unknown type {code}") from error
 
     def array(self, key: str) -> Array:
-        kind, n = self.kind(f'the array "{key}"'), self.u64()
+        kind, n = self.kind(f'the array "{shown(key)}"'), self.u64()
         if kind == GGUFValueType.STRING:
             if n > (self.size - self.at) // 8:
-                raise damaged(self.path, f'the array "{key}" claims {n} strings, more than the file can hold')
+                raise damaged(self.path, f'the array "{shown(key)}" claims {n} strings, more than the file can hold')
             return Array(kind, tuple(self.strings(n)))
         if kind not in _SCALARS:
-            raise damaged(self.path, f'the array "{key}" holds arrays')
+            raise damaged(self.path, f'the array "{shown(key)}" holds arrays')
         dtype = np.dtype("<" + _SCALARS[kind]) if kind != GGUFValueType.BOOL else np.dtype(np.bool_)
         if n > (self.size - self.at) // dtype.itemsize:
-            raise damaged(self.path, f'the array "{key}" claims {n} values, more than the file can hold')
+            raise damaged(self.path, f'the array "{shown(key)}" claims {n} values, more than the file can hold')
         return Array(kind, np.frombuffer(self.take(n * dtype.itemsize), dtype=dtype))
 
 
@@ -199,13 +205,13 @@ def _read_values(reader: _Reader, n: int) -> tuple[dict[str, Scalar], dict[str, 
     for _ in range(n):
         key = reader.string("a metadata key")
         if not key or key in values or key in arrays:
-            raise damaged(reader.path, f'the metadata key "{key}" is empty or there twice')
-        kind = reader.kind(f'"{key}"')
+            raise damaged(reader.path, f'the metadata key "{shown(key)}" is empty or there twice')
+        kind = reader.kind(f'"{shown(key)}"')
         if kind == GGUFValueType.ARRAY:
             arrays[key] = reader.array(key)
             continue
         types[key] = kind
-        values[key] = reader.string(f'"{key}"') if kind == GGUFValueType.STRING else reader.scalar(kind)
+        values[key] = reader.string(f'"{shown(key)}"') if kind == GGUFValueType.STRING else reader.scalar(kind)
     return values, types, arrays
 
 
@@ -222,7 +228,7 @@ def _alignment(path: Path, values: Mapping[str, Scalar], types: Mapping[str, GGU
         or value & (value - 1)
         or value > 1 << 20
     ):
-        raise damaged(path, f"its {key} is {value}; a power of two from 32 up is needed")
+        raise damaged(path, f"its {key} is {shown(value)}; a power of two from 32 up is needed")
     return value
 
 

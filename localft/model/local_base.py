@@ -6,6 +6,7 @@ from pathlib import Path
 
 from localft.errors import ModelError
 from localft.model.convert import convert, converted
+from localft.model.probe import usable_gguf
 from localft.model.source import resolve_model
 from localft.report import Report
 
@@ -28,5 +29,7 @@ def local_base(model: str, progress: Report | None = None) -> Path:
         found = converted(model, OUTTYPE)
         if found is None:
             raise ModelError(f"`{model}` is not on this machine", f"`localft convert {model}` downloads it, once")
-        return found
-    return convert(model, OUTTYPE, progress=progress).path
+    else:
+        found = convert(model, OUTTYPE, progress=progress).path
+    usable_gguf(found, progress)
+    return found

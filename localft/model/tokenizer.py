@@ -48,7 +48,7 @@ class Tokenizer:
         end_ids: tokens that end an answer (EOS, EOT and the like).
 
     Args:
-        gguf: a model file that `localft.model.gguf_check.check_gguf` has passed; only its vocabulary is loaded.
+        gguf: a model file that `localft.model.probe.usable_gguf` has passed; only its vocabulary is loaded.
 
     Raises:
         ModelError: llama.cpp cannot load it, or its vocabulary is neither sentencepiece nor BPE.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.model.card import card_defaults
+from localft.model.probe import remember_usable
 from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free
@@ -196,6 +197,7 @@ class Session:
         self, plan: TrainPlan, run: Run, cursor: Cursor, memory: int, estimate: Estimate | None
     ) -> Iterator[TrainEvent]:
         """Say what changed."""
+        remember_usable(plan.base_path, run.adapter)
         for event in compare_answers(plan.base_path, run.adapter, plan.dataset, plan.n_threads, self.report):
             run.append(event)
             yield event

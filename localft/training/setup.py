@@ -18,7 +18,7 @@ from localft.errors import ConfigError, DatasetError, EngineError, LocalftError,
 from localft.events import Notice
 from localft.hashes import file_sha256
 from localft.home import localft_home
-from localft.model.gguf_header import file_type, read_header
+from localft.model.gguf_header import file_type
 from localft.model.tokenizer import Tokenizer
 from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
@@ -79,20 +79,18 @@ def _find_base(
     report: Report | None,
 ) -> BaseModel:
     from localft.model.convert import convert
-    from localft.model.gguf_check import check_gguf
+    from localft.model.probe import usable_gguf
 
     if previous and (kept := _kept_base(config, previous)):
         path, name = kept, previous.base.name
-        check_gguf(path)
     else:
         _refuse_outtype_of_file(config)
         result = convert(config.model, config.outtype, progress=_one_stage(report))
         notices += [Notice(warning, "warning") for warning in result.warnings]
         path, name = result.path, _base_name(config.model)
-        check_gguf(path)
-    header = read_header(path)
     if report:
         report("checking the base model", 0, 0)
+    header = usable_gguf(path)
     return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
 
 

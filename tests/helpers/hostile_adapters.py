@@ -51,6 +51,7 @@ def wrong_metadata() -> dict[str, Case]:
         "no-adapter-type": changed("adapter.type", lora=None),
         "control-vector": changed("adapter.type", lora=lambda w: w.add_string("adapter.type", "control_vector")),
         "int-alpha": changed("adapter.lora.alpha", alpha=lambda w: w.add_uint32("adapter.lora.alpha", 8)),
+        "array-alpha": changed("adapter.lora.alpha", alpha=lambda w: w.add_array("adapter.lora.alpha", [8.0])),
         "f64-alpha": changed("adapter.lora.alpha", alpha=lambda w: w.add_float64("adapter.lora.alpha", 8.0)),
         "nan-alpha": changed("adapter.lora.alpha", alpha=lambda w: w.add_float32("adapter.lora.alpha", float("nan"))),
         "alora": changed("activated", alora=lambda w: w.add_array("adapter.alora.invocation_tokens", [1, 2])),

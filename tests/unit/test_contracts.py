@@ -38,7 +38,7 @@ ALLOWED = {
 # From the last room to the first; an arrow leads down only. What is in one line is one floor, with arrows both ways.
 GROUND = (
     *("addresses", "arrays", "connection", "errors", "events", "files", "hardware", "hashes", "home", "json_text"),
-    *("llama", "report", "spelling", "units", "visible"),
+    *("llama", "python_process", "report", "spelling", "units", "visible"),
 )
 ROOMS = (
     ("demo",),
@@ -62,7 +62,8 @@ ROOMS = (
 INNER_ROOMS = {
     "localft.model": (
         *("local_base", "convert", "source", "huggingface", "conversion"),
-        *("tokenizer", "special_tokens", "gguf_check", "tensor_shapes", "gguf_header", "card", "hf_names", "qk_order"),
+        *("probe_process", "probe", "tokenizer", "special_tokens", "gguf_check", "vocabulary_names", "tensor_shapes"),
+        *("mapped_file", "gguf_limits", "gguf_header", "card", "hf_names", "qk_order"),
     ),
     "localft.data": ("dataset", "batching", "split", "tokens", "wording", "rows", "reading", "summary"),
     "localft.curation": (

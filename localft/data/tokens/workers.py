@@ -28,6 +28,7 @@ from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.token_file import TokenizedBlock
 from localft.errors import DatasetError, LocalftError
 from localft.model.tokenizer import Tokenizer
+from localft.python_process import module_command
 
 _AHEAD = 3  # blocks for each process that are read before their turn
 
@@ -91,7 +92,7 @@ class _Worker:
     """One process; it ends when its standard input is closed."""
 
     def __init__(self, task: Task) -> None:
-        program = [sys.executable, "-m", "localft.data.tokens.workers"]
+        program = module_command("localft.data.tokens.workers")
         pipe = subprocess.PIPE
         try:
             self._process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)

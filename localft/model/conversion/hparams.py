@@ -12,7 +12,7 @@ from typing import Any
 from localft.errors import ModelError
 from localft.files import read_text
 from localft.model.card import Shape
-from localft.model.gguf_check import MAX_CONTEXT, MAX_LAYERS
+from localft.model.gguf_limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.tensor_shapes import llama_shapes
 
 

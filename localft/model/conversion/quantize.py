@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from localft.errors import ModelError
 from localft.model.conversion.outtype import OutType
+from localft.python_process import module_command
 from localft.report import Report
 
 
@@ -25,19 +24,10 @@ def quantize_gguf(source: Path, target: Path, outtype: OutType, progress: Report
     Raises:
         ModelError: llama.cpp refused.
     """
-    package = str(Path(__file__).resolve().parents[3])
-    command = [
-        sys.executable,
-        "-m",
-        "localft.model.conversion.quantizer",
-        str(source),
-        str(target),
-        str(int(outtype.file_type)),
-    ]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as child:
+    command = module_command(
+        "localft.model.conversion.quantizer", str(source), str(target), str(int(outtype.file_type))
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         try:
             reason = _follow(child.stdout, outtype, progress)

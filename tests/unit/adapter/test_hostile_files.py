@@ -14,8 +14,8 @@ from localft.errors import AdapterError
 
 CASES = [
     "architecture", "no-type", "model-type", "int-type", "no-adapter-type", "control-vector", "int-alpha",
-    "f64-alpha", "nan-alpha", "no-tensors", "unknown-layer", "unknown-suffix", "embedding", "vector", "rank",
-    "swapped", "shape", "transposed", "three-dims", "int-factor", "nan", "only-a", "only-b", "alora",
+    "array-alpha", "f64-alpha", "nan-alpha", "no-tensors", "unknown-layer", "unknown-suffix", "embedding", "vector",
+    "rank", "swapped", "shape", "transposed", "three-dims", "int-factor", "nan", "only-a", "only-b", "alora",
     "alignment", "magic", "version", "empty", "cut-header", "cut-data", "many-tensors", "many-keys",
     "long-key", "absurd-dims", "zero-dims", "huge-dims", "bad-utf8", "missing", "folder",
 ]  # fmt: skip

@@ -35,7 +35,7 @@ class LocalModel:
         n_ctx: tokens of context.
 
     Args:
-        gguf: a model that `check_gguf` has passed.
+        gguf: a model that `usable_gguf` has passed.
         n_threads: None = as `localft chat`.
 
     Raises:
