@@ -199,6 +199,11 @@ def write_text(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path without links; links that lead in a circle stay."""
+    return Path(os.path.realpath(path))
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading. A pipe is not waited for, a device not read: they may never end.
 

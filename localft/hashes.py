@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from localft.files import open_file, write_text
+from localft.files import open_file, real_path, write_text
 from localft.home import localft_home
 
 _CHUNK = 1 << 22
@@ -20,7 +20,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    path = path.resolve()
+    path = real_path(path)
     info = path.stat()
     # the second time, of the last change of any kind, cannot be set back
     stamp = f"{info.st_size}-{info.st_mtime_ns}-{info.st_ctime_ns}"

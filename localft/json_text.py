@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 DEEPEST = 64
@@ -46,6 +47,24 @@ def require_shallow(value: Any, deepest: int = DEEPEST) -> None:
     raise ValueError(_TOO_DEEP)
 
 
+def require_characters(text: str, value: Any) -> None:
+    """Refuse a value of which a string has half a surrogate pair: it cannot be written in UTF-8.
+
+    Args:
+        text: the JSON that `value` was read from.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            raise ValueError(f"it holds half a character, \\u{ord(half):04x}") from None
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = "nested too deeply"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localft.adapter.file import metadata_text
 from localft.errors import ModelError
+from localft.files import real_path
 from localft.hashes import file_sha256
 from localft.home import localft_home
 from localft.model.gguf_header import Header, read_header
@@ -40,6 +41,6 @@ def find_base(header: Header, beside: Path) -> Path | None:
 
 
 def _candidates(beside: Path) -> list[Path]:
-    folders = [Path(), beside.resolve().parent, localft_home() / "models"]
-    found = {path.resolve(): None for folder in folders for path in sorted(folder.glob("*.gguf"))}
+    folders = [Path(), real_path(beside).parent, localft_home() / "models"]
+    found = {real_path(path): None for folder in folders for path in sorted(folder.glob("*.gguf"))}
     return [path for path in found if os.access(path, os.R_OK)]

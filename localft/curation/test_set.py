@@ -18,7 +18,7 @@ from localft.data.split.leakage import Leakage, find_leaks, settle
 from localft.data.split.validation import split_rows
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_paths
+from localft.files import atomic_paths, real_path
 from localft.settings.data_settings import OnLeak
 from localft.units import count
 
@@ -96,7 +96,7 @@ def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) 
         if path.is_dir() or (path.exists() and data_suffix(path) not in _LINES):
             hint = f"`localft data build {path} -o rows.jsonl` makes some" if path.is_dir() else "give a .jsonl file"
             raise ConfigError(f"`{path}` is no file of JSON lines", hint)
-        if path.resolve() in (train.resolve(), test.resolve()):
+        if real_path(path) in (real_path(train), real_path(test)):
             raise ConfigError(f"`{path}` is read, and would be written", "give another folder")
     if share is not None and test.exists():
         raise ConfigError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
-from localft.files import atomic_path, temporary_folder
+from localft.files import atomic_path, real_path, temporary_folder
 from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
@@ -121,7 +121,7 @@ def _origin(source: ModelSource) -> str:
     if source.repo_id is not None:
         return f"{source.repo_id}@{source.revision}"
     assert source.checkpoint is not None
-    return "folder:" + hashlib.sha256(str(source.checkpoint.resolve()).encode()).hexdigest()[:16]
+    return "folder:" + hashlib.sha256(str(real_path(source.checkpoint)).encode()).hexdigest()[:16]
 
 
 def _default_out(source: ModelSource, kind: OutType) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ConfigError, ModelError
+from localft.files import real_path
 from localft.model.card import ModelCard, find_card, load_cards
 from localft.report import Report
 from localft.spelling import nearest
@@ -69,7 +70,7 @@ def _folder(text: str, path: Path) -> ModelSource:
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"did you mean `{ggufs[0]}`?" if ggufs else "give the folder of a Hugging Face checkpoint"
         raise ConfigError(f"the folder `{text}` has no config.json", hint)
-    return ModelSource(path.resolve().name, checkpoint=path)
+    return ModelSource(real_path(path).name, checkpoint=path)
 
 
 def _by_name(text: str) -> ModelSource:

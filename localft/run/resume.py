@@ -15,6 +15,7 @@ from typing import Any
 
 from localft.addresses import without_secrets
 from localft.errors import ConfigError, LocalftError
+from localft.files import real_path
 from localft.run.folder import Run, all_runs, newest_run, require_free, require_run, resume_command
 from localft.run.record import RunRecord
 from localft.settings.resolve import check_together, read_config_file
@@ -99,7 +100,7 @@ def place(own: Path | None, out: str | None) -> Path | None:
     Raises:
         LocalftError: `out` holds another run.
     """
-    if own is not None and (out is None or Path(out).resolve() == own.resolve()):
+    if own is not None and (out is None or real_path(Path(out)) == real_path(own)):
         return own
     require_free(out)
     return None

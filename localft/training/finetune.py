@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
+from localft.files import real_path
 from localft.model.card import card_defaults
 from localft.model.probe import remember_usable
 from localft.report import Report
@@ -151,8 +152,8 @@ class Session:
 
     def make_record(self, plan: TrainPlan, engine: NativeEngine, folder: Path) -> RunRecord:
         return RunRecord(
-            folder=str(folder.resolve()),
-            cwd=str(plan.root.resolve()),
+            folder=str(real_path(folder)),
+            cwd=str(real_path(plan.root)),
             created=self.checkpoint.record.created if self.checkpoint else now(),
             settings=plan.config.to_dict(),
             base=plan.base,

@@ -16,6 +16,7 @@ from localft.data.reading.data_file import no_such_file
 from localft.data.reading.sources import Sources, find_sources, is_remote, split_weight
 from localft.errors import ConfigError, DatasetError, EngineError, LocalftError, ModelError
 from localft.events import Notice
+from localft.files import real_path
 from localft.hashes import file_sha256
 from localft.home import localft_home
 from localft.model.gguf_header import file_type
@@ -91,7 +92,7 @@ def _find_base(
     if report:
         report("checking the base model", 0, 0)
     header = usable_gguf(path)
-    return BaseModel(str(path.resolve()), name, header.architecture, file_type(header) or "", file_sha256(path))
+    return BaseModel(str(real_path(path)), name, header.architecture, file_type(header) or "", file_sha256(path))
 
 
 def _kept_base(config: TrainConfig, previous: RunRecord) -> Path | None:
@@ -183,7 +184,7 @@ def data_sources(
 
 
 def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
-    files = {str(path.resolve()): _sha256(path) for path in found.files if path.is_file()}
+    files = {str(real_path(path)): _sha256(path) for path in found.files if path.is_file()}
     for name, sha256 in (previous.data_files if previous else {}).items():
         if sha256 not in files.values():
             what = "changed" if name in files else "is no longer there"
@@ -194,7 +195,7 @@ def _data_files(found: Sources, previous: RunRecord | None) -> dict[str, str]:
     for path in found.files:
         if not path.exists():
             raise no_such_file(path)
-        if previous and files.get(str(path.resolve())) not in previous.data_files.values():
+        if previous and files.get(str(real_path(path))) not in previous.data_files.values():
             raise LocalftError(
                 f"data file `{path}` is none of those that this run was started on",
                 "take it away from there, or start a new run",

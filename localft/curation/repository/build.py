@@ -21,7 +21,7 @@ from localft.curation.repository.ledger import Ledger
 from localft.curation.repository.source import KINDS, Source, guess_kinds, list_source, open_source
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path
+from localft.files import atomic_path, real_path
 from localft.report import Report
 
 _NAMES = 3
@@ -132,8 +132,8 @@ def _documents(
     facts = {"source": source.given, "name": source.name, "revision": source.revision, "files": n_files}
     result.sources.append({**facts, "kinds": list(kinds), "why": why})
     if n_files:
-        own = str(out.resolve().parent / f".{out.name}.")
-        choice = files.Choice(kinds, globs, keep, request.max_file_size, (str(out.resolve()), own))
+        own = str(real_path(out).parent / f".{out.name}.")
+        choice = files.Choice(kinds, globs, keep, request.max_file_size, (str(real_path(out)), own))
         for document in files.documents(source, choice, ledger):
             report(f"reading {source.name}", sum(result.documents.values()) + ledger.counts.total(), n_files)
             yield document

@@ -22,7 +22,7 @@ from localft.curation.synthetic.templates.phrasings import choose
 from localft.curation.synthetic.templates.templates import questions
 from localft.data.rows.row import BUILT_KINDS
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path
+from localft.files import atomic_path, real_path
 
 Report = Callable[[AskProgress], None]
 
@@ -82,7 +82,7 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
         DatasetError: a file cannot be read, or there was nothing to write.
         EndpointError: the endpoint gave up; its answers so far stay in the journal.
     """
-    if out.resolve() in {path.resolve() for path in request.paths}:
+    if real_path(out) in {real_path(path) for path in request.paths}:
         raise ConfigError(f"--out `{out}` is one of the files to read", "give another name")
     if not request.phrasings and asking is None:
         raise ConfigError("without templates there is nobody to ask", "give --endpoint or --model, or --phrasings 1")

@@ -11,6 +11,7 @@ from typing import Any
 
 from localft.errors import ModelError
 from localft.files import read_text
+from localft.json_text import require_characters
 from localft.model.card import Shape
 from localft.model.gguf_limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.tensor_shapes import llama_shapes
@@ -82,7 +83,9 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, is not JSON in UTF-8, or holds something other than an object.
     """
     try:
-        value = json.loads(read_text(path))
+        text = read_text(path)
+        value = json.loads(text)
+        require_characters(text, value)
     except FileNotFoundError as error:
         raise ModelError(
             f"`{path.parent}` has no `{path.name}`", "give the folder of a Hugging Face checkpoint"

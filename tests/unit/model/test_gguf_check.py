@@ -310,6 +310,29 @@ def test_hostile_config(text: str, tmp_path: Path, home: Path) -> None:
     assert "config.json" in fails(checkpoint, home).message
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("tokenizer_config.json", '"chat_template": "'),
+        ("tokenizer_config.json", '"bos_token": "'),
+        ("tokenizer.json", '"content": "'),
+        ("tokenizer.json", '"model": {"type": "BPE", "vocab": {"'),
+        ("config.json", '"hidden_act": "'),
+    ],
+)
+def test_half_a_character(name: str, place: str, tmp_path: Path, home: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny", vocabulary="smollm")
+    value = json.loads((checkpoint / name).read_text())
+    if "model" in value:
+        value["model"] = {"type": "BPE", "vocab": value["model"].pop("vocab"), **value["model"]}
+    text = json.dumps(value)
+    assert place in text
+    (checkpoint / name).write_text(text.replace(place, place + "\\ud800", 1))
+    assert f"{name}` cannot be read as JSON: it holds half a character, \\ud800" in fails(checkpoint, home).message
+    (checkpoint / name).write_text(text.replace(place, place + "\\ud83d\\ude00", 1))
+    assert name != "config.json" or "half a char" not in fails(checkpoint, home).message, "a whole one is none of it"
+
+
 def test_a_checkpoint_without_weights_or_tokenizer(tmp_path: Path, home: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "tiny")
     (checkpoint / "model.safetensors").unlink()
