@@ -1,16 +1,17 @@
 # make demo    set up .venv, build, fine-tune the bundled model on a bundled dataset, show one prompt before and after
 # make test    set up .venv with the test extras and run the tests (offline, no torch)
-# make parity, make conformance, make lint, make sanitize, make docs, make bench-kernels: see CONTRIBUTING.md
+# make parity, make conformance, make hostile, make lint, make sanitize, make docs, make bench-kernels: see CONTRIBUTING.md
 
 PYTHON ?= python3
 VENV   ?= .venv
+MINUTES ?= 10
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 SOURCES := $(shell find native -type f)
 NATIVE := CMakeLists.txt pyproject.toml $(SOURCES)
 LLAMA  := llama-cpp-python==0.3.36
 
-.PHONY: install demo test parity conformance lint format sanitize docs bench-kernels clean
+.PHONY: install demo test parity conformance hostile lint format sanitize docs bench-kernels clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.localft
@@ -46,6 +47,10 @@ parity: $(VENV)/.test $(VENV)/.parity
 conformance: $(VENV)/.test
 	$(BIN)/python tests/conformance/setup.py
 	$(BIN)/python -m pytest -m conformance
+
+hostile: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m hostile.faults
+	cd tests && ../$(BIN)/python -m hostile.campaign --minutes $(MINUTES)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .

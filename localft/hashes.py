@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from localft.files import open_file, real_path, write_text
+from localft.files import open_file, read_text, real_path, write_text
 from localft.home import localft_home
 
 _CHUNK = 1 << 22
@@ -43,7 +43,7 @@ def _hash(path: Path) -> str:
 def recall(name: str) -> dict[str, object]:
     """What is remembered in the file `name` of localft's home; nothing where it cannot be read."""
     try:
-        known = json.loads((localft_home() / name).read_text(encoding="utf-8"))
+        known = json.loads(read_text(localft_home() / name))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

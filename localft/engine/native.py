@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -85,7 +84,7 @@ def lora_targets(model: Path) -> dict[str, tuple[int, int]]:
 
 def end_with_a_sentence_if_cut_short(gguf: Path) -> None:
     """What the process says, and that it ends with 1, where a page of `gguf` is gone when it is touched."""
-    text = truncation_notice(gguf, terminal=sys.stderr is not None and sys.stderr.isatty())
+    text = truncation_notice(gguf, terminal=os.isatty(2))
     load().on_truncation(text.encode("utf-8", "replace"), EngineError.exit_code)
 
 

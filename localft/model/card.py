@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from localft.errors import ConfigError
+from localft.files import read_text
 from localft.spelling import nearest
 
 if sys.version_info >= (3, 11):
@@ -123,7 +124,7 @@ def read_card(path: Path) -> ModelCard:
         ConfigError: not TOML, an unknown or missing key, or a value of the wrong type.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"model card `{path}` cannot be read: {error}", _HINT) from error
     _check_keys(path, values, _TYPES, "key")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import LocalftError, ModelError
-from localft.files import atomic_path, real_path, temporary_folder
+from localft.files import atomic_path, read_bytes, real_path, temporary_folder
 from localft.home import localft_home
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
@@ -157,7 +157,7 @@ def _digest(folder: Path) -> str:
     for name in SMALL_FILES:
         path = folder / name
         if path.is_file():
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode() + read_bytes(path))
     for path in weight_files(folder):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
     return digest.hexdigest()

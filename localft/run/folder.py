@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from localft.errors import LocalftError
 from localft.events import TrainEvent
-from localft.files import write_text
+from localft.files import read_bytes, read_text, write_text
 from localft.run.metrics import append_event, trim
 from localft.run.record import RunRecord
 
@@ -85,7 +85,7 @@ class Run:
         """
         path = self.folder / CONFIG
         try:
-            return RunRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return RunRecord.from_dict(json.loads(read_text(path)))
         except (OSError, ValueError, KeyError, RecursionError) as error:
             words = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             raise LocalftError(
@@ -200,7 +200,7 @@ def require_run(folder: Path) -> None:
     """
     config = folder / CONFIG
     try:
-        other = "fingerprint" not in json.loads(config.read_bytes()) if config.is_file() else config.exists()
+        other = "fingerprint" not in json.loads(read_bytes(config)) if config.is_file() else config.exists()
     except (OSError, ValueError, TypeError, RecursionError):
         return
     if other:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.events import Step, TrainEvent, Validation, json_line
-from localft.files import write_text
+from localft.files import read_bytes, write_text
 
 STORED_EVENTS = ("step", "validation", "answers", "end")
 
@@ -38,7 +38,7 @@ def trim(path: Path, step: int, validated: int) -> None:
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(path).decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

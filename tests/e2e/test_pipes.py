@@ -65,3 +65,20 @@ def test_a_pipe_and_a_device_are_refused(command: str, what: str, work: Path) ->
     if isinstance(result.exception, LocalftError):
         assert result.exception.hint
     assert sorted(path.name for path in work.iterdir()) == before
+
+
+@pytest.mark.timeout(60)
+def test_pipes_in_the_home_and_in_a_run_are_not_waited_for(work: Path, home: Path) -> None:
+    """They are made anew, or named; each was a hang."""
+    train = "finetune --model base.gguf --data rows.jsonl --threads 1 --max-steps 1 --out run"
+    assert CliRunner().invoke(cli, train.split()).exit_code == 0
+    for place, commands in {
+        home: ["finetune --resume run --max-steps 2", "chat --model base.gguf --prompt hi --max-tokens 1"],
+        work / "run": ["finetune --resume run", "chat --lora run --prompt hi --max-tokens 1"],
+    }.items():
+        for path in [path for path in place.iterdir() if path.is_file()]:
+            path.unlink()
+            os.mkfifo(path)
+        for command in commands:
+            result = CliRunner().invoke(cli, command.split())
+            assert result.exit_code == 0 if place == home else isinstance(result.exception, LocalftError), command

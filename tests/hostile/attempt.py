@@ -146,7 +146,7 @@ def _judged(
     if os.WEXITSTATUS(status) == 0:
         return "accepted", ""
     message, _, hint = said.replace(str(folder), "…").rpartition("error: ")[2].partition("\n\nhint: ")
-    if len(message) > LONGEST:
+    if len(message) > LONGEST + sum(map(len, re.findall(r"`[^`]*/[^`]*`", message))):
         return "long message", message[:200]
     checked = list(argv[:2]) == ["data", "check"] and n_out
     if not hint and not checked and "Error: " not in said:

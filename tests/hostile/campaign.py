@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from hostile.mutate import mutated  # noqa: E402
 from hostile.server import served  # noqa: E402
 from hostile.targets import TARGETS, odd_file  # noqa: E402
 
+FOUND = Path(__file__).with_name("found.json")
 ODD = 0.03
 
 
@@ -54,10 +56,16 @@ class Range:
 
 
 def make_sound(folder: Path, names: Sequence[str]) -> Path:
-    """The sound files of each target; each command on them must succeed."""
+    """The sound files of each target, in a folder of its name."""
+    made: dict[Any, Path] = {}
     for name in names:
-        (folder / name).mkdir(parents=True)
-        TARGETS[name].make(folder / name)
+        make = TARGETS[name].make
+        if make in made:
+            shutil.copytree(made[make], folder / name)
+        else:
+            made[make] = folder / name
+            made[make].mkdir(parents=True)
+            make(made[make])
     return folder
 
 
@@ -95,9 +103,14 @@ def work(top: Path, sound: Path, jobs: Iterator[tuple[str, int]], until: float, 
 
 
 def campaign(
-    names: Sequence[str], first: int, cases: int, minutes: float, n_workers: int, top: Path
+    cases: Callable[[], Iterator[tuple[str, int]]], names: Sequence[str], minutes: float, n_workers: int, top: Path
 ) -> list[dict[str, Any]]:
-    """Every attempt with its outcome."""
+    """Every attempt with its outcome.
+
+    Args:
+        cases: begins anew the names and seeds of all cases.
+        names: of all targets that are among them.
+    """
     sound = make_sound(top / "sound", names)
     until = time.monotonic() + 60 * minutes
     pids = []
@@ -105,8 +118,8 @@ def campaign(
         pid = os.fork()
         if pid == 0:
             try:
-                jobs = ((name, first + i) for i in range(worker, cases, n_workers) for name in names)
-                work(top / f"worker{worker}", sound, jobs, until, top / f"report{worker}")
+                mine = islice(cases(), worker, None, n_workers)
+                work(top / f"worker{worker}", sound, mine, until, top / f"report{worker}")
             finally:
                 os._exit(0)
         pids.append(pid)
@@ -133,12 +146,21 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=1 << 40, help="so many of each target")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first case")
     parser.add_argument("--target", action="append", choices=list(TARGETS), help="only this; repeatable")
+    parser.add_argument("--found", action="store_true", help="only the cases of found.json")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", action="store_true", help="keep the folders of the last cases")
     given = parser.parse_args()
     top = Path(tempfile.mkdtemp(prefix="hostile-"))
     print(f"seed {given.seed}, in {top}", flush=True)
-    found = campaign(given.target or list(TARGETS), given.seed, given.cases, given.minutes, given.workers, top)
+    names = given.target or list(TARGETS)
+    stored = [(case["target"], case["seed"]) for case in json.loads(FOUND.read_text())]
+    if given.found:
+        names = sorted({name for name, _ in stored})
+
+    def cases() -> Iterator[tuple[str, int]]:
+        return iter(stored) if given.found else ((n, given.seed + i) for i in range(given.cases) for n in names)
+
+    found = campaign(cases, names, given.minutes, given.workers, top)
     print(table(found))
     slow, large = max(found, key=lambda each: each["seconds"]), max(found, key=lambda each: each["max_rss"])
     print(f"longest: {slow['seconds']:.1f} s, {slow['target']} {slow['seed']}")

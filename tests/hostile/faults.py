@@ -90,7 +90,7 @@ def _writers() -> Iterator[Writer]:
     yield Writer("synth", _synthetic, ("data", "synth", "out.jsonl", "-o", "pairs.jsonl"), ["pairs.jsonl"])
     yield Writer("ask", sound.endpoint, (*ASK, "URL/v1"), ["pairs.jsonl"])
     yield Writer("merge", sound.adapter, ("call", "merge", "a.gguf", "m.gguf", "out.gguf"), ["out.gguf"])
-    yield Writer("peft", sound.adapter, ("call", "to_peft", "a.gguf", "out", "m.gguf"), ["out/*"])
+    yield Writer("peft", sound.adapter, ("call", "to_peft", "a.gguf", "out", "m.gguf"), ["out/adapter*"])
 
 
 WRITERS = {writer.name: writer for writer in _writers()}
@@ -166,7 +166,7 @@ class Bench:
             yield "kill", at
             if at not in self.deletions:
                 yield rng.choice(list(ERRORS)), at
-        for _ in range(4):
+        for _ in range(16):
             yield "cut", rng.randrange(self.largest)
             yield "killed write", rng.randrange(self.largest)
 

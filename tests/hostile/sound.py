@@ -40,7 +40,9 @@ def conversation(i: int) -> dict[str, object]:
 
 
 def model(folder: Path) -> None:
+    """A model that was tried already, and rows."""
     write_model(folder / "m.gguf", chat=True)
+    run(folder, "chat", *SMALL, "--prompt", "Hi", "--max-tokens", "1")
     write_lines(folder / "d.jsonl", ROWS[:6])
 
 

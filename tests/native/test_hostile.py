@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf_file
-import hostile
+import hostile_gguf
 import numpy as np
 import pytest
 from engines import load
@@ -29,14 +29,14 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("hostile")
     whole = gguf_file.honest(folder)
     files = {"whole": whole.write(), "whole q8_0": gguf_file.honest(folder, "q8_0").write()}
-    return hostile.outcomes({**files, **hostile.named_files(whole)}, folder / "files")
+    return hostile_gguf.outcomes({**files, **hostile_gguf.named_files(whole)}, folder / "files")
 
 
 def names() -> list[str]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        return list(hostile.named_files(gguf_file.honest(Path(folder))))
+        return list(hostile_gguf.named_files(gguf_file.honest(Path(folder))))
 
 
 def test_whole_files_train(named: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def test_what_the_error_names(name: str, part: str, named: dict[str, str]) -> No
 @pytest.mark.parametrize("seed", [1, 2])
 def test_mutations_never_crash(seed: int, tmp_path: Path) -> None:
     whole = gguf_file.honest(tmp_path, ("f32", "q8_0")[seed % 2])
-    found = hostile.outcomes(hostile.mutations(whole, N_MUTATION // 2, seed), tmp_path / "files")
+    found = hostile_gguf.outcomes(hostile_gguf.mutations(whole, N_MUTATION // 2, seed), tmp_path / "files")
     assert len(found) == N_MUTATION // 2
     bad = {name: outcome for name, outcome in found.items() if not outcome.startswith(("trained", "refused"))}
     assert bad == {}

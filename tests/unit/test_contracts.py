@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +101,7 @@ BORDER = "screen/border.py"
 WRITES = {
     "print": ("model/conversion/quantizer.py",),
     "input": ("cli/chat_repl.py",),
-    "sys.stdout": ("data/tokens/workers.py",),
+    "sys.stdout": ("data/tokens/workers.py", "model/probe_process.py"),
     "sys.stderr": ("model/huggingface.py",),
     "Console": ("screen/terminal.py",),
     **dict.fromkeys(("sys.__stdout__", "sys.__stderr__", "os.write", "os.system", "os.popen", "breakpoint"), ()),
@@ -136,6 +137,21 @@ def test_what_a_program_started_by_us_writes_never_goes_to_a_terminal() -> None:
                 if "capture_output" not in given and not {"stdout", "stderr"} <= given:
                     wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert wrong == []
+
+
+# Files of the system, of this package, and one that was read through before.
+READS = {"files.py": 3, "hardware.py": 3, "demo/count.py": 1, "data/tokens/token_file.py": 1}
+
+
+def test_files_are_read_where_a_pipe_is_not_waited_for() -> None:
+    found = Counter[str]()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                mode = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+                if node.func.attr in ("read_text", "read_bytes") or (node.func.attr == "open" and mode in ("r", "rb")):
+                    found[path.relative_to(PACKAGE).as_posix()] += 1
+    assert {name: n for name, n in found.items() if n > READS.get(name, 0)} == {}, "read through localft/files.py"
 
 
 def test_what_may_be_imported_is_still_there() -> None:

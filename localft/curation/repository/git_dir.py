@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import DatasetError
+from localft.files import open_file, read_bytes
 
 # Settings of the repository that only say how its files and objects are stored.
 KEPT = frozenset(
@@ -111,7 +112,7 @@ def _check_objects(objects: Path, place: Path, seen: list[Path]) -> None:
     alternates = objects / "info" / "alternates"
     if not alternates.is_file():
         return
-    for line in alternates.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    for line in read_bytes(alternates).decode("utf-8", "surrogateescape").splitlines():
         if not line or line.startswith("#"):
             continue
         other = _named(alternates, objects, line)
@@ -189,7 +190,7 @@ def _require_plain_head(place: Path) -> None:
 def _line(path: Path) -> str:
     """What a file of one line says."""
     _require_plain(path, path.parent)
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return os.fsdecode(file.read(_LONGEST)).strip()
 
 
@@ -237,7 +238,7 @@ class Isolated:
         self.git_dir = found
         self._folder = tempfile.TemporaryDirectory(prefix="localft-git-")
         here, common = Path(self._folder.name), found.common
-        (here / "HEAD").write_bytes((found.folder / "HEAD").read_bytes()[:_LONGEST])
+        (here / "HEAD").write_bytes(read_bytes(found.folder / "HEAD")[:_LONGEST])
         (here / "config").write_text("".join(self._config()), encoding="utf-8", errors="surrogateescape")
         for name in ("objects", "refs", "packed-refs", "info", "shallow", "reftable"):
             if (common / name).exists():

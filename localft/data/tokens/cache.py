@@ -14,7 +14,7 @@ from pathlib import Path
 
 from localft import __version__
 from localft.errors import DatasetError
-from localft.files import abandoned, temporary_folder
+from localft.files import abandoned, open_file, read_bytes, temporary_folder
 from localft.home import localft_home
 
 FORMAT = 1
@@ -86,7 +86,7 @@ def _new(entry: Path) -> Iterator[Path]:
 def _is_as_left(entry: Path) -> bool:
     """Whether every file has the checksum that it had: a disk, or somebody, may have changed it since."""
     try:
-        sums = json.loads((entry / _SUMS).read_bytes())
+        sums = json.loads(read_bytes(entry / _SUMS))
         return isinstance(sums, dict) and sums == {
             path.name: _sum(path) for path in entry.iterdir() if path.name != _SUMS
         }
@@ -97,7 +97,7 @@ def _is_as_left(entry: Path) -> bool:
 def _sum(path: Path) -> int:
     """CRC-32 of a file: an order faster to compute than its tokens."""
     total = 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while chunk := file.read(_CHUNK):
             total = zlib.crc32(chunk, total)
     return total

@@ -20,6 +20,7 @@ from localft.data.rows.row import Columns, Row, RowKind
 from localft.data.tokens.counts import Counts
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError
+from localft.files import open_file, read_text
 
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
 _ARRAYS: dict[str, Any] = {
@@ -89,6 +90,12 @@ def write_tokens(folder: Path, pieces: Iterator[TokenizedBlock]) -> None:
     (folder / "header.json").write_text(json.dumps(header), encoding="utf-8")
 
 
+def _array(path: Path) -> NDArray[Any]:
+    with open_file(path) as file:
+        array: NDArray[Any] = np.load(file)
+        return array
+
+
 class TokenFile:
     """The rows of one data file, as `write_tokens` left them.
 
@@ -108,8 +115,8 @@ class TokenFile:
 
     def __init__(self, folder: Path, path: Path, columns: Columns) -> None:
         self.path, self.columns = path, columns
-        header = json.loads((folder / "header.json").read_text(encoding="utf-8"))
-        loaded = {name: np.load(folder / f"{name}.npy") for name in _ARRAYS}
+        header = json.loads(read_text(folder / "header.json"))
+        loaded = {name: _array(folder / f"{name}.npy") for name in _ARRAYS}
         self.starts, self.parts, self.lines, self._kinds = (loaded[n] for n in ("starts", "parts", "lines", "kinds"))
         self.n_supervised, self.keys, self._offsets = loaded["n_supervised"], loaded["keys"], loaded["offsets"]
         self._docs, self._source_kinds = loaded["docs"], loaded["source_kinds"]
@@ -178,7 +185,7 @@ class _Words:
 
     def _at(self, line: int, offset: int) -> Sequence[Row]:
         try:
-            with self._path.open("rb") as file:
+            with open_file(self._path) as file:
                 file.seek(offset)
                 data = file.readline()
         except OSError:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
+from localft.files import open_file
 from localft.model.conversion.hparams import read_json
 
 SAFETENSORS = "model.safetensors"
@@ -103,7 +104,7 @@ def _bad(path: Path, what: str) -> ModelError:
 
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path) as file:
         n_header = int.from_bytes(file.read(8), "little")
         if size < 8 or n_header > min(size - 8, _MAX_HEADER):
             raise _bad(path, "it ends in the middle of its header")
@@ -170,7 +171,7 @@ def _load(path: Path, name: str, dtype: str, shape: tuple[int, ...], offset: int
         )
     stored = np.empty(math.prod(shape), dtype=_DTYPES[dtype])
     # Plain reads and not a memory map: mapped pages would count as this process's memory, the whole file of them.
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(offset)
         if file.readinto(stored.view(np.uint8).data) != n_bytes:
             raise _bad(path, f"it is truncated; tensor `{name}` is not all there")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ModelError
+from localft.files import read_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _MODEL_TYPES = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
@@ -146,7 +147,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         ModelError: unreadable, damaged, or no sentencepiece model.
     """
     try:
-        return parse(path.read_bytes())
+        return parse(read_bytes(path))
     except OSError as error:
         raise ModelError(f"`{path}` cannot be read: {error.strerror or error}", "check the file") from error
     except (ValueError, struct.error) as error:

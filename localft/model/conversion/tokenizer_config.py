@@ -11,6 +11,7 @@ from typing import Any
 from gguf import SpecialVocab, TokenType
 
 from localft.errors import ModelError
+from localft.files import read_text
 from localft.model.conversion.hparams import read_json
 
 # The gguf package logs remarks about templates that it only half understands; what matters is checked here.
@@ -117,7 +118,7 @@ def _chat_template(folder: Path, special: SpecialVocab) -> ChatTemplate | None:
     path = folder / "chat_template.jinja"
     if special.chat_template is None and path.is_file():
         try:
-            return path.read_text(encoding="utf-8")
+            return read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"`{path}` cannot be read: {error}", "download the model again") from error
     template: ChatTemplate | None = special.chat_template
