@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -145,14 +146,20 @@ def writing(path: Path, run: Path) -> Iterator[None]:
     """Turn a failed write of `path`, a file of the run in folder `run`, into a sentence.
 
     Raises:
-        LocalftError: the disk is full, or the like.
+        LocalftError: the disk is full, the folder was moved away, or the like.
     """
+    if not run.is_dir():
+        raise LocalftError(
+            f"the run's folder `{run}` was moved or removed while the run went on",
+            "go on with it where it is now: `localft finetune --resume FOLDER`",
+        )
     try:
         yield
     except OSError as error:
+        first = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
         raise LocalftError(
-            f"`{path}` could not be written: {error.strerror or 'is the disk full?'}",
-            f"what was saved before is intact; make room and go on with `{resume_command(run)}`",
+            f"`{path}` could not be written: {error.strerror or error}",
+            f"what was saved before is intact; {first} and go on with `{resume_command(run)}`",
         ) from error
 
 

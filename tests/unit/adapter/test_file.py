@@ -11,6 +11,8 @@ from adapters import Q, factors, raw_adapter, same
 from tiny_llama import N_EMBD, random_adapter, write_model
 
 from localft.adapter import Adapter, LoraTensor, check_adapter, read_adapter, write_adapter
+from localft.adapter.file import read_adapter_header
+from localft.adapter.origin import BASE_PATH, find_base
 from localft.errors import AdapterError, ModelError
 from localft.hashes import file_sha256
 
@@ -106,3 +108,12 @@ def test_a_value_that_is_not_finite_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match="not finite"):
         write_adapter(tmp_path / "a.gguf", Adapter("llama", 2, 4.0, {Q: bad}))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["a\0b", "x" * 5000, "/dev/zero", "\udcff", "/", "//\n", "nowhere.gguf"])
+def test_a_base_that_is_named_strangely_is_not_found(place: str, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "a.gguf", random_adapter())
+    header = read_adapter_header(tmp_path / "a.gguf")
+    header.values[BASE_PATH] = place
+    header.types[BASE_PATH] = gguf.GGUFValueType.STRING
+    assert find_base(header, tmp_path / "a.gguf") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from localft.run.checkpoint import Cursor, read_checkpoint, write_checkpoint
 from localft.run.folder import Run, create_run, newest_run
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.run.resume import apply_changes, find_checkpoint
+from localft.run.writer import RunWriter
 from localft.settings.resolve import resolve
 from localft.settings.train_config import TrainConfig
 
@@ -189,6 +191,37 @@ def test_metrics_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
     run.metrics.mkdir()
     with pytest.raises(LocalftError, match=r"metrics\.jsonl` could not be written"):
         run.append(step(1))
+
+
+def test_a_run_whose_folder_was_moved_is_not_made_anew(tmp_path: Path) -> None:
+    """It was written again at its old place, without what was there, or the hint was to make room."""
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    run.folder.rename(tmp_path / "elsewhere")
+    writer = RunWriter(run, record(), TrainConfig())
+    for write in (
+        lambda: run.append(step(1)),
+        lambda: run.write_record(record()),
+        lambda: writer.checkpoint(FakeEngine().state(), some_cursor()),
+        lambda: writer.best(FakeEngine().state()),
+    ):
+        with pytest.raises(LocalftError, match=r"run` was moved or removed while the run went on") as caught:
+            write()
+        assert "--resume FOLDER" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(28, "make room and go on"), (27, "make room"), (5, "mend that"), (13, "mend that")]
+)
+def test_the_hint_fits_what_happened(code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("localft.run.folder.append_event", refuse)
+    with pytest.raises(LocalftError, match=os.strerror(code)) as caught:
+        Run(tmp_path).append(step(1))
+    assert words in caught.value.hint
 
 
 STRANGE: tuple[Any, ...] = (
