@@ -27,7 +27,7 @@ for name in ("helpers", "native", "."):
 from hostile.attempt import FINE, Outcome, attempt, with_children  # noqa: E402
 from hostile.mutate import mutated  # noqa: E402
 from hostile.server import served  # noqa: E402
-from hostile.targets import TARGETS, odd_file  # noqa: E402
+from hostile.targets import ARGUMENTS, TARGETS, odd_file  # noqa: E402
 
 FOUND = Path(__file__).with_name("found.json")
 ODD = 0.03
@@ -51,7 +51,8 @@ class Range:
                 odd_file(path, rng)
             else:
                 path.write_bytes(mutated(path.read_bytes(), path.name, rng))
-        command = [part.replace("URL", url) for part in rng.choice(target.commands)]
+        value = rng.choice(ARGUMENTS)
+        command = [part.replace("URL", url) if part != "VALUE" else value for part in rng.choice(target.commands)]
         return " ".join(command), attempt(command, self.case)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from checkpoints import VOCABULARIES
 
 from hostile import sound
 from hostile.sound import BUILD, SMALL, TRAIN
+from localft.cli import cli
 
 Command = tuple[str, ...]
 CHAT = ("chat", *SMALL, "--max-tokens", "2", "--prompt", "Hello there")
@@ -19,6 +21,13 @@ SHOW = ("data", "show", "--model", "m.gguf", "--tokens")
 CHECK = ("data", "check", "--model", "m.gguf")
 EXPORT = ("data", "github", "owner/name", "-o", "out.jsonl")
 ASK = ("data", "synth", "out.jsonl", "-o", "pairs.jsonl", "--retries", "0", "--endpoint-model", "m", "--endpoint")
+SPLIT = ("data", "split", "rows.jsonl", "-o", "out")
+ARGUMENTS = (
+    *("", " ", "0", "-1", "1", "1e-300", "1e300", "nan", "inf", "-inf", "1e999", "9" * 400, "0x10", "1_000", "٣", "²"),
+    *("1.5", "2147483648", "9223372036854775808", "5%", "-5%", "1:2", ":", "a:b", "a=b", "=", "-", "--", "--help", "*"),
+    *("é", "\x1b[2J", "\u202e", "\udcff", "a\nb", "a" * 5000, "{}", "[", "None", "true", "all", "repo", "..", "~"),
+    *("https://", "hf:", "hf:a/b", "file:///etc/passwd", "chats.jsonl:2", "rows.jsonl", "rows.parquet", "m.gguf"),
+)
 LINES = ("rows.jsonl", "chats.jsonl", "sharegpt.jsonl", "rows.jsonl.gz")
 TABLES = ("rows.json", "rows.csv", "rows.tsv", "rows.parquet", "text.txt", "page.md")
 
@@ -30,7 +39,8 @@ class Target:
     Attributes:
         make: writes sound files into an empty folder.
         files: globs of the files that are mutated.
-        commands: what reads them; one is chosen for each attempt. "URL" in them becomes the address of the server.
+        commands: what reads them; one is chosen for each attempt. "URL" in them becomes the address of the server,
+            "VALUE" one of `ARGUMENTS`.
     """
 
     name: str
@@ -53,6 +63,12 @@ def _targets() -> Iterator[Target]:
     yield from _runs()
     yield from _data()
     yield from _made()
+    yield Target("arguments", _places, [], list(_arguments()))
+
+
+def _places(folder: Path) -> None:
+    sound.data(folder)
+    sound.repository(folder)
 
 
 def _runs() -> Iterator[Target]:
@@ -80,6 +96,26 @@ def _made() -> Iterator[Target]:
     yield Target("github", sound.github, ["served/*"], [(*EXPORT, "--api-url", "URL")])
     yield Target("saved", sound.github, ["saved/*"], [(*EXPORT, "--from", "saved")])
     yield Target("endpoint", sound.endpoint, ["served/*", "out.jsonl"], [(*ASK, "URL/v1")])
+
+
+def _arguments() -> Iterator[Command]:
+    """Every option of every command that takes a value, with an odd one."""
+    for base in (
+        CHAT,
+        (*TRAIN, "rows.jsonl", "--dry-run"),
+        (*CHECK, "rows.jsonl"),
+        (*SHOW, "rows.jsonl"),
+        BUILD,
+        SPLIT,
+    ):
+        words = base[:2] if base[0] == "data" else base[:1]
+        command: click.Command = cli
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word) or command
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.is_flag and "--out" not in option.opts:
+                yield (*base, option.opts[-1], "VALUE")
 
 
 TARGETS = {target.name: target for target in _targets()}

@@ -335,6 +335,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "circle.jsonl").symlink_to("circle.jsonl")
     with pytest.raises((ConfigError, DatasetError, OSError)):
         synth(Request((tmp_path / "circle.jsonl",)), out)
+    (tmp_path / "circle.jsonl").unlink()
     with pytest.raises(ConfigError, match="nobody to ask"):
         synth(Request((path,), phrasings=0), out)
     path.write_text('{"text": "x"}\n{"text": 1}\n')
