@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.reading.data_file import data_suffix
+from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.lines import json_values
 from localft.data.rows.documents import number_documents
 from localft.data.rows.formats import read_row
@@ -53,7 +54,12 @@ class DataSplit:
 
 
 def split_data(
-    paths: Sequence[Path], folder: Path, share: float | None = None, seed: int = 42, on_leak: OnLeak = "warn"
+    paths: Sequence[Path],
+    folder: Path,
+    share: float | None = None,
+    seed: int = 42,
+    on_leak: OnLeak = "warn",
+    allow_expansion: bool = False,
 ) -> DataSplit:
     """Write `folder`/train.jsonl and, unless it is there already, `folder`/test.jsonl.
 
@@ -65,6 +71,7 @@ def split_data(
         share: of the rows, for a test set that is chosen now; None: a tenth.
         seed: of the choice.
         on_leak: what is done about training rows that give a test row away.
+        allow_expansion: compressed files may hold however much they like, see `refuse_expansion`.
 
     Raises:
         ConfigError: options that cannot hold.
@@ -72,6 +79,8 @@ def split_data(
     """
     train, test = folder / "train.jsonl", folder / "test.jsonl"
     _check(paths, train, test, share)
+    for path in () if allow_expansion else paths:
+        refuse_expansion(path)
     read = [row for path in paths for row in _rows(path)]
     rows = {i: row for i, row in enumerate(read) if not empty_reason(row)}
     old = [*_rows(test)] if test.exists() else []

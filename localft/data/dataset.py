@@ -71,7 +71,9 @@ def prepare(
     """
     settings.require_sound()
     if not isinstance(data, Sources):
-        data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
+        named = [data] if isinstance(data, Path) else data
+        expand = settings.allow_expansion
+        data = find_sources(named, settings.val_data, settings.replay, allow_expansion=expand)
     wording = RunWording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
     columns = Columns(settings.prompt_column, settings.answer_column)
     work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)

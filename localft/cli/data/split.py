@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
     from localft.curation.test_set import DataSplit
@@ -60,12 +61,21 @@ Examples:
     show_default=True,
     help="Where training rows give test rows away: say so, leave them out of train.jsonl, or stop.",
 )
+@setting_option("allow_expansion", default=False)
 @options.as_json("the summary")
-def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
+def command(
+    rows: tuple[Path, ...],
+    out: Path,
+    share: float | None,
+    seed: int,
+    on_leak: Any,
+    allow_expansion: bool,
+    as_json: bool,
+) -> None:
     from localft.cli.output import echo_labelled
     from localft.curation.test_set import split_data
 
-    found = split_data(rows, out, share, seed, on_leak)
+    found = split_data(rows, out, share, seed, on_leak, allow_expansion)
     if as_json:
         import json
 
