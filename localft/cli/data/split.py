@@ -98,13 +98,13 @@ def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
         yield "left out", f"{count(found.n_leaking, 'row')} that give a test row away (--on-leak drop)"
     yield "train", f"{found.train}, {count(found.n_train, 'row')}"
     leakage = found.leakage
-    leak = (
-        f"{len(leakage.leaks):,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"
-    )
+    leak = f"{leakage.n_leaks:,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"
     if leakage.leaks and not found.n_leaking:
         look = f"localft data check {found.train.parent} --val-data {found.test}"
         leak += f": `{look}` lists them, --on-leak drop leaves {count(len(leakage.leaking), 'training row')} out"
     yield "leak", leak
+    if leakage.n_unseen:
+        yield "note", leakage.unseen
 
 
 def as_values(found: DataSplit) -> dict[str, Any]:

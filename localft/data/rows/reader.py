@@ -16,14 +16,20 @@ from localft.data.reading.parquet import parquet_values
 from localft.data.reading.tables import csv_values
 from localft.data.rows.formats import read_row
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
+from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
+
+MOST_LISTED = 10_000
 
 
 @dataclass
 class Rows:
-    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why.
 
-    rows: list[Row] = field(default_factory=list)
+    Of the last two the first `MOST_LISTED` are kept; `empty` counts all lines that are left out.
+    """
+
+    rows: RowList = field(default_factory=RowList)
     formats: Counter[str] = field(default_factory=Counter)
     unknown_keys: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
@@ -95,10 +101,12 @@ def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | No
 
 def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
     row, name, unused = read_row(path, line, value, columns)
-    found.unknown_keys.update(unused)
+    known = found.unknown_keys
+    known.update(unused if len(known) < MOST_LISTED else filter(known.__contains__, unused))
     if problem := empty_reason(row):
         found.empty[problem] += 1
-        found.left_out.append((line, problem))
+        if len(found.left_out) < MOST_LISTED:
+            found.left_out.append((line, problem))
         return
     found.rows.append(row)
     found.formats[name] += 1
@@ -137,7 +145,8 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             found.formats[kind] += 1
         elif number or doc:
             found.empty["empty text"] += 1
-            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
+            if len(found.left_out) < MOST_LISTED:
+                found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
 
 
 def _looks_like_json(text: str) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
+from array import array
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import BUILT_KINDS, Row
-from localft.inspect.check.problem import Problem
+from localft.inspect.check.problem import Problem, Problems
 from localft.units import count
 
 _MARKUP = re.compile(
@@ -20,31 +25,48 @@ _ANSWERED = re.compile(r"^\W*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:",
 _MOST = 0.5  # of the rows; below that a likeness is chance
 
 
-def look_at_rows(rows: Sequence[Row], use: str) -> Iterator[Problem]:
+def look_at_rows(rows: Sequence[Row], use: str) -> Problems:
     """Problems of single rows and of all together, in this order.
 
     Args:
         rows: of all files of one use.
         use: "train" or "validation".
     """
-    yield from repeated(rows, "duplicate row" if use == "train" else f"duplicate {use} row")
-    for row in rows:
-        yield from out_of_order(row)
-    yield from marked_up(rows)
-    yield from asked_in_texts(rows)
+    problems = repeated(rows, "duplicate row" if use == "train" else f"duplicate {use} row")
+    problems.extend(problem for row in rows for problem in out_of_order(row))
+    problems.extend(marked_up(rows))
+    problems.extend(asked_in_texts(rows))
+    return problems
 
 
-def repeated(rows: Sequence[Row], kind: str) -> Iterator[Problem]:
+def repeated(rows: Sequence[Row], kind: str) -> Problems:
     """Rows that say the same as an earlier one, to the letter."""
-    first: dict[object, Row] = {}
-    for row in rows:
-        before = first.setdefault((row.text, row.messages), row)
-        if before is not row:
-            first_place = place(before.source, before.line)
-            where = first_place if before.source != row.source else first_place.partition(" of ")[0]
-            message = f"{place(row.source, row.line)} repeats {where}"
-            hint = "a row that stands there twice counts twice; remove it unless that is meant"
-            yield Problem("warning", kind, row.source, row.line, message, hint)
+    keys = array("Q", (_key(row) for row in rows))
+    _, first, same = np.unique(np.frombuffer(keys or b"", np.uint64), return_index=True, return_inverse=True)
+    first_of = first[same]
+    copies = np.flatnonzero(first_of != np.arange(first_of.size))
+    problems = Problems()
+    for i in copies.tolist():
+        problems.count("warning", kind, functools.partial(_repeats, rows, i, int(first_of[i]), kind))
+    return problems
+
+
+def _key(row: Row) -> int:
+    """Eight bytes that stand for what a row says."""
+    found = hashlib.blake2b(digest_size=8)
+    for text in (row.text, *(text for message in row.messages for text in message)):
+        found.update(len(text).to_bytes(8, "little"))
+        found.update(text.encode("utf-8", "surrogatepass"))
+    return int.from_bytes(found.digest(), "little")
+
+
+def _repeats(rows: Sequence[Row], i: int, first: int, kind: str) -> Problem:
+    row, before = rows[i], rows[first]
+    first_place = place(before.source, before.line)
+    where = first_place if before.source != row.source else first_place.partition(" of ")[0]
+    message = f"{place(row.source, row.line)} repeats {where}"
+    hint = "a row that stands there twice counts twice; remove it unless that is meant"
+    return Problem("warning", kind, row.source, row.line, message, hint)
 
 
 def out_of_order(row: Row) -> Iterator[Problem]:
@@ -85,12 +107,17 @@ def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
 
 def asked_in_texts(rows: Sequence[Row]) -> Iterator[Problem]:
     """Texts that are questions with their answers."""
-    texts = [row for row in rows if row.kind == "text"]
-    alike = [row for row in texts if _ASKED.search(row.text) and _ANSWERED.search(row.text)]
-    if alike and len(alike) > _MOST * len(texts):
-        first = alike[0]
+    n_text = n_alike = 0
+    first: Row | None = None
+    for row in rows:
+        if row.kind == "text":
+            n_text += 1
+            if _ASKED.search(row.text) and _ANSWERED.search(row.text):
+                n_alike += 1
+                first = first or row
+    if first and n_alike > _MOST * n_text:
         where = place(first.source, first.line)
-        message = f"{count(len(alike), 'text')} look like questions with answers, the first in {where}"
+        message = f"{count(n_alike, 'text')} look like questions with answers, the first in {where}"
         hint = (
             "a text is learned as a whole, question and all, and chat asks otherwise: "
             'give {"prompt": "…", "completion": "…"} to learn the answers'
