@@ -49,6 +49,9 @@ def letters(text: str) -> str:
 def _stretches(text: str, end: re.Pattern[str]) -> Iterator[str]:
     """`text` in stretches of about a million characters, each but the first beginning with a match of `end`."""
     start = 0
+    if len(text) <= _STRETCH:
+        yield text
+        return
     while start < len(text):
         match = end.search(text, start + _STRETCH) if len(text) > start + _STRETCH else None
         stop = match.start() if match else len(text)

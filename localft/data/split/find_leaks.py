@@ -34,8 +34,8 @@ def find_leaks(train: Sequence[Row], val: Sequence[Row]) -> Leakage:
     Args:
         train, val: the rows; not modified.
     """
-    comparison = _Comparison(train, val)
-    return comparison.run() if comparison.val and train else Leakage(len(train), len(val))
+    comparison = _Comparison(train, val) if train and val else None
+    return comparison.run() if comparison and comparison.val else Leakage(len(train), len(val))
 
 
 def said(row: Row) -> str:
