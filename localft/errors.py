@@ -52,6 +52,10 @@ class ModelError(LocalftError):
     """A checkpoint or a GGUF that cannot be read, converted or trained on."""
 
 
+class TextError(ModelError):
+    """A text that the model's tokenizer cannot take; says what of it, where it stands is known elsewhere."""
+
+
 class DatasetError(LocalftError):
     """A data file or a row that cannot be used; names the file and the line."""
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from localft.data.reading.data_file import data_suffix
+from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.lines import json_values
 from localft.data.rows.documents import number_documents
 from localft.data.rows.formats import read_row
 from localft.data.rows.reader import empty_reason
 from localft.data.rows.row import USUAL_COLUMNS, Row
-from localft.data.split.leakage import Leakage, find_leaks, settle
-from localft.data.split.validation import split_rows
+from localft.data.rows.row_list import RowList
+from localft.data.rows.sequences import Lazy, picked
+from localft.data.split.find_leaks import find_leaks
+from localft.data.split.leakage import Leakage, settle
+from localft.data.split.validation import Numbers, choose_rows
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
 from localft.files import atomic_paths, real_path
@@ -53,18 +61,24 @@ class DataSplit:
 
 
 def split_data(
-    paths: Sequence[Path], folder: Path, share: float | None = None, seed: int = 42, on_leak: OnLeak = "warn"
+    paths: Sequence[Path],
+    folder: Path,
+    share: float | None = None,
+    seed: int = 42,
+    on_leak: OnLeak = "warn",
+    allow_expansion: bool = False,
 ) -> DataSplit:
     """Write `folder`/train.jsonl and, unless it is there already, `folder`/test.jsonl.
 
-    The test set is chosen as validation rows are (see `split_rows`). One that is there stays as it is, and rows of
-    its documents, and copies of its rows, are left out of the training rows. The rows are held in memory.
+    The test set is chosen as validation rows are (see `choose_rows`). One that is there stays as it is, and rows of
+    its documents, and copies of its rows, are left out of the training rows.
 
     Args:
         paths: JSON lines.
         share: of the rows, for a test set that is chosen now; None: a tenth.
         seed: of the choice.
         on_leak: what is done about training rows that give a test row away.
+        allow_expansion: compressed files may hold however much they like, see `refuse_expansion`.
 
     Raises:
         ConfigError: options that cannot hold.
@@ -72,23 +86,27 @@ def split_data(
     """
     train, test = folder / "train.jsonl", folder / "test.jsonl"
     _check(paths, train, test, share)
-    read = [row for path in paths for row in _rows(path)]
-    rows = {i: row for i, row in enumerate(read) if not empty_reason(row)}
-    old = [*_rows(test)] if test.exists() else []
-    chosen, held, reason = _as_it_was(rows, old, test) if old else _choose(rows, share or SHARE, seed)
-    left = [i for i in rows if i not in held]
-    tested = old or [rows[i] for i in sorted(chosen)]
-    leakage = find_leaks([rows[i] for i in left], tested)
-    kept = settle(left, leakage, on_leak, "test")
-    if not kept:
+    for path in () if allow_expansion else paths:
+        refuse_expansion(path)
+    found = _read(paths)
+    old = RowList(_rows(test)) if test.exists() else RowList()
+    sides = _as_it_was(found.rows, old, test) if old else _choose(found.rows, share or SHARE, seed)
+    tested = old or picked(found.rows, sides.test)
+    leakage = find_leaks(picked(found.rows, sides.train), tested)
+    settle((), leakage, on_leak, "test")
+    leaking = np.fromiter(leakage.leaking, np.int64) if on_leak == "drop" else np.zeros(0, np.int64)
+    kept = np.delete(sides.train, leaking)
+    if not kept.size:
         raise DatasetError("no row is left to train on", f"all are of documents in `{test}`, or give its rows away")
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {train: frozenset(kept)} if old else {train: frozenset(kept), test: chosen}
+    wanted = {train: kept} if old else {train: kept, test: sides.test}
     with atomic_paths(*wanted) as temporaries:
         for temporary, numbers in zip(temporaries, wanted.values(), strict=True):
-            _write(temporary, paths, numbers)
-    n_empty, n_held, n_leaking = len(read) - len(rows), len(held) - len(chosen), len(left) - len(kept)
-    return DataSplit(train, test, len(read), len(kept), len(tested), n_empty, n_held, n_leaking, reason, leakage)
+            _write(temporary, paths, found.numbers[numbers])
+    n_empty, n_held = found.n_read - len(found.rows), len(found.rows) - sides.train.size - sides.test.size
+    return DataSplit(
+        train, test, found.n_read, kept.size, len(tested), n_empty, n_held, leaking.size, sides.reason, leakage
+    )
 
 
 def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) -> None:
@@ -104,6 +122,24 @@ def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) 
         )
 
 
+class _Found(NamedTuple):
+    """Rows that say something, the number of each among all that were read, and how many those are."""
+
+    rows: RowList
+    numbers: Numbers
+    n_read: int
+
+
+def _read(paths: Sequence[Path]) -> _Found:
+    rows, numbers, n = RowList(), array("q"), 0
+    for row in (row for path in paths for row in _rows(path)):
+        if not empty_reason(row):
+            rows.append(row)
+            numbers.append(n)
+        n += 1
+    return _Found(rows, np.array(numbers, np.int64), n)
+
+
 def _rows(path: Path) -> Iterator[Row]:
     n = 0
     for line, value in json_values(path):
@@ -113,31 +149,54 @@ def _rows(path: Path) -> Iterator[Row]:
         raise DatasetError(f"`{path}` has no rows", "give files that have some")
 
 
-def _choose(rows: Mapping[int, Row], share: float, seed: int) -> tuple[frozenset[int], frozenset[int], str]:
-    """Rows of a new test set, with them all rows of their documents, and how they were chosen."""
-    numbers = {id(row): i for i, row in rows.items()}
-    units = [Unit(row, ()) for row in rows.values()]
+class _Sides(NamedTuple):
+    """Which rows train and which test (numbers [n], ascending), and how they were chosen."""
+
+    train: Numbers
+    test: Numbers
+    reason: str
+
+
+class _UnitsOf(Lazy[Unit]):
+    """Rows as units without tokens."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def item(self, number: int) -> Unit:
+        return Unit(self._rows[number], ())
+
+    def __iter__(self) -> Iterator[Unit]:
+        return (Unit(row, ()) for row in self._rows)
+
+
+def _choose(rows: RowList, share: float, seed: int) -> _Sides:
+    """Rows of a new test set; with them all rows of their documents are no training rows."""
     if len(rows) * share >= 1:
-        split = split_rows(units, 0, val_split=share, val_samples=None, seed=seed)
-        if split.val:
-            chosen, rest = ([numbers[id(unit.row)] for unit in part] for part in (split.val, split.left_out))
-            return frozenset(chosen), frozenset([*chosen, *rest]), split.reason
+        found = choose_rows(_UnitsOf(rows), val_split=share, val_samples=None, seed=seed)
+        if found.val.size:
+            return _Sides(found.train, found.val, found.reason)
     raise DatasetError(
         f"there are too few rows to keep {share:.0%} of them apart: {count(len(rows), 'row')}",
         "add rows of other documents; those of one document, and equal ones, stay together",
     )
 
 
-def _as_it_was(rows: Mapping[int, Row], old: Sequence[Row], test: Path) -> tuple[frozenset[int], frozenset[int], str]:
-    documents = number_documents([*rows.values(), *old])
-    tested = set(documents[len(rows) :])
-    held = frozenset(i for i, document in zip(rows, documents, strict=False) if document in tested)
-    return frozenset(), held, f"as `{test}` had it"
+def _as_it_was(rows: RowList, old: RowList, test: Path) -> _Sides:
+    documents = number_documents(chain(rows, old))
+    train = np.flatnonzero(~np.isin(documents[: len(rows)], documents[len(rows) :]))
+    return _Sides(train, np.zeros(0, np.int64), f"as `{test}` had it")
 
 
-def _write(out: Path, paths: Sequence[Path], chosen: Collection[int]) -> None:
+def _write(out: Path, paths: Sequence[Path], chosen: Numbers) -> None:
+    wanted = map(int, chosen)
+    following = next(wanted, None)
     with out.open("w", encoding="utf-8", newline="\n") as file:
         values: Iterator[Any] = (value for path in paths for _, value in json_values(path))
         for i, value in enumerate(values):
-            if i in chosen:
+            if i == following:
                 file.write(json.dumps(value, ensure_ascii=False) + "\n")
+                following = next(wanted, None)

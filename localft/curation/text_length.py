@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from localft.errors import ConfigError
+from localft.errors import ConfigError, TextError
 from localft.report import Report
 
 # Of Llama's 32,000-token vocabularies on source code and documentation: 2.6 to 3.1 bytes per token. Larger
@@ -82,7 +82,10 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Report) -> Me
 
     @lru_cache(maxsize=2)
     def count(text: str) -> int:
-        return len(tokenizer.encode(text))
+        try:
+            return len(tokenizer.encode(text))
+        except TextError:  # none that a run will take; who builds rows may yet cut it
+            return estimate(text)
 
     return Measure(count, around, limit, reason, True, tokenizer.close)
 

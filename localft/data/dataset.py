@@ -10,6 +10,7 @@ from pathlib import Path
 from localft.data.batching.mix import Share, describe_epoch, mix
 from localft.data.reading.sources import Sources, find_sources
 from localft.data.rows.row import Columns
+from localft.data.rows.sequences import chained
 from localft.data.split.sides import Sides, choose_sides
 from localft.data.split.val_prompts import ValPrompt, val_prompts
 from localft.data.summary import DataSummary
@@ -71,7 +72,9 @@ def prepare(
     """
     settings.require_sound()
     if not isinstance(data, Sources):
-        data = find_sources([data] if isinstance(data, Path) else data, settings.val_data, settings.replay)
+        named = [data] if isinstance(data, Path) else data
+        expand = settings.allow_expansion
+        data = find_sources(named, settings.val_data, settings.replay, allow_expansion=expand)
     wording = RunWording(tokenizer, settings.template, settings.raw, settings.date, settings.train_on_prompt)
     columns = Columns(settings.prompt_column, settings.answer_column)
     work = Collector(wording, settings.sample_start, columns, notes=list(data.notes), report=report)
@@ -81,7 +84,7 @@ def prepare(
         parts, given = [*parts, given], []
     replay = work.replay(data.replay) if data.replay else []
     work.check_columns()
-    units = [unit for part in parts for unit in part]
+    units = chained(parts)
     found = choose_sides(units, given, data.val, settings).settled(settings.on_leak)
     n_ctx, split = found.n_ctx, found.split
     work.dropped += found.dropped
@@ -95,7 +98,7 @@ def prepare(
         )
     info = wording.main(work.kinds)
     work.notes += [*wording.notes(work.kinds), *found.leakage.notes(settings.on_leak)]
-    lengths = [unit.length for unit in [*units, *given]]
+    lengths = [unit.length for unit in chained([units, given])]
     return Dataset(
         train=tuple(train.rows),
         val=tuple(val.rows),
@@ -147,7 +150,7 @@ def _summary(
         longest=max(lengths),
         n_ctx=found.n_ctx,
         n_ctx_reason=found.n_ctx_reason,
-        n_cut=len({id(text) for text in (*train.cut_texts, *val.cut_texts)}),
+        n_cut=len({text.identity for text in (*train.cut_texts, *val.cut_texts)}),
         n_windows=train.n_windows + val.n_windows,
         n_wrapped=train.n_wrapped,
         n_wrapped_windows=train.n_wrapped_windows,

@@ -172,10 +172,11 @@ def _convert(
     source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Report | None
 ) -> None:
     hparams = read_hparams(folder)
-    vocabulary = read_vocabulary(folder, hparams)
     checkpoint = open_checkpoint(folder)
     first = kind if kind.direct else _lossless(checkpoint)
+    # before the vocabulary: the weights tell whether there are as many tokens as config.json says
     tensors = plan_tensors(checkpoint, hparams, first.main)
+    vocabulary = read_vocabulary(folder, hparams)
     general = _general(source, digest, [*_window_warning(hparams), *vocabulary.warnings])
     with atomic_path(target) as temporary:
         if first is kind:

@@ -8,8 +8,8 @@ prefix) is decided here by llama.cpp's own rules, because its API can neither le
 from __future__ import annotations
 
 import ctypes
-import functools
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +19,9 @@ import numpy as np
 from localft import llama
 from localft.errors import ModelError
 from localft.model.special_tokens import Special, SpecialTokens
+from localft.model.word_limits import PieceLimits, WordLimits
 
 _SPM, _BPE = 1, 2
-_SPM_CHUNK_BYTES = 1 << 16
-# llama.cpp splits words of these pre-tokenizers by hand, of others by std::regex, which recurses once per character
-_ITERATIVE = ("gpt-2", "llama-bpe", "smollm", "qwen2")
 _RECURSION_BYTES = 1 << 13
 _DEEP_STACK_BYTES = 1 << 30
 _SHORT, _MAX_KNOWN = 200, 4096  # characters of a fragment that is remembered, and how many are
@@ -76,7 +74,7 @@ class Tokenizer:
         self._space_prefix = kind == _SPM and self.metadata("tokenizer.ggml.add_space_prefix") != "false"
         self._known: dict[str, list[int]] = {}
         self._pieces: dict[tuple[int, bool], bytes] = {}
-        self._recursive = kind == _BPE and self.metadata("tokenizer.ggml.pre") not in _ITERATIVE
+        self._limits: WordLimits | PieceLimits
         self._read_vocabulary(kind)
 
     @staticmethod
@@ -98,10 +96,12 @@ class Tokenizer:
         self._special = SpecialTokens(special)
         ends = {token for token in (*self._special.control_ids, self.eos_id, self.eot_id) if token is not None}
         self.end_ids = frozenset(token for token in ends if lib.llama_vocab_is_eog(vocab, token))
-        # sentencepiece merges never cross a newline that is in no longer piece, so lines can be tokenized apart
-        self._newline_alone = kind == _SPM and not any(
-            len(text) > 1 and b"\n" in text for text in map(functools.partial(text_of, vocab), range(self.n_vocab))
-        )
+        if kind == _SPM:
+            self._limits = PieceLimits(
+                text_of(vocab, token).decode("utf-8", "replace") for token in range(self.n_vocab)
+            )
+        else:
+            self._limits = WordLimits(self.metadata("tokenizer.ggml.pre"))
 
     def metadata(self, key: str) -> str | None:
         """The value of one GGUF metadata key as text, or None."""
@@ -128,20 +128,32 @@ class Tokenizer:
             special: special tokens written out in `text` become those tokens; else they are plain characters.
             prefix: the text starts a sequence or follows a special token, where a sentencepiece vocabulary puts a
                 space.
+
+        Raises:
+            TextError: llama.cpp cannot take it, see `localft.model.word_limits`.
         """
         return self.encode_spans([Span(text, special)], prefix=prefix)
 
     def encode_spans(self, spans: Sequence[Span], *, prefix: bool = True) -> list[int]:
-        """Token ids of the joined spans: one string to llama.cpp's rules, special tokens only in literal spans."""
-        text = "".join(span.text for span in spans)
-        ids: list[int] = []
+        """Token ids of the joined spans: one string to llama.cpp's rules, special tokens only in literal spans.
+
+        Raises:
+            TextError: see `encode`.
+        """
+        return self.encode_array(spans, prefix=prefix).tolist()
+
+    def encode_array(self, spans: Sequence[Span], *, prefix: bool = True) -> array[int]:
+        """The same in a tenth of the memory, for long texts."""
+        text = spans[0].text if len(spans) == 1 else "".join(span.text for span in spans)
+        ids = array("i")
         after_special = prefix
         for fragment in self._special.split(text, _protected(spans)):
             if isinstance(fragment, int):
                 ids.append(fragment)
                 after_special = True
             else:
-                ids.extend(self._fragment(f" {fragment}" if after_special and self._space_prefix else fragment))
+                for part in self._fragment(fragment, after_special and self._space_prefix):
+                    ids.fromlist(part)
                 after_special = False
         return ids
 
@@ -153,22 +165,22 @@ class Tokenizer:
         """Whether the token is matched as a whole; a sentencepiece vocabulary puts a space behind it."""
         return token in self._special.ids
 
-    def _fragment(self, text: str) -> list[int]:
-        """Token ids of text without special tokens; what a template repeats in every row is looked up."""
+    def _fragment(self, text: str, space: bool) -> Iterator[list[int]]:
+        """Token ids of text without special tokens, some at a time; what a template repeats in every row is looked up.
+
+        Args:
+            space: one stands before it.
+        """
         if len(text) > _SHORT:
-            return self._raw(text)
-        if text not in self._known:
+            for number, stretch in enumerate(self._limits.stretches(text)):
+                yield self._plain((f" {stretch}" if space and not number else stretch).encode("utf-8"))
+            return
+        known = f" {text}" if space else text
+        if known not in self._known:
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
-            self._known[text] = self._raw(text)
-        return self._known[text]
-
-    def _raw(self, text: str) -> list[int]:
-        """Token ids of text without special tokens, cut at newlines where that changes nothing but memory."""
-        data = text.encode("utf-8")
-        if not self._newline_alone or len(data) <= _SPM_CHUNK_BYTES:
-            return self._plain(data)
-        return [token for chunk in _line_chunks(data) for token in self._plain(chunk)]
+            self._known[known] = self._plain(known.encode("utf-8"))
+        yield self._known[known]
 
     def _plain(self, data: bytes) -> list[int]:
         ids = self._call(data)
@@ -178,7 +190,7 @@ class Tokenizer:
         return [token for part in self._special.broken(data.decode("utf-8")) for token in self._call(part.encode())]
 
     def _call(self, data: bytes) -> list[int]:
-        if len(data) <= _RECURSION_BYTES or not self._recursive:
+        if len(data) <= _RECURSION_BYTES or not self._limits.recurses:
             return self._tokenize(data)
         return _on_deep_stack(lambda: self._tokenize(data))
 
@@ -256,11 +268,3 @@ def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:
             ranges.append((start, start + len(span.text)))
         start += len(span.text)
     return ranges
-
-
-def _line_chunks(data: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(data):
-        end = data.find(b"\n", start + _SPM_CHUNK_BYTES) + 1 or len(data)
-        yield data[start:end]
-        start = end

@@ -29,6 +29,7 @@ class DataSettings:
         wrap_packed: texts to train on are joined and cut into windows of n_ctx positions.
         seed: of the split and the order; 0 is a seed.
         template, raw: how rows are worded, in place of what fits the model.
+        allow_expansion: compressed files may hold however much they like.
         n_ctx_train: context that the model was trained on; 0 where it is not known.
         date: ISO date that templates see as today; a resumed run passes its recorded `TemplateInfo.date`.
     """
@@ -51,6 +52,7 @@ class DataSettings:
     seed: int = 42
     template: str | None = None
     raw: bool = False
+    allow_expansion: bool = False
     n_ctx_train: int = 0
     date: str | None = None
 

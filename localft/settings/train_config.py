@@ -73,6 +73,9 @@ class TrainConfig:
         None, MODEL, "format of the rows, in place of the model's own", metavar="NAME", shown_default="the model's"
     )
     raw: bool = setting(False, MODEL, "use rows as plain text, without any template")
+    allow_expansion: bool = setting(
+        False, MODEL, "read compressed data that holds more than 64 MiB and 100 times its own size"
+    )
 
     val_data: str | None = setting(None, VALID, "a file of validation rows", metavar="PATH")
     val_split: float = setting(

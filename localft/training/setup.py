@@ -174,7 +174,15 @@ def data_sources(
         LocalftError: see `find_sources`; or a setting that they leave without a part.
     """
     val_data = None if config.no_val else config.val_data
-    found = find_sources(config.data, val_data, config.replay, root, report, fetch=fetch)
+    found = find_sources(
+        config.data,
+        val_data,
+        config.replay,
+        root,
+        report,
+        fetch=fetch,
+        allow_expansion=config.allow_expansion,
+    )
     if found.val and "val_split" in config.sources:
         raise ConfigError(
             f"`--val-split` has no part here: `{found.val[0]}` is there to validate on",

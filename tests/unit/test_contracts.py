@@ -30,7 +30,7 @@ NETWORK_FILES = (
 ALLOWED = {
     **dict.fromkeys(NETWORK, NETWORK_FILES),
     "datasets": ("data/reading/hub_dataset.py",),
-    "pyarrow": ("data/reading/tables.py",),
+    "pyarrow": ("data/reading/parquet.py",),
     **dict.fromkeys(TORCH, ("engine/peft.py", "engine/peft_model.py", "model/conversion/hf_checkpoint.py")),
     "rich": ("screen/terminal.py",),
     "_native": ("engine/native.py",),

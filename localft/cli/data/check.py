@@ -32,7 +32,7 @@ Examples:
 SETTINGS = (
     *("model", "val_data", "val_split", "val_samples", "no_val", "all_data", "on_leak", "seed"),
     *("prompt_column", "answer_column", "sample_start", "template", "raw", "train_on_prompt"),
-    *("ctx", "overlength", "packing", "batch_size"),
+    *("ctx", "overlength", "packing", "batch_size", "allow_expansion"),
 )
 _TONES = {"error": "red", "warning": "yellow"}
 

@@ -45,6 +45,7 @@ _FEW, _PAGE = 3, 100
 @setting_option("sample_start")
 @click.option("--template", metavar="NAME", help="Format of the rows, in place of the model's own.")
 @setting_option("raw", default=False)
+@setting_option("allow_expansion", default=False)
 def command(
     data: str,
     model: str,
@@ -82,6 +83,7 @@ def _read(
     sample_start: str | None,
     template: str | None,
     raw: bool,
+    allow_expansion: bool,
 ) -> Shown:
     from localft.cli.progress_line import progress_line
     from localft.data.reading.sources import find_sources
@@ -92,7 +94,7 @@ def _read(
     from localft.model.tokenizer import Tokenizer
 
     with progress_line() as report:
-        (part,) = find_sources([data], report=report).parts
+        (part,) = find_sources([data], report=report, allow_expansion=allow_expansion).parts
         base = local_base(model, report)
     wording = RunWording(Tokenizer(base), template, raw, None, train_on_prompt)
     try:

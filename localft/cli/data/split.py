@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
     from localft.curation.test_set import DataSplit
@@ -60,13 +61,22 @@ Examples:
     show_default=True,
     help="Where training rows give test rows away: say so, leave them out of train.jsonl, or stop.",
 )
+@setting_option("allow_expansion", default=False)
 @options.as_json("the summary")
-def command(rows: tuple[Path, ...], out: Path, share: float | None, seed: int, on_leak: Any, as_json: bool) -> None:
+def command(
+    rows: tuple[Path, ...],
+    out: Path,
+    share: float | None,
+    seed: int,
+    on_leak: Any,
+    allow_expansion: bool,
+    as_json: bool,
+) -> None:
     from localft.cli.output import echo_labelled
     from localft.curation.test_set import split_data
     from localft.screen.border import put
 
-    found = split_data(rows, out, share, seed, on_leak)
+    found = split_data(rows, out, share, seed, on_leak, allow_expansion)
     if as_json:
         import json
 
@@ -89,13 +99,13 @@ def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
         yield "left out", f"{count(found.n_leaking, 'row')} that give a test row away (--on-leak drop)"
     yield "train", f"{found.train}, {count(found.n_train, 'row')}"
     leakage = found.leakage
-    leak = (
-        f"{len(leakage.leaks):,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"
-    )
+    leak = f"{leakage.n_leaks:,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"
     if leakage.leaks and not found.n_leaking:
         look = f"localft data check {found.train.parent} --val-data {found.test}"
         leak += f": `{look}` lists them, --on-leak drop leaves {count(len(leakage.leaking), 'training row')} out"
     yield "leak", leak
+    if leakage.n_unseen:
+        yield "note", leakage.unseen
 
 
 def as_values(found: DataSplit) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option(
     "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Of --model. [default: the physical cores]"
 )
+@setting_option("allow_expansion", default=False)
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
@@ -124,6 +126,7 @@ def command(
     seed: int,
     support: float,
     price: tuple[float, float] | None,
+    allow_expansion: bool,
     as_json: bool,
     **model: Any,
 ) -> None:
@@ -131,7 +134,7 @@ def command(
     from localft.curation.synthetic.synth import Request
 
     _check(model)
-    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed)
+    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion)
     run(request, out, model, Price(*price) if price else None, as_json)
 
 

@@ -7,14 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
+from localft.data.reading.data_file import place
+from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.lines import json_values
 from localft.data.rows.formats import read_row
 from localft.data.rows.row import BUILT_KINDS, USUAL_COLUMNS
 from localft.errors import DatasetError
+from localft.units import size
 
 NO_KIND, NO_TEXT, EMPTY = "rows without a source", "rows that are conversations already", "empty rows"
+MOST_BYTES = 512 << 20
+_ROW_BYTES = 2048  # what a row takes beside its text
 _TITLE = re.compile(r"(?:File|Page): .*\n(?:Section: .*\n)?\n*")
 _PART = re.compile(r" \((?:lines \d+-\d+|part \d+)\)\Z")
 
@@ -106,19 +112,24 @@ class Material:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def read_documents(paths: Sequence[Path], kinds: Iterable[str] = BUILT_KINDS) -> Material:
-    """Read files of rows.
+def read_documents(
+    paths: Sequence[Path], kinds: Iterable[str] = BUILT_KINDS, allow_expansion: bool = False
+) -> Material:
+    """Read files of rows. Those that are wanted are held in memory.
 
     Args:
         paths: JSON Lines, perhaps compressed, as `localft data build` writes them.
         kinds: kinds of sources that are wanted; others are left out and counted.
+        allow_expansion: compressed files may hold however much they like, see `refuse_expansion`.
 
     Raises:
-        DatasetError: a file cannot be read, or a line of it is no row (named).
+        DatasetError: a file cannot be read, a line of it is no row (named), or they hold too much.
     """
-    wanted, found = frozenset(kinds), Material()
+    wanted, found, room = frozenset(kinds), Material(), MOST_BYTES
     known: dict[tuple[str, str, str], SourceDocument] = {}
     for path in paths:
+        if not allow_expansion:
+            refuse_expansion(path)
         for passage in _pieces(path, found):
             reason = _unwanted(passage, wanted)
             if reason:
@@ -130,6 +141,10 @@ def read_documents(paths: Sequence[Path], kinds: Iterable[str] = BUILT_KINDS) ->
                 known[key] = SourceDocument(passage.doc, passage.kind)
                 found.documents.append(known[key])
             known[key].passages.append(passage)
+            room -= getsizeof(passage.text) + _ROW_BYTES
+            if room < 0:
+                message = f"the rows up to {place(path, passage.line)} take more than {size(MOST_BYTES)} of memory"
+                raise DatasetError(message, "split the file, and give its parts one after the other")
     return found
 
 

@@ -35,6 +35,7 @@ class Request:
         phrasings: how many ways each of the templates' questions is asked; 0 leaves the templates out.
         support: what share of a model's answer must stand in its text.
         limit: how many documents at most, None for all.
+        allow_expansion: compressed files may hold however much they like.
     """
 
     paths: tuple[Path, ...]
@@ -43,6 +44,7 @@ class Request:
     support: float = 0.5
     limit: int | None = None
     seed: int = 42
+    allow_expansion: bool = False
 
 
 @dataclass
@@ -86,7 +88,7 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
         raise ConfigError(f"--out `{out}` is one of the files to read", "give another name")
     if not request.phrasings and asking is None:
         raise ConfigError("without templates there is nobody to ask", "give --endpoint or --model, or --phrasings 1")
-    material = read_documents(request.paths, request.kinds)
+    material = read_documents(request.paths, request.kinds, request.allow_expansion)
     documents = limited(material.documents, request.limit, request.seed)
     result = Result(material.n_rows, len(documents), material.left_out)
     if not documents:

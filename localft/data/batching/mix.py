@@ -57,10 +57,10 @@ def mix(
     """
     if data.replay is None and all(part.weight is None for part in data.parts):
         return fit_units(split.train, n_ctx, overlength, wrap), ()
-    part_of = {id(unit.row): number for number, part in enumerate(parts) for unit in part}
+    part_of = {unit.row.identity: number for number, part in enumerate(parts) for unit in part}
     trained: list[list[Unit]] = [[] for _ in parts]
     for unit in split.train:
-        trained[part_of[id(unit.row)]].append(unit)
+        trained[part_of[unit.row.identity]].append(unit)
     fits = [fit_units(part, n_ctx, overlength, wrap) for part in trained]
     named = [(part.name, 1.0 if part.weight is None else part.weight) for part in data.parts]
     more = [("the validation files", 1.0)] * (len(parts) - len(named))

@@ -1,17 +1,20 @@
-"""JSON Lines a few at a time, however long the file; and JSON arrays, which are read as a whole."""
+"""JSON Lines, and text by its lines: a few at a time, however long the file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.reading.data_file import BOM, OnProblem, decode_line, read_chunks, read_text, refuse, refuse_utf16
+from localft.data.reading.data_file import BOM, OnProblem, decode_line, read_chunks, refuse, refuse_utf16
+from localft.data.reading.json_array import array_values
+from localft.data.reading.not_json import not_json
 from localft.errors import DatasetError
 
 BLOCK = 1 << 18  # bytes
-MAX_LINE = 1 << 28  # bytes; a line of JSON that is longer is no row but a broken file
+MAX_LINE = 1 << 26  # bytes; a line of JSON that is longer is no row but a broken file
 
 
 class Block(NamedTuple):
@@ -47,10 +50,10 @@ def blocks(path: Path, on_problem: OnProblem = refuse) -> Iterator[Block]:
             line, offset = line + 1, offset + n_kept + first
             chunk, end, n_kept = chunk[first:], end - first, 0
         if end:
-            block = Block(line, offset, b"".join([*kept, chunk[:end]]))
-            yield block
-            line, offset = line + block.data.count(b"\n"), offset + len(block.data)
-            kept, n_kept = [], 0
+            data = b"".join([*kept, chunk[:end]])
+            kept, n_kept = [], 0  # before the block is handed out: a long line is not held twice
+            yield Block(line, offset, data)
+            line, offset = line + data.count(b"\n"), offset + len(data)
         kept.append(chunk[end:])
         n_kept += len(chunk) - end
     if n_kept > MAX_LINE:
@@ -77,15 +80,67 @@ def block_values(path: Path, block: Block, on_problem: OnProblem = refuse) -> It
         offset += len(data) + 1
 
 
+def _pieces(path: Path) -> Iterator[Block]:
+    """A file as blocks of whole lines as far as lines are short; a long one is cut between characters.
+
+    Raises:
+        DatasetError: see `blocks`.
+    """
+    line, offset, kept = 1, 0, b""
+    for number, chunk in enumerate(read_chunks(path, BLOCK)):
+        if number == 0:
+            refuse_utf16(path, chunk)
+            offset = len(BOM) if chunk.startswith(BOM) else 0
+            chunk = chunk[offset:]
+        data = kept + chunk
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) > 4 * BLOCK:
+            end = next((at for at in range(len(data) - 1, len(data) - 5, -1) if data[at] & 0xC0 != 0x80), len(data))
+        if end:
+            yield Block(line, offset, data[:end])
+            line, offset = line + data.count(b"\n", 0, end), offset + end
+        kept = data[end:]
+    if kept:
+        yield Block(line, offset, kept)
+
+
+def text_lines(path: Path, on_problem: OnProblem = refuse) -> Iterator[str]:
+    """A file's text, a few whole lines at a time; line ends as they stand. Lines that are no text, or too long, are
+    told to `on_problem` and left empty.
+
+    Raises:
+        DatasetError: see `blocks`.
+    """
+    line = 1
+    for block in blocks(path, on_problem):
+        yield "\n" * (block.line - line)
+        line = block.line + block.data.count(b"\n")
+        yield _text(path, block, on_problem)
+
+
+def _text(path: Path, block: Block, on_problem: OnProblem) -> str:
+    with suppress(UnicodeDecodeError):
+        if "\0" not in (text := block.data.decode("utf-8")):
+            return text
+    lines, offset = [], block.offset
+    for number, data in enumerate(block.data.split(b"\n"), block.line):
+        try:
+            lines.append(decode_line(path, number, offset, data))
+        except DatasetError as error:
+            lines.append("")
+            on_problem(number, error)
+        offset += len(data) + 1
+    return "\n".join(lines)
+
+
 def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[int, Any]]:
     """Each value with the line that it starts on: of one array, or of one line each.
 
     Of an array what follows a mistake cannot be read; of lines the next one can.
     """
     if is_array(path):
-        text = read_text(path, on_problem)
-        if text.lstrip().startswith("["):  # else its first line is no text, which has been told
-            yield from _array_values(path, text, on_problem)
+        texts = (_text(path, piece, on_problem) for piece in _pieces(path))
+        yield from array_values(path, texts, MAX_LINE, on_problem)
         return
     for number, block in enumerate(blocks(path, on_problem)):
         if number == 0 and (error := spread_object(path, block)):
@@ -109,6 +164,8 @@ def is_array(path: Path) -> bool:
 
 def spread_object(path: Path, first: Block) -> DatasetError | None:
     """What to say about a file that is one JSON object over several lines, and not one a line; else None."""
+    if b"\n" not in first.data[:-1]:
+        return None
     try:
         json.loads(first.data.partition(b"\n")[0])
     except (ValueError, RecursionError) as error:
@@ -126,46 +183,3 @@ def spread_object(path: Path, first: Block) -> DatasetError | None:
 def _too_long(path: Path, number: int, length: int) -> DatasetError:
     message = f"line {number} of `{path}` is {length:,} bytes long, at most {MAX_LINE:,} are read"
     return DatasetError(message, "each row stands on a line of its own: split the file into lines")
-
-
-_A_LINE_EACH = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
-
-
-def not_json(path: Path, number: int, error: Exception, hint: str = _A_LINE_EACH) -> DatasetError:
-    """What to say about a line that is no JSON."""
-    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    if isinstance(error, json.JSONDecodeError):
-        reason = f"{error.msg} at column {error.colno}"
-        if "double quotes" in error.msg:
-            hint = "JSON has keys and texts in double quotes; Python writes such lines with `json.dumps(row)`"
-    return DatasetError(f"line {number} of `{path}` is not JSON: {reason}", hint)
-
-
-def _array_values(path: Path, text: str, on_problem: OnProblem) -> Iterator[tuple[int, Any]]:
-    decoder = json.JSONDecoder()
-    at, line, seen = text.index("[") + 1, 1, 0
-    expect_value = False
-    while True:
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        line, seen = line + text.count("\n", seen, at), at
-        if text[at : at + 1] == "]" and not expect_value:
-            break
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            where = error.lineno if isinstance(error, json.JSONDecodeError) else line
-            on_problem(where, not_json(path, where, error))
-            return
-        yield line, value
-        while at < len(text) and text[at] in " \t\r\n":
-            at += 1
-        if text[at : at + 1] not in (",", "]") or (text[at] == "]" and text[at + 1 :].strip()):
-            where = text.count("\n", 0, at) + 1
-            message = f"line {where} of `{path}` breaks its JSON array: expected `,` or the closing `]`"
-            on_problem(where, DatasetError(message, "mend it there, or save the rows as JSON lines"))
-            return
-        expect_value = text[at] == ","
-        if not expect_value:
-            break
-        at += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from localft.addresses import without_secrets
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_file import data_suffix
+from localft.data.reading.expansion import refuse_expansion
 from localft.errors import ConfigError, DatasetError
 from localft.report import Report
 from localft.settings.setting import split_share
@@ -74,6 +75,7 @@ def find_sources(
     report: Report | None = None,
     *,
     fetch: bool = True,
+    allow_expansion: bool = False,
 ) -> Sources:
     """Resolve folders to their files, and fetch what is not on this machine yet.
 
@@ -85,9 +87,10 @@ def find_sources(
         root: where relative paths start.
         report: called as report(stage, done, total) while something is downloaded.
         fetch: False: what is not on this machine is refused.
+        allow_expansion: compressed files may hold however much they like, see `refuse_expansion`.
 
     Raises:
-        DatasetError: a folder without a train file, or something that cannot be fetched.
+        DatasetError: a folder without a train file, something that cannot be fetched, or that holds too much.
         ConfigError: a weight that is none.
         ValueError: a share that is none; `TrainConfig` has refused those.
     """
@@ -102,6 +105,8 @@ def find_sources(
         known = len(finder.found.val)
         finder.found.replay, finder.found.replay_share = finder.part(name, None), share
         del finder.found.val[known:]
+    for path in () if allow_expansion else finder.found.files:
+        refuse_expansion(path)
     return finder.finished()
 
 

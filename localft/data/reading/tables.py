@@ -1,33 +1,41 @@
-"""Tables to objects with their lines: CSV, TSV and Parquet."""
+"""Tables to objects with their lines: CSV and TSV."""
 
 from __future__ import annotations
 
 import csv
-import io
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from localft.data.reading.data_file import OnProblem, place, read_bytes, refuse
+from localft.data.reading.data_file import OnProblem, place, refuse
+from localft.data.reading.lines import MAX_LINE
 from localft.errors import DatasetError
 from localft.units import count
 
-_LONGEST_FIELD = 2**31 - 1
+_LONGEST_FIELD = MAX_LINE
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _QUOTE = 'with `"` inside as `""`'
 
 
 def csv_values(
-    path: Path, text: str, delimiter: str, on_problem: OnProblem = refuse
+    path: Path, texts: Iterable[str], delimiter: str, on_problem: OnProblem = refuse
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row of a CSV or TSV file by its columns' names, with the line that it starts on.
+
+    Args:
+        path: for messages.
+        texts: the file's text, a few whole lines at a time.
+        delimiter: between fields.
+        on_problem: told of rows that cannot be used.
 
     Raises:
         DatasetError: quotes that do not close, a row of another width than the header, two columns of one name.
     """
     before = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        lines = _csv_lines(path, text, delimiter)
+        lines = _csv_lines(path, texts, delimiter)
         line, names = next(lines, (1, []))
         _check_header(path, line, names, delimiter)
         for line, fields in lines:
@@ -42,8 +50,9 @@ def csv_values(
         csv.field_size_limit(before)
 
 
-def _csv_lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _csv_lines(path: Path, texts: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    lines = (match[0] for text in texts for match in _LINE.finditer(text))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         start = reader.line_num + 1
         try:
@@ -66,27 +75,3 @@ def _check_header(path: Path, line: int, names: list[str], delimiter: str) -> No
         shown, wanted = ("a tab" if mark == "\t" else f"`{mark}`" for mark in (other, delimiter))
         hint = "name a file with tabs .tsv" if other == "\t" else f"save it with {wanted} between columns"
         raise DatasetError(f"{place(path, line)} has {shown} between its columns, expected {wanted}", hint)
-
-
-def parquet_values(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row of a Parquet file by its columns' names, with its number (1-based); empty cells are left out.
-
-    Raises:
-        DatasetError: pyarrow is not installed, or the file is damaged.
-    """
-    data = read_bytes(path)
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        hint = "run `pip install 'localft[parquet]'`, or export it as .jsonl"
-        raise DatasetError(f"`{path}` is a Parquet file, which needs pyarrow", hint) from None
-    number = 0
-    try:
-        for batch in parquet.ParquetFile(pyarrow.BufferReader(data)).iter_batches():
-            for value in batch.to_pylist():
-                number += 1
-                yield number, {name: cell for name, cell in value.items() if cell is not None}
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = str(error).partition("\n")[0]
-        raise DatasetError(f"`{path}` is no whole Parquet file: {first}", "copy or download it again") from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from localft.data.reading.data_file import EXPECTED, data_suffix, is_table, name_of, place
-from localft.data.rows.row import Columns, Message, Row, RowKind
+from localft.data.rows.row import USUAL_COLUMNS, Columns, Message, Row, RowKind
 from localft.data.rows.turns import read_turns
 from localft.errors import DatasetError
 from localft.spelling import nearest
@@ -81,7 +82,7 @@ def read_row(path: Path, line: int, value: Any, columns: Columns) -> Found:
 
 def _renamed(where: str, value: Mapping[str, Any], columns: Columns) -> Format | None:
     """The user's own columns, where the row has them."""
-    if not any(name in value for name in columns.given):
+    if columns is USUAL_COLUMNS or not any(name in value for name in columns.given):
         return None
     for name in columns.fields:
         if name not in value:
@@ -140,8 +141,10 @@ def _optional(where: str, value: Mapping[str, Any], kind: RowKind) -> str:
     return ""
 
 
-def _check_unicode(where: str, value: Any) -> None:
+def _check_unicode(where: str, value: Mapping[Any, Any]) -> None:
     """Refuse half surrogate pairs: JSON can write them, UTF-8 cannot."""
+    if all(type(text) is str and text.isascii() for text in chain(value, value.values())):
+        return
     try:
         _PLAIN_JSON.encode(value).encode("utf-8")
     except RecursionError:

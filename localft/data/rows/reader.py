@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,18 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.reading.data_file import EXPECTED, OnProblem, data_suffix, read_text, refuse
-from localft.data.reading.lines import Block, block_values, json_values
-from localft.data.reading.tables import csv_values, parquet_values
+from localft.data.reading.lines import Block, block_values, json_values, text_lines
+from localft.data.reading.parquet import parquet_values
+from localft.data.reading.tables import csv_values
 from localft.data.rows.formats import read_row
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
+from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
+
+MOST_LISTED = 10_000
 
 
 @dataclass
 class Rows:
-    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why."""
+    """What was read: the rows, how many came in which format, unknown keys, and lines that are left out with why.
 
-    rows: list[Row] = field(default_factory=list)
+    Of the last two the first `MOST_LISTED` are kept; `empty` counts all lines that are left out.
+    """
+
+    rows: RowList = field(default_factory=RowList)
     formats: Counter[str] = field(default_factory=Counter)
     unknown_keys: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
@@ -87,16 +95,18 @@ def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | No
     if suffix in (".jsonl", ".json", ".ndjson"):
         return json_values(path, on_problem)
     if suffix in (".csv", ".tsv"):
-        return csv_values(path, read_text(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
+        return csv_values(path, text_lines(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
     return parquet_values(path) if suffix == ".parquet" else None
 
 
 def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
     row, name, unused = read_row(path, line, value, columns)
-    found.unknown_keys.update(unused)
+    known = found.unknown_keys
+    known.update(unused if len(known) < MOST_LISTED else filter(known.__contains__, unused))
     if problem := empty_reason(row):
         found.empty[problem] += 1
-        found.left_out.append((line, problem))
+        if len(found.left_out) < MOST_LISTED:
+            found.left_out.append((line, problem))
         return
     found.rows.append(row)
     found.formats[name] += 1
@@ -105,9 +115,14 @@ def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -
 def empty_reason(row: Row) -> str:
     """Why nothing can be learned from a row, "" where something can."""
     if row.kind == "text":
-        return "" if row.text.strip() else "empty text"
+        return "empty text" if _is_blank(row.text) else ""
     answers = [message.content for message in row.messages if message.role == "assistant"]
-    return "" if all(answer.strip() for answer in answers) else "empty answer"
+    return "empty answer" if any(map(_is_blank, answers)) else ""
+
+
+def _is_blank(text: str) -> bool:
+    """Whether there is nothing but white space; unlike `strip`, without a copy."""
+    return not text or text.isspace()
 
 
 def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None, doc: str) -> None:
@@ -124,18 +139,22 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
     source_kind = "file" if doc else ""
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]
-        if document.strip():
+        if not _is_blank(document):
             line = text.count("\n", 0, start) + 1
             found.rows.append(Row("text", str(path), line, document, doc=doc, source_kind=source_kind))
             found.formats[kind] += 1
         elif number or doc:
             found.empty["empty text"] += 1
-            found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
+            if len(found.left_out) < MOST_LISTED:
+                found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
 
 
 def _looks_like_json(text: str) -> bool:
-    first = text.lstrip().partition("\n")[0]
+    start = re.match(r"\s*\{", text)
+    if start is None:
+        return False
+    end = text.find("\n", start.end())
     try:
-        return first[:1] == "{" and isinstance(json.loads(first), dict)
+        return isinstance(json.loads(text[start.end() - 1 : end if end >= 0 else len(text)]), dict)
     except (ValueError, RecursionError):
         return False

@@ -42,6 +42,11 @@ class Row:
     source_kind: str = ""
 
     @property
+    def identity(self) -> object:
+        """The same for what is the same row of a run's data, however often it is read."""
+        return self.__dict__.get("kept_as", id(self))
+
+    @property
     def known_key(self) -> bytes:
         """What `localft.data.rows.documents.content_key` gives, where it was found before; else nothing."""
         return b""

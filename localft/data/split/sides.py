@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from localft.data.split.leakage import Leakage, find_leaks, settle
+import numpy as np
+
+from localft.data.rows.row import Row
+from localft.data.rows.sequences import Lazy, picked
+from localft.data.split.find_leaks import find_leaks
+from localft.data.split.leakage import Leakage, settle
 from localft.data.split.shuffle import shuffled
 from localft.data.split.validation import Split, split_rows
 from localft.data.tokens.context_length import choose_n_ctx
@@ -16,6 +21,22 @@ from localft.settings.data_settings import DataSettings, OnLeak
 
 _LEFT_OUT = "of a document that validates, and no part of the validation"
 _LEAKING = "gives a validation row away (--on-leak drop)"
+
+
+class RowsOf(Lazy[Row]):
+    """The rows of units."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self._units = units
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def item(self, number: int) -> Row:
+        return self._units[number].row
+
+    def __iter__(self) -> Iterator[Row]:
+        return (unit.row for unit in self._units)
 
 
 @dataclass(frozen=True)
@@ -43,7 +64,7 @@ class Sides:
         """
         train = settle(self.split.train, self.leakage, on_leak)
         n_gone = len(self.split.train) - len(train)
-        split = replace(self.split, train=tuple(train))
+        split = replace(self.split, train=train)
         return replace(self, split=split, dropped=self.dropped + Counter({_LEAKING: n_gone}))
 
 
@@ -60,7 +81,7 @@ def choose_sides(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Pat
     """
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
     split = _split(units, given, val, n_ctx, settings)
-    leakage = find_leaks([unit.row for unit in split.train], [unit.row for unit in split.val])
+    leakage = find_leaks(RowsOf(split.train), RowsOf(split.val))
     return Sides(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))
 
 
@@ -68,17 +89,17 @@ def _split(
     units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], n_ctx: int, settings: DataSettings
 ) -> Split:
     if not units:
-        return Split((), tuple(given), "no row to train on")
+        return Split((), given, "no row to train on")
     if settings.all_data:
         too = f", those of {', '.join(f'`{path.name}`' for path in val)} too" if val else ""
-        return Split(tuple(units), (), f"none: every row is trained on{too} (--all-data)")
+        return Split(units, (), f"none: every row is trained on{too} (--all-data)")
     if settings.no_val:
-        return Split(tuple(units), (), "none (--no-val)")
+        return Split(units, (), "none (--no-val)")
     if not val:
         samples, share = settings.val_samples, settings.val_split
         return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
     if settings.val_samples is None or settings.val_samples >= len(given):
-        return Split(tuple(units), tuple(given), f"all {len(given):,} rows of the validation file")
-    chosen = sorted(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
+        return Split(units, given, f"all {len(given):,} rows of the validation file")
+    chosen = np.sort(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
     reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
-    return Split(tuple(units), tuple(given[i] for i in chosen), reason)
+    return Split(units, picked(given, chosen), reason)

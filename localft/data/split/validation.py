@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from localft.data.rows.documents import number_documents
+from localft.data.rows.sequences import picked
 from localft.data.split.shuffle import shuffled
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -20,10 +27,10 @@ class Split:
         left_out: rows of documents that validate which are on neither side.
     """
 
-    train: tuple[Unit, ...]
-    val: tuple[Unit, ...]
+    train: Sequence[Unit]
+    val: Sequence[Unit]
     reason: str
-    left_out: tuple[Unit, ...] = ()
+    left_out: Sequence[Unit] = ()
 
 
 def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_samples: int | None, seed: int) -> Split:
@@ -45,81 +52,121 @@ def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_sampl
         ConfigError: nothing would be left to train on.
     """
     if val_samples == 0 or (val_samples is None and val_split == 0):
-        return Split(tuple(units), (), "none asked for")
-    talks = [i for i, unit in enumerate(units) if not unit.is_text]
-    pool = talks or list(range(len(units)))
+        return Split(units, (), "none asked for")
     few = len(units) == 1 or (val_samples or len(units) * val_split) < 1
-    if not talks and units and few and (len(units) == 1 or any(unit.length > n_ctx for unit in units)):
+    texts_alone = bool(units) and few and all(unit.is_text for unit in units)
+    if texts_alone and (len(units) == 1 or any(unit.length > n_ctx for unit in units)):
         return _tails(units, n_ctx, val_split, val_samples)
-    wanted = max(1, round(len(pool) * val_split)) if val_samples is None else val_samples
-    if wanted >= len(units) or (wanted > len(pool)):
+    found = choose_rows(units, val_split=val_split, val_samples=val_samples, seed=seed)
+    if found.train.size == len(units):
+        return Split(units, (), found.reason)
+    train, val, left_out = (picked(units, part) for part in (found.train, found.val, found.left_out))
+    return Split(train, val, found.reason, left_out)
+
+
+class RowChoice(NamedTuple):
+    """Which rows train, which validate and which do neither (numbers [n], ascending), and how they were chosen."""
+
+    train: Numbers
+    val: Numbers
+    left_out: Numbers
+    reason: str
+
+
+def choose_rows(units: Sequence[Unit], *, val_split: float, val_samples: int | None, seed: int) -> RowChoice:
+    """The same of whole rows alone.
+
+    Args:
+        units: of which only the rows are looked at.
+        val_split, val_samples, seed: see `split_rows`.
+
+    Raises:
+        ConfigError: nothing would be left to train on.
+    """
+    talks = np.flatnonzero(np.fromiter((not unit.is_text for unit in units), np.bool_, len(units)))
+    pool = talks if talks.size else np.arange(len(units))
+    wanted = max(1, round(pool.size * val_split)) if val_samples is None else val_samples
+    if wanted >= len(units) or wanted > pool.size:
         if val_samples is not None:
             raise ConfigError(
-                f"--val-samples {val_samples} leaves nothing of {len(pool)} rows to train on", "ask for fewer"
+                f"--val-samples {val_samples} leaves nothing of {pool.size} rows to train on", "ask for fewer"
             )
-        return Split(tuple(units), (), "too few rows to spare one")
+        return RowChoice(np.arange(len(units)), _NONE, _NONE, "too few rows to spare one")
     return _Choice(units, pool, wanted, val_samples is not None, seed).split()
 
 
-class _Choice:
-    """A choice of documents that hold about `wanted` of the rows in `pool`; at most so many where `at_most`."""
+_NONE: Numbers = np.zeros(0, np.int64)
 
-    def __init__(self, units: Sequence[Unit], pool: Sequence[int], wanted: int, at_most: bool, seed: int) -> None:
+
+class _Choice:
+    """A choice of documents that hold about `wanted` of the rows in `pool`; at most so many where `at_most`.
+
+    Attributes:
+        documents: [n_row] the document of each row; of each document `sizes` says how many rows of the pool it has.
+        order: the pool's documents, as the seed has them.
+    """
+
+    def __init__(self, units: Sequence[Unit], pool: Numbers, wanted: int, at_most: bool, seed: int) -> None:
         self.units, self.pool, self.wanted, self.at_most, self.seed = units, pool, wanted, at_most, seed
         self.documents = number_documents(unit.row for unit in units)
-        self.sizes = Counter(self.documents[i] for i in pool)
-        first = {self.documents[i]: i for i in reversed(pool)}
-        mixed = [pool[i] for i in shuffled(len(pool), seed, 1)]
-        self.order = [self.documents[i] for i in mixed if first[self.documents[i]] == i]
+        self.sizes = np.bincount(self.documents[pool], minlength=len(units))
+        of_pool, first = np.unique(self.documents[pool], return_index=True)
+        first_of = np.zeros(len(units), np.int64)
+        first_of[of_pool] = pool[first]
+        mixed = pool[shuffled(pool.size, seed, 1)]
+        self.order = self.documents[mixed][first_of[self.documents[mixed]] == mixed]
         self.named = any(unit.row.doc or unit.row.source_kind for unit in units)
-        self.strata = {document: self._stratum(first[document]) for document in self.order}
+        self.strata: dict[int, str] = {}
+        if self.named:
+            names = dict[str, str]()
+            for document in self.order.tolist():
+                row = units[int(first_of[document])].row
+                name = row.source_kind or row.source
+                self.strata[document] = names.setdefault(name, name)
 
-    def _stratum(self, i: int) -> str:
-        row = self.units[i].row
-        return (row.source_kind or row.source) if self.named else ""
-
-    def split(self) -> Split:
+    def split(self) -> RowChoice:
         chosen = self._choose()
-        if not chosen:
-            return Split(tuple(self.units), (), "too few documents to spare one")
-        wanted = set(self.pool)
-        held = [i for i, document in enumerate(self.documents) if document in chosen]
-        val = [i for i in held if i in wanted][: self.wanted if self.at_most else None]
-        left_out = sorted(set(held) - set(val))
-        train = (unit for unit, document in zip(self.units, self.documents, strict=True) if document not in chosen)
-        validating, rest = (tuple(self.units[i] for i in part) for part in (val, left_out))
-        return Split(tuple(train), validating, self._reason(len(val), len(chosen)), rest)
+        if not chosen.any():
+            return RowChoice(np.arange(len(self.units)), _NONE, _NONE, "too few documents to spare one")
+        held = np.flatnonzero(chosen[self.documents])
+        val = held[np.isin(held, self.pool)][: self.wanted if self.at_most else None]
+        train = np.flatnonzero(~chosen[self.documents])
+        n_chosen = int(np.count_nonzero(chosen))
+        return RowChoice(train, val, np.setdiff1d(held, val), self._reason(val.size, n_chosen))
 
-    def _choose(self) -> set[int]:
-        """In seeded order, each document that brings its stratum nearer to its quota."""
-        n_document = len(set(self.documents))
+    def _choose(self) -> NDArray[np.bool_]:
+        """In seeded order, each document that brings its stratum nearer to its quota: [n_row], by document."""
+        chosen = np.zeros(len(self.units), np.bool_)
+        n_document = np.unique(self.documents).size
         if n_document < 2:
-            return set()
+            return chosen
+        order, sizes = self.order.tolist(), self.sizes[self.order].tolist()
         in_strata: Counter[str] = Counter()
-        for document in self.order:
-            in_strata[self.strata[document]] += self.sizes[document]
-        left = quotas(in_strata, self.wanted)
-        chosen = set()
-        for document in self.order:
-            stratum, size = self.strata[document], self.sizes[document]
+        for document, size in zip(order, sizes, strict=True):
+            in_strata[self.strata.get(document, "")] += size
+        left, n_chosen = quotas(in_strata, self.wanted), 0
+        for document, size in zip(order, sizes, strict=True):
+            stratum = self.strata.get(document, "")
             if size <= left[stratum] or (size < 2 * left[stratum] and not self.at_most):
                 left[stratum] -= size
-                chosen.add(document)
-        if len(chosen) == n_document:
-            chosen.remove(self.order[-1])
-        if not chosen and len(self.order) > 1:
-            chosen.add(min(self.order, key=self.sizes.__getitem__))
+                chosen[document] = True
+                n_chosen += 1
+        if n_chosen == n_document:
+            chosen[order[-1]] = False
+            n_chosen -= 1
+        if not n_chosen and len(order) > 1:
+            chosen[order[int(np.argmin(sizes))]] = True
         return chosen
 
     def _reason(self, n_val: int, n_chosen: int) -> str:
-        what = "conversations" if len(self.pool) < len(self.units) else "rows"
-        rows, seeded = f"{n_val:,} of {len(self.pool):,} {what}", f"chosen with seed {self.seed}"
+        what = "conversations" if self.pool.size < len(self.units) else "rows"
+        rows, seeded = f"{n_val:,} of {self.pool.size:,} {what}", f"chosen with seed {self.seed}"
         if not self.named:
-            together = "; equal rows stay together" if len(self.order) < len(self.pool) else ""
+            together = "; equal rows stay together" if self.order.size < self.pool.size else ""
             return f"{rows}, {seeded}{together}"
-        kinds = list(dict.fromkeys(self.strata[document] for document in sorted(self.order)))
+        kinds = list(dict.fromkeys(self.strata[document] for document in sorted(self.order.tolist())))
         each = f", of {', '.join(kinds[:4])}{', …' if len(kinds) > 4 else ''} alike" if len(kinds) > 1 else ""
-        return f"{rows}: {n_chosen} of {len(self.order)} documents{each}, {seeded}"
+        return f"{rows}: {n_chosen} of {self.order.size} documents{each}, {seeded}"
 
 
 def quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:

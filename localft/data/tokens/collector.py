@@ -10,11 +10,13 @@ from pathlib import Path
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
+from localft.data.rows.sequences import chained
 from localft.data.tokens.counts import Counts
 from localft.data.tokens.rows_on_disk import stored_units
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import Unit
 from localft.data.tokens.tokenize_on_disk import is_large, read_large
+from localft.data.tokens.units import units_of
 from localft.errors import ConfigError
 from localft.report import Report
 from localft.units import count
@@ -42,20 +44,20 @@ class Collector:
     n_rows: int = 0
     report: Report | None = None
 
-    def part(self, part: Part) -> list[Unit]:
+    def part(self, part: Part) -> Sequence[Unit]:
         """The rows of one --data value."""
         if not part.docs:
             return self.read(part.files)
         self.files.append(f"{part.name} ({count(len(part.files), 'text')})")
         pairs = zip(part.files, part.docs, strict=True)
-        return [unit for path, doc in pairs for unit in self._read(path, doc)]
+        return chained([self._read(path, doc) for path, doc in pairs])
 
-    def read(self, paths: Sequence[Path]) -> list[Unit]:
+    def read(self, paths: Sequence[Path]) -> Sequence[Unit]:
         """The rows of files, each named in the table."""
         self.files += map(str, paths)
-        return [unit for path in paths for unit in self._read(path)]
+        return chained([self._read(path) for path in paths])
 
-    def replay(self, part: Part) -> list[Unit]:
+    def replay(self, part: Part) -> Sequence[Unit]:
         """Rows that are mixed in; they have no say in how chat words its prompts."""
         kinds = self.kinds.copy()
         units = self.part(part)
@@ -71,14 +73,15 @@ class Collector:
         if error := missing_columns(self.columns, self.formats, self.n_rows):
             raise error
 
-    def _read(self, path: Path, doc: str = "") -> list[Unit]:
+    def _read(self, path: Path, doc: str = "") -> Sequence[Unit]:
         stored = read_large(path, self.wording, self.columns, self.report) if is_large(path) else None
         if stored is not None:
-            units, counts = stored_units(stored), stored.counts
+            units: Sequence[Unit] = stored_units(stored)
+            counts = stored.counts
             self.wording.added_end |= counts.adds_end
         else:
             found = read_file(path, self.sample_start, self.columns, doc)
-            units = [self.wording.unit(row) for row in found.rows]
+            units = units_of(found.rows, self.wording.unit)
             counts = Counts.of(found, self.wording)
             self.notes += found.notes
         self.formats += counts.formats

@@ -39,4 +39,4 @@ def prompt_ids(
         segments = formatter(info, tokenizer).prompt(messages)
     except RenderError as error:
         raise ModelError(f"the chat template refuses this conversation: {error}", REFUSED) from None
-    return encode(segments, tokenizer).ids
+    return encode(segments, tokenizer).ids.tolist()

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from localft.data.rows.row import Message, Row, RowKind
 from localft.data.tokens.token_file import TokenFile
+from localft.data.tokens.token_spill import TokenSpill
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 
+StoredTokenFile = TokenFile | TokenSpill
 _SUPERVISED = np.uint32(1 << 31)
 _ID = np.uint32((1 << 31) - 1)
 
@@ -22,10 +24,10 @@ class StoredRow(Row):
     """A row of a `TokenFile`; its words are read anew each time that they are asked for."""
 
     __slots__ = ("file", "number")
-    file: TokenFile
+    file: StoredTokenFile
     number: int
 
-    def __init__(self, file: TokenFile, number: int) -> None:
+    def __init__(self, file: StoredTokenFile, number: int) -> None:
         object.__setattr__(self, "file", file)
         object.__setattr__(self, "number", number)
 
@@ -35,7 +37,7 @@ class StoredRow(Row):
 
     @property
     def source(self) -> str:
-        return str(self.file.path)
+        return self.file.source(self.number)
 
     @property
     def line(self) -> int:
@@ -58,8 +60,12 @@ class StoredRow(Row):
         return self.file.source_kind(self.number)
 
     @property
+    def identity(self) -> object:
+        return id(self.file), self.number
+
+    @property
     def known_key(self) -> bytes:
-        return bytes(self.file.keys[self.number])
+        return self.file.key(self.number)
 
 
 class StoredUnit(Unit):

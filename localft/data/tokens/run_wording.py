@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from localft.data.reading.data_file import place
 from localft.data.rows.row import Row, RowKind
 from localft.data.tokens.tokenize import Unit, tokenize_row
 from localft.data.wording.chat_template import RenderError
 from localft.data.wording.template import TemplateInfo, choose_templates, formatter, refused
+from localft.errors import DatasetError, TextError
 from localft.model.tokenizer import Tokenizer
 
 
@@ -49,6 +51,8 @@ class RunWording:
             return tokenize_row(row, self.tokenizer, formats, train_on_prompt=self.train_on_prompt)
         except RenderError as error:
             raise refused(row, error) from None
+        except TextError as error:
+            raise DatasetError(f"{place(row.source, row.line)} has {error.message}", error.hint) from None
 
     def joins_bluntly(self, row: Row) -> bool:
         """Whether prompt and completion are joined as they stand with no whitespace at the joint."""

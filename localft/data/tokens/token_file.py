@@ -145,6 +145,12 @@ class TokenFile:
             raise DatasetError(f"the tokens of `{self.path}` in localft's cache are gone", "start the run again")
         return np.frombuffer(buffer, "<u4")
 
+    def source(self, number: int) -> str:
+        return str(self.path)
+
+    def key(self, number: int) -> bytes:
+        return bytes(self.keys[number])
+
     def kind(self, number: int) -> RowKind:
         return _KINDS[int(self._kinds[number])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from localft.data.rows.row import Row
 from localft.data.wording.conversation import Formatter, Segment
-from localft.model.tokenizer import Tokenizer
+from localft.model.tokenizer import Span, Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +72,8 @@ class Unit:
 class Tokens:
     """Token ids and, aligned with them, whether each is supervised as a target."""
 
-    ids: list[int]
-    mask: list[int]
+    ids: array[int]
+    mask: bytearray
 
 
 def tokenize_row(row: Row, tokenizer: Tokenizer, formatter: Formatter, *, train_on_prompt: bool) -> Unit:
@@ -96,28 +97,30 @@ def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> Tokens:
     The tokens of a supervised segment are supervised, and with them the EOS that follows it where the template writes
     no end token.
     """
-    ids, mask = list[int](), list[int]()
+    ids, mask = array("i"), bytearray()
     for segment in segments:
-        new = tokenizer.encode_spans(segment.spans, prefix=not ids or tokenizer.is_special(ids[-1]))
+        new = tokenizer.encode_array(segment.spans, prefix=not ids or tokenizer.is_special(ids[-1]))
         if segment.add_end and tokenizer.eos_id is not None:
             new.append(tokenizer.eos_id)
         ids += new
-        mask += [int(segment.supervised)] * len(new)
+        mask += bytes([segment.supervised]) * len(new)
     return _one_bos(tokenizer, ids, mask)
 
 
-def _one_bos(tokenizer: Tokenizer, ids: list[int], mask: list[int]) -> Tokens:
+def _one_bos(tokenizer: Tokenizer, ids: array[int], mask: bytearray) -> Tokens:
     """A single BOS in front where the model wants one, whether or not the template prints it."""
     bos = tokenizer.bos_id
     while len(ids) > 1 and ids[0] == ids[1] == bos:
         ids, mask = ids[1:], mask[1:]
-    if tokenizer.add_bos and bos is not None and ids[:1] != [bos]:
-        ids, mask = [bos, *ids], [0, *mask]
-    return Tokens(ids, [0, *mask[1:]])
+    if tokenizer.add_bos and bos is not None and (not ids or ids[0] != bos):
+        ids.insert(0, bos)
+        mask.insert(0, 0)
+    mask[:1] = b"\0"
+    return Tokens(ids, mask)
 
 
 def _text_row(row: Row, tokenizer: Tokenizer) -> TokenizedRow:
-    ids = tokenizer.encode(row.text)
+    ids = tokenizer.encode_array([Span(row.text, False)])
     if tokenizer.add_bos and tokenizer.bos_id is not None:
         ids.insert(0, tokenizer.bos_id)
     if tokenizer.eos_id is not None:

@@ -11,7 +11,9 @@ from localft.addresses import without_secrets
 from localft.data.batching.mix import describe_epoch, mix
 from localft.data.reading.sources import Sources
 from localft.data.rows.row import Columns, Row
-from localft.data.split.leakage import Leakage, find_leaks, settle
+from localft.data.rows.sequences import chained
+from localft.data.split.find_leaks import find_leaks
+from localft.data.split.leakage import Leakage, settle
 from localft.data.split.sides import choose_sides
 from localft.data.tokens.collector import missing_columns
 from localft.data.tokens.context_length import fit_units
@@ -20,7 +22,7 @@ from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError, LocalftError, ModelError
 from localft.inspect.check.content import look_at_rows
 from localft.inspect.check.cost import Cost, epoch_cost
-from localft.inspect.check.problem import Problem
+from localft.inspect.check.problem import Level, Problem, Problems
 from localft.inspect.check.reader import FileRead, Reader
 from localft.inspect.check.style import look_at_style
 from localft.inspect.check.tokens import TokenReport, report, tokenize, too_long
@@ -45,6 +47,7 @@ class CheckReport:
         tokens: None where there is no model to count with; `missing` then says why.
         cost: None where an epoch could not be timed; `missing` says why.
         missing: sentences about what could not be looked at.
+        unlisted: how many more problems there are than `problems` lists, by level and kind.
     """
 
     files: list[FileRead]
@@ -55,6 +58,7 @@ class CheckReport:
     tokens: TokenReport | None = None
     cost: Cost | None = None
     missing: list[str] = field(default_factory=list)
+    unlisted: Counter[tuple[Level, str]] = field(default_factory=Counter)
 
     @property
     def errors(self) -> list[Problem]:
@@ -64,6 +68,11 @@ class CheckReport:
     def warnings(self) -> list[Problem]:
         return [problem for problem in self.problems if problem.level == "warning"]
 
+    def n_problems(self, level: Level) -> int:
+        """Errors or warnings, those that are not listed too."""
+        more = sum(n for (each, _), n in self.unlisted.items() if each == level)
+        return len(self.errors if level == "error" else self.warnings) + more
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON-serialisable values."""
         files = [
@@ -72,8 +81,8 @@ class CheckReport:
         ]
         return {
             "files": files,
-            "n_errors": len(self.errors),
-            "n_warnings": len(self.warnings),
+            "n_errors": self.n_problems("error"),
+            "n_warnings": self.n_problems("warning"),
             "problems": [problem.to_dict() for problem in self.problems],
             "split": self.split,
             "leakage": self.leakage.to_dict(),
@@ -81,6 +90,7 @@ class CheckReport:
             "cost": self.cost.to_dict() if self.cost else None,
             "missing": self.missing,
             "notes": self.notes,
+            **({"n_unlisted": self.unlisted.total()} if self.unlisted else {}),
         }
 
 
@@ -122,14 +132,17 @@ class _Check:
         self.given = [] if config.no_val else reader.files(sources.val, "validation")
         files = [read for part in [*self.parts, self.given] for read in part]
         notes = [*sources.notes, *(note for read in files for note in read.notes)]
-        self.found = CheckReport(files, [problem for read in files for problem in read.problems], notes)
+        self.found, self.problems = CheckReport(files, notes=notes), Problems()
+        for read in files:
+            self.problems.extend(read.problems)
         self._look_at_columns(reader.columns)
-        self.found.problems += [*look_at_rows(self._rows, "train"), *look_at_rows(_rows_of(self.given), "validation")]
+        self.problems.extend(look_at_rows(self._rows, "train"))
+        self.problems.extend(look_at_rows(_rows_of(self.given), "validation"))
 
     @property
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> Sequence[Row]:
         """Those of the training files."""
-        return [row for part in self.parts for row in _rows_of(part)]
+        return chained([_rows_of(part) for part in self.parts])
 
     def _look_at_columns(self, columns: Columns) -> None:
         formats = sum((read.formats for read in self.found.files), Counter[str]())
@@ -140,7 +153,7 @@ class _Check:
     def _error(self, kind: str, error: LocalftError) -> None:
         """A problem of the whole data."""
         first = str(self.sources.files[0])
-        self.found.problems.append(Problem("error", kind, first, 0, error.message, error.hint or ""))
+        self.problems.add(Problem("error", kind, first, 0, error.message, error.hint or ""))
 
     def wording(self) -> RunWording | None:
         """How the model would have its rows; None where there is no model, which `missing` then explains."""
@@ -171,23 +184,24 @@ class _Check:
         """Tokens, lengths, what does not fit, the split, leakage and cost, by the code that a run uses."""
         config = self.config
         parts, given = [self._units(part, wording) for part in self.parts], self._units(self.given, wording)
-        self.found.problems += look_at_style(self._rows, wording)
+        self.problems.extend(look_at_style(self._rows, wording))
         if config.all_data:
             parts, given = [*parts, given], []
-        units = [unit for part in parts for unit in part]
+        units = chained(parts)
         self.say("looking for leaks", 0, 0)
         settings = data_settings(config, wording.tokenizer.n_ctx_train, config.ctx)
         sides = choose_sides(units, given, self.sources.val, settings)
         self._judge(sides.leakage)
         sides = sides.settled("drop" if settings.on_leak == "drop" else "warn")
         n_ctx, split = sides.n_ctx, sides.split
-        self.found.problems += too_long([*units, *given], n_ctx, settings.overlength, settings.n_ctx_train)
+        read = chained([units, given])
+        self.problems.extend(too_long(read, n_ctx, settings.overlength, settings.n_ctx_train))
         how = "drop" if settings.overlength == "refuse" else settings.overlength
         train, shares = mix(self.sources, parts, [], split, n_ctx, how)
         val = fit_units(split.val, n_ctx, how)
         self.found.split = split.reason
         self.found.tokens = report(units, train, val, wording, sides, describe_epoch(shares, train.rows))
-        if not train.rows and not self.found.errors:
+        if not train.rows and all(each.level != "error" for each in self.problems):
             self._error(
                 "nothing to learn",
                 DatasetError("nothing in the data is supervised: no row is left to train on", "give rows with answers"),
@@ -199,10 +213,10 @@ class _Check:
             except LocalftError as error:
                 self.found.missing.append(f"no time per epoch: {error.message}")
 
-    def _units(self, reads: Sequence[FileRead], wording: RunWording) -> list[Unit]:
+    def _units(self, reads: Sequence[FileRead], wording: RunWording) -> Sequence[Unit]:
         self.say("counting tokens", 0, 0)
         units, problems = tokenize(_rows_of(reads), wording)
-        self.found.problems += problems
+        self.problems.extend(problems)
         return units
 
     def _judge(self, leakage: Leakage) -> None:
@@ -215,12 +229,13 @@ class _Check:
     def finished(self) -> CheckReport:
         """Problems by file and line; a row that the template refuses is not reproached with its roles too."""
         order = {str(path): i for i, path in enumerate(self.sources.files)}
-        problems = self.found.problems
+        problems = self.problems.kept
         refused = {(each.file, each.line) for each in problems if each.kind == "refused by the template"}
         kept = (each for each in problems if each.kind != "roles out of order" or (each.file, each.line) not in refused)
+        self.found.unlisted = self.problems.unlisted
         self.found.problems = sorted(kept, key=lambda each: (order.get(each.file, 0), each.line))
         return self.found
 
 
-def _rows_of(reads: Sequence[FileRead]) -> list[Row]:
-    return [row for read in reads for row in read.rows]
+def _rows_of(reads: Sequence[FileRead]) -> Sequence[Row]:
+    return chained([read.rows for read in reads])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from array import array
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import BUILT_KINDS, Row
-from localft.inspect.check.problem import Problem
+from localft.inspect.check.problem import Problem, Problems
 from localft.units import count
 
 _MARKUP = re.compile(
@@ -15,36 +19,47 @@ _MARKUP = re.compile(
     r"|\[/?INST\]|<</?SYS>>|</s>|<(?:start|end)_of_turn>|^### (?:Instruction|Response):",
     re.MULTILINE,
 )
-_ASKED = re.compile(r"^\W*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
-_ANSWERED = re.compile(r"^\W*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
+_ASKED = re.compile(r"^[^\w\n]*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
+_ANSWERED = re.compile(r"^[^\w\n]*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
 _MOST = 0.5  # of the rows; below that a likeness is chance
 
 
-def look_at_rows(rows: Sequence[Row], use: str) -> Iterator[Problem]:
+def look_at_rows(rows: Sequence[Row], use: str) -> Problems:
     """Problems of single rows and of all together, in this order.
 
     Args:
         rows: of all files of one use.
         use: "train" or "validation".
     """
-    yield from repeated(rows, "duplicate row" if use == "train" else f"duplicate {use} row")
-    for row in rows:
-        yield from out_of_order(row)
-    yield from marked_up(rows)
-    yield from asked_in_texts(rows)
+    keys, disordered, marked, asked = array("q"), Problems(), Problems(), _AskedInTexts()
+    for row in rows:  # once: of many rows each is read anew
+        keys.append(hash((row.text, row.messages)))
+        disordered.extend(out_of_order(row))
+        marked.extend(marked_up(row))
+        asked.look(row)
+    problems = _repeated(rows, keys, "duplicate row" if use == "train" else f"duplicate {use} row")
+    for each in (disordered, marked, asked.problems()):
+        problems.extend(each)
+    return problems
 
 
-def repeated(rows: Sequence[Row], kind: str) -> Iterator[Problem]:
+def _repeated(rows: Sequence[Row], keys: array[int], kind: str) -> Problems:
     """Rows that say the same as an earlier one, to the letter."""
-    first: dict[object, Row] = {}
-    for row in rows:
-        before = first.setdefault((row.text, row.messages), row)
-        if before is not row:
-            first_place = place(before.source, before.line)
-            where = first_place if before.source != row.source else first_place.partition(" of ")[0]
-            message = f"{place(row.source, row.line)} repeats {where}"
-            hint = "a row that stands there twice counts twice; remove it unless that is meant"
-            yield Problem("warning", kind, row.source, row.line, message, hint)
+    _, first, same = np.unique(np.frombuffer(keys or b"", np.int64), return_index=True, return_inverse=True)
+    first_of = first[same]
+    problems = Problems()
+    for i in np.flatnonzero(first_of != np.arange(first_of.size)).tolist():
+        problems.count("warning", kind, functools.partial(_repeats, rows, i, int(first_of[i]), kind))
+    return problems
+
+
+def _repeats(rows: Sequence[Row], i: int, first: int, kind: str) -> Problem:
+    row, before = rows[i], rows[first]
+    first_place = place(before.source, before.line)
+    where = first_place if before.source != row.source else first_place.partition(" of ")[0]
+    message = f"{place(row.source, row.line)} repeats {where}"
+    hint = "a row that stands there twice counts twice; remove it unless that is meant"
+    return Problem("warning", kind, row.source, row.line, message, hint)
 
 
 def out_of_order(row: Row) -> Iterator[Problem]:
@@ -69,30 +84,39 @@ def out_of_order(row: Row) -> Iterator[Problem]:
         yield Problem("warning", "unanswered", row.source, row.line, message, "add the answer, or remove the turn")
 
 
-def marked_up(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Rows in which a chat template's own words are typed; not those that quote a repository."""
-    for row in rows:
-        if row.source_kind in BUILT_KINDS:
-            continue
-        found = next(
-            (m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None
-        )
-        if found:
-            message = f"{place(row.source, row.line)} has `{found[0]}` written out, which stays plain characters"
-            hint = "localft applies the chat template itself: give messages without markup"
-            yield Problem("warning", "template markup", row.source, row.line, message, hint)
+def marked_up(row: Row) -> Iterator[Problem]:
+    """A row in which a chat template's own words are typed; not one that quotes a repository."""
+    if row.source_kind in BUILT_KINDS:
+        return
+    found = next((m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None)
+    if found:
+        message = f"{place(row.source, row.line)} has `{found[0]}` written out, which stays plain characters"
+        hint = "localft applies the chat template itself: give messages without markup"
+        yield Problem("warning", "template markup", row.source, row.line, message, hint)
 
 
-def asked_in_texts(rows: Sequence[Row]) -> Iterator[Problem]:
+class _AskedInTexts:
     """Texts that are questions with their answers."""
-    texts = [row for row in rows if row.kind == "text"]
-    alike = [row for row in texts if _ASKED.search(row.text) and _ANSWERED.search(row.text)]
-    if alike and len(alike) > _MOST * len(texts):
-        first = alike[0]
-        where = place(first.source, first.line)
-        message = f"{count(len(alike), 'text')} look like questions with answers, the first in {where}"
-        hint = (
-            "a text is learned as a whole, question and all, and chat asks otherwise: "
-            'give {"prompt": "…", "completion": "…"} to learn the answers'
-        )
-        yield Problem("warning", "questions as text", first.source, first.line, message, hint)
+
+    def __init__(self) -> None:
+        self._n_text = self._n_alike = 0
+        self._place = ("", 0)
+
+    def look(self, row: Row) -> None:
+        if row.kind != "text":
+            return
+        self._n_text += 1
+        if _ASKED.search(row.text) and _ANSWERED.search(row.text):
+            self._n_alike += 1
+            self._place = (row.source, row.line) if self._n_alike == 1 else self._place
+
+    def problems(self) -> Iterator[Problem]:
+        if self._n_alike > _MOST * self._n_text:
+            source, line = self._place
+            alike = f"{count(self._n_alike, 'text')} look like questions with answers"
+            message = f"{alike}, the first in {place(source, line)}"
+            hint = (
+                "a text is learned as a whole, question and all, and chat asks otherwise: "
+                'give {"prompt": "…", "completion": "…"} to learn the answers'
+            )
+            yield Problem("warning", "questions as text", source, line, message, hint)

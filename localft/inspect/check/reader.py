@@ -10,9 +10,10 @@ from pathlib import Path
 from localft.data.reading.data_file import place
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import Rows, read_file
-from localft.data.rows.row import Columns, Row
+from localft.data.rows.row import Columns
+from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
-from localft.inspect.check.problem import Problem
+from localft.inspect.check.problem import Problem, Problems
 from localft.units import count
 
 
@@ -30,11 +31,11 @@ class FileRead:
 
     name: str
     use: str
-    rows: list[Row] = field(default_factory=list)
+    rows: RowList = field(default_factory=RowList)
     formats: Counter[str] = field(default_factory=Counter)
     n_empty: int = 0
     notes: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
 
 @dataclass(frozen=True)
@@ -60,28 +61,41 @@ class Reader:
         return reads
 
     def _read(self, read: FileRead, path: Path, doc: str = "") -> None:
-        said: list[Problem] = []
+        said = Problems()
 
         def keep(line: int, error: DatasetError) -> None:
-            if not (said and error.message.endswith("has no rows")):
-                said.append(Problem("error", "cannot be used", str(path), line, error.message, error.hint or ""))
+            if not (said.kept and error.message.endswith("has no rows")):
+                said.add(Problem("error", "cannot be used", str(path), line, error.message, error.hint or ""))
 
         try:
             found = read_file(path, self.sample_start, self.columns, doc, keep)
         except DatasetError as error:
-            said.append(Problem("error", "cannot be read", str(path), 0, error.message, error.hint or ""))
+            said.add(Problem("error", "cannot be read", str(path), 0, error.message, error.hint or ""))
             found = Rows()
-        read.rows += found.rows
+        if read.rows:
+            read.rows.extend(found.rows)
+        else:
+            read.rows = found.rows
         read.formats += found.formats
         read.notes += found.notes
         read.n_empty += sum(found.empty.values())
-        read.problems += [*said, *_left_out(path, found), *_mixed(path, found)]
+        for problems in (said, _left_out(path, found), _mixed(path, found)):
+            read.problems.extend(problems)
 
 
-def _left_out(path: Path, found: Rows) -> Iterator[Problem]:
+def _left_out(path: Path, found: Rows) -> Problems:
+    problems = Problems()
     for line, reason in found.left_out:
         message = f"{place(path, line)} has an {reason} and is left out"
-        yield Problem("warning", reason, str(path), line, message, "give it one, or remove the line")
+        problems.add(Problem("warning", reason, str(path), line, message, "give it one, or remove the line"))
+    listed = Counter(reason for _, reason in found.left_out)
+    problems.unlisted.update({("warning", reason): n - listed[reason] for reason, n in found.empty.items()})
+    problems.unlisted += Counter()
+    problems.extend(_unused(path, found))
+    return problems
+
+
+def _unused(path: Path, found: Rows) -> Iterator[Problem]:
     if found.unknown_keys:
         names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
         message = f"`{path}` has keys that are not used: {names}"

@@ -48,12 +48,15 @@ def sections(found: CheckReport, everything: bool) -> Iterator[Section]:
         yield Section("Time", _cost(found.cost))
     if found.leakage.n_val:
         yield Section("Leakage", _leakage(found.leakage, everything), "warning" if found.leakage.leaks else "")
-    if found.missing or found.notes:
-        yield Section("Notes", [f"  {note}" for note in (*found.missing, *found.notes)])
+    unseen = [found.leakage.unseen] if found.leakage.n_unseen else []
+    if found.missing or found.notes or unseen:
+        yield Section("Notes", [f"  {note}" for note in (*found.missing, *unseen, *found.notes)])
     if found.warnings:
-        yield Section(f"Warnings ({len(found.warnings):,})", list(_problems(found.warnings, everything)), "warning")
+        lines = list(_problems(found, found.warnings, everything))
+        yield Section(f"Warnings ({found.n_problems('warning'):,})", lines, "warning")
     if found.errors:
-        yield Section(f"Errors ({len(found.errors):,})", list(_problems(found.errors, everything)), "error")
+        lines = list(_problems(found, found.errors, everything))
+        yield Section(f"Errors ({found.n_problems('error'):,})", lines, "error")
 
 
 def verdict(found: CheckReport) -> str:
@@ -62,10 +65,10 @@ def verdict(found: CheckReport) -> str:
     n_gone = sum(found.tokens.dropped.values()) if found.tokens else 0
     usable = f"{count(n_rows, 'row')} read, {n_gone:,} left out" if n_gone else f"{count(n_rows, 'row')} can be used"
     if found.errors:
-        return f"{count(len(found.errors), 'error')}: `localft finetune` would not start on this data"
-    leaks = f", {count(len(found.leakage.leaks), 'leak')}" if found.leakage.leaks else ""
+        return f"{count(found.n_problems('error'), 'error')}: `localft finetune` would not start on this data"
+    leaks = f", {count(found.leakage.n_leaks, 'leak')}" if found.leakage.leaks else ""
     if found.warnings or leaks:
-        return f"{usable}; {count(len(found.warnings), 'warning')}{leaks}"
+        return f"{usable}; {count(found.n_problems('warning'), 'warning')}{leaks}"
     return f"{usable}; nothing is wrong with them"
 
 
@@ -127,14 +130,13 @@ def _cost(cost: Cost) -> list[str]:
 
 
 def _leakage(leakage: Leakage, everything: bool) -> list[str]:
-    n_leaks = len(leakage.leaks)
+    n_leaks = leakage.n_leaks
     of = f"{count(leakage.n_val, 'validation row')} beside {count(leakage.n_train, 'training row')}"
     lines = [_line("leak", f"{n_leaks:,} of {of}")]
     lines += [_line(_KINDS[kind], f"{n:,}") for kind, n in leakage.counts.items() if n]
     if leakage.n_same_prompt:
-        other = (
-            f"{leakage.n_same_prompt:,} have a training row's prompt, {len(leakage.same_prompt):,} with another answer"
-        )
+        n, n_other = leakage.n_same_prompt, leakage.n_answered_otherwise
+        other = f"{n:,} have a training row's prompt, {n_other:,} with another answer"
         lines.append(_line(_KINDS["same prompt"], f"{other} (no leak)"))
     if leakage.n_stock:
         lines.append(_line("stock phrase", f"{count(leakage.n_stock, 'answer')} that many rows give (no leak)"))
@@ -148,6 +150,8 @@ def _leakage(leakage: Leakage, everything: bool) -> list[str]:
     lines += [f"  {_place(leak.val).ljust(width)}  {_said(leak)}" for leak in listed]
     if not everything and n_leaks > SHOWN:
         lines.append(f"  … and {n_leaks - SHOWN:,} more (--all)")
+    elif n_leaks > len(leakage.leaks):
+        lines.append(f"  … and {n_leaks - len(leakage.leaks):,} more")
     return lines
 
 
@@ -161,7 +165,7 @@ def _place(row: Row) -> str:
     return f"{row.source}:{row.line}"
 
 
-def _problems(problems: Sequence[Problem], everything: bool) -> Iterator[str]:
+def _problems(found: CheckReport, problems: Sequence[Problem], everything: bool) -> Iterator[str]:
     """Kind by kind, ten in all unless every one is wanted, of each kind at least one."""
     kinds: dict[str, list[Problem]] = {}
     for problem in problems:
@@ -170,11 +174,12 @@ def _problems(problems: Sequence[Problem], everything: bool) -> Iterator[str]:
     for number, (kind, here) in enumerate(kinds.items()):
         shown = here if everything else here[: max(1, left // (len(kinds) - number))]
         left -= len(shown)
-        yield f"  {kind}: {len(here):,}"
+        n = len(here) + found.unlisted[here[0].level, kind]
+        yield f"  {kind}: {n:,}"
         for problem in shown:
             yield f"    {problem.message}"
             if problem.hint and problem.hint != hint:
                 yield f"      → {problem.hint}"
             hint = problem.hint
-        if len(here) > len(shown):
-            yield f"    … and {len(here) - len(shown):,} more (--all)"
+        if n > len(shown):
+            yield f"    … and {n - len(shown):,} more" + ("" if everything else " (--all)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import Row
@@ -29,48 +29,56 @@ def look_at_style(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]
 
 
 def _texts_for_chat(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
-    texts = [row for row in rows if row.kind == "text"]
-    if len(texts) == len(rows):
-        message = f"all {count(len(texts), 'row')} are plain text, and the model is a chat model"
+    if all(row.kind == "text" for row in rows):
+        message = f"all {count(len(rows), 'row')} are plain text, and the model is a chat model"
         hint = (
             "texts teach no turns and may spoil those it has: give prompts with answers or messages too "
             "(`localft data synth` makes them of texts), or train a base model"
         )
-        yield _first(texts, message, hint)
+        yield _first(rows[0], message, hint)
 
 
 def _continuations_for_chat(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
-    pairs = [row for row in rows if row.kind == "completion"]
-    spaced = [row for row in pairs if row.messages[1].content[:1] in (" ", "\n")]
-    if spaced and len(spaced) > _MOST * len(pairs):
-        some = f"of {count(len(pairs), 'completion')} {len(spaced):,} begin"
-        message = f"{'every completion begins' if len(spaced) == len(pairs) else some} with a space or a line break"
+    n_pair = sum(row.kind == "completion" for row in rows)
+    first, n_spaced = _found(rows, lambda row: row.kind == "completion" and row.messages[1].content[:1] in (" ", "\n"))
+    if first and n_spaced > _MOST * n_pair:
+        some = f"of {count(n_pair, 'completion')} {n_spaced:,} begin"
+        message = f"{'every completion begins' if n_spaced == n_pair else some} with a space or a line break"
         hint = (
             "that is how text for a base model goes on; behind a chat template an answer begins without: "
             "take it away, or give --raw"
         )
-        yield _first(spaced, f"{message}, and the model is a chat model", hint)
+        yield _first(first, f"{message}, and the model is a chat model", hint)
 
 
 def _talk_for_base(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
-    talk = [row for row in rows if row.kind == "messages"]
-    if talk and wording.templates["messages"].kind == "messages" and wording.tokenizer.chat_template is None:
-        message = f"{count(len(talk), 'conversation')}, and the model has no chat template"
+    first, n_talk = _found(rows, lambda row: row.kind == "messages")
+    if first and wording.templates["messages"].kind == "messages" and wording.tokenizer.chat_template is None:
+        message = f"{count(n_talk, 'conversation')}, and the model has no chat template"
         hint = (
             "they are worded as plain `User:` and `Assistant:` lines, which it has to learn first: "
             "a chat model learns from fewer rows; --template names another wording"
         )
-        yield _first(talk, message, hint)
+        yield _first(first, message, hint)
 
 
 def _joined(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
-    blunt = [row for row in rows if wording.joins_bluntly(row)]
-    if blunt:
-        message = f"in {count(len(blunt), 'row')} nothing stands between prompt and completion"
+    first, n_blunt = _found(rows, wording.joins_bluntly)
+    if first:
+        message = f"in {count(n_blunt, 'row')} nothing stands between prompt and completion"
         hint = "most models want a space or a line break at the start of the completion"
-        yield _first(blunt, message, hint)
+        yield _first(first, message, hint)
 
 
-def _first(rows: Sequence[Row], message: str, hint: str) -> Problem:
-    where = f"the first in {place(rows[0].source, rows[0].line)}"
-    return Problem("warning", "does not suit the model", rows[0].source, rows[0].line, f"{message}, {where}", hint)
+def _found(rows: Sequence[Row], wanted: Callable[[Row], bool]) -> tuple[Row | None, int]:
+    """The first of the rows that are wanted, and how many they are."""
+    first, n = None, 0
+    for row in rows:
+        if wanted(row):
+            first, n = first or row, n + 1
+    return first, n
+
+
+def _first(row: Row, message: str, hint: str) -> Problem:
+    where = f"the first in {place(row.source, row.line)}"
+    return Problem("warning", "does not suit the model", row.source, row.line, f"{message}, {where}", hint)

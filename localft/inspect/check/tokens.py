@@ -15,9 +15,10 @@ from localft.data.split.sides import Sides
 from localft.data.tokens.context_length import FittedRows, percentile99
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow, Unit
+from localft.data.tokens.units import units_of
 from localft.data.wording.template import describe
 from localft.errors import DatasetError
-from localft.inspect.check.problem import Problem
+from localft.inspect.check.problem import Problem, Problems
 from localft.settings.data_settings import Overlength
 
 _BARS = 12
@@ -82,19 +83,21 @@ class TokenReport:
         return asdict(self)
 
 
-def tokenize(rows: Sequence[Row], wording: RunWording) -> tuple[list[Unit], list[Problem]]:
+def tokenize(rows: Sequence[Row], wording: RunWording) -> tuple[Sequence[Unit], Problems]:
     """Every row that can be worded, and a problem for every other and for every answer without an end."""
-    units, problems = [], []
-    for row in rows:
+    problems = Problems()
+
+    def unit(row: Row) -> Unit | None:
         try:
-            unit = wording.unit(row)
+            made = wording.unit(row)
         except DatasetError as error:
             told = (row.source, row.line, error.message, error.hint or "")
-            problems.append(Problem("error", "refused by the template", *told))
-            continue
-        units.append(unit)
-        problems += _endless(unit, wording)
-    return units, problems
+            problems.add(Problem("error", "refused by the template", *told))
+            return None
+        problems.extend(_endless(made, wording))
+        return made
+
+    return units_of(rows, unit), problems
 
 
 def _endless(unit: Unit, wording: RunWording) -> Iterator[Problem]:
@@ -151,7 +154,7 @@ def report(
     n_ctx = found.n_ctx
     lengths = sorted(unit.length for unit in read)
     kinds = Counter(unit.row.kind for unit in read)
-    parts = [part for unit in read for part in unit.parts]
+    parts = (part for unit in read for part in unit.parts)
     over = [part.length - n_ctx for part in parts if not part.is_text and part.length > n_ctx]
     return TokenReport(
         template=describe(wording.main(kinds)),
@@ -166,7 +169,7 @@ def report(
         histogram=tuple(histogram(lengths)),
         n_over=len(over),
         n_over_tokens=sum(over),
-        n_cut=len({id(row) for row in (*train.cut_texts, *val.cut_texts)}),
+        n_cut=len({row.identity for row in (*train.cut_texts, *val.cut_texts)}),
         dropped=dict(found.dropped + train.dropped + val.dropped),
         notes=tuple(wording.notes(kinds)),
         epoch=epoch,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from localft.data.reading.sources import Part
 from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
+from localft.data.rows.sequences import chained
 from localft.data.split.shuffle import shuffled
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
@@ -84,11 +85,18 @@ def read_shown(
     Raises:
         DatasetError: a file cannot be read or no row is found, or there is no such row.
     """
-    path, problems, rows = part.name, list[DatasetError](), list[Row]()
+    path, n_problems, first, lists = part.name, 0, list[DatasetError](), list[Sequence[Row]]()
+
+    def problem(line: int, error: DatasetError) -> None:
+        nonlocal n_problems
+        n_problems += 1
+        first.extend([] if first else [error])
+
     for file, doc in zip(part.files, part.docs or [""] * len(part.files), strict=True):
-        rows += read_file(file, sample_start, columns, doc, lambda line, error: problems.append(error)).rows
-    if not rows and problems:
-        raise problems[0]
+        lists.append(read_file(file, sample_start, columns, doc, problem).rows)
+    rows = chained(lists)
+    if not rows and first:
+        raise first[0]
     if not rows:
         raise DatasetError(f"`{path}` has no row with a text or an answer", f"`localft data check {path}` says why")
     wrong = next((number for number in numbers if not 1 <= number <= len(rows)), None)
@@ -98,7 +106,7 @@ def read_shown(
     if seed is not None and not numbers:
         chosen = [int(i) for i in shuffled(len(rows), seed)[:n]]
     shown = [part for i in chosen for part in show_row(rows[i], i + 1, wording)]
-    return Shown(shown, len(rows), len(problems))
+    return Shown(shown, len(rows), n_problems)
 
 
 def show_row(row: Row, number: int, wording: RunWording) -> Iterator[ShownRow]:

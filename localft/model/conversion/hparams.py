@@ -16,6 +16,8 @@ from localft.model.card import Shape
 from localft.model.gguf_limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.tensor_shapes import llama_shapes
 
+MOST_TOKENS = 1 << 20  # of a vocabulary; those of the largest models have a quarter of it
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -153,7 +155,7 @@ def read_hparams(folder: Path) -> Hparams:
     window = config.values.get("sliding_window") if architecture.window else None
     return Hparams(
         architecture=architecture,
-        n_vocab=config.size("vocab_size", 1 << 24),
+        n_vocab=config.size("vocab_size", MOST_TOKENS),
         n_embd=n_embd,
         n_layer=config.size("num_hidden_layers", MAX_LAYERS),
         n_head=n_head,

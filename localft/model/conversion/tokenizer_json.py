@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ModelError
-from localft.model.conversion.hparams import read_json
+from localft.model.conversion.hparams import MOST_TOKENS, read_json
 
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 _BYTE_LEVEL_GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
@@ -92,7 +92,8 @@ def read_tokenizer_json(path: Path) -> BpeTokenizer:
         merges = tuple(_pair(merge) for merge in model.get("merges") or [])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"`{path}` is damaged: its vocabulary or merges cannot be understood", "download it again"
+            f"`{path}` is damaged: its vocabulary or merges cannot be understood: {str(error)[:160]}",
+            "download it again",
         ) from error
     fallback = bool(model.get("byte_fallback"))
     pre = None if fallback else _pre_tokenizer(path, values, bool(model.get("ignore_merges")))
@@ -103,17 +104,29 @@ def read_tokenizer_json(path: Path) -> BpeTokenizer:
 def _added(entries: list[dict[str, Any]]) -> dict[int, AddedToken]:
     added: dict[int, AddedToken] = {}
     for entry in entries:
-        id_, token = entry["id"], AddedToken(_text(entry["content"]), bool(entry.get("special")))
-        if type(id_) is not int or not 0 <= id_ < 1 << 24 or added.setdefault(id_, token) != token:
-            raise ValueError("ids")
+        id_, token = token_id(entry["id"]), AddedToken(_text(entry["content"]), bool(entry.get("special")))
+        if added.setdefault(id_, token) != token:
+            raise ValueError(f"two tokens with the id {id_}")
     return added
 
 
 def _mapping(vocab: dict[str, int]) -> list[tuple[str, int]]:
-    items = list(vocab.items())
-    if not all(type(id_) is int and 0 <= id_ < 1 << 24 for _, id_ in items) or len(set(vocab.values())) != len(items):
-        raise ValueError("ids")
+    items = [(text, token_id(id_)) for text, id_ in vocab.items()]
+    if len({id_ for _, id_ in items}) != len(items):
+        raise ValueError("two tokens with one id")
     return items
+
+
+def token_id(value: object) -> int:
+    """An id: a number, or as the key of a table its digits.
+
+    Raises:
+        ValueError: it is none that a vocabulary of at most `MOST_TOKENS` has.
+    """
+    id_ = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
+    if type(id_) is not int or not 0 <= id_ < MOST_TOKENS:
+        raise ValueError(f"the id {str(value)[:80]}, expected a whole number below {MOST_TOKENS}")
+    return id_
 
 
 def _text(value: object) -> str:

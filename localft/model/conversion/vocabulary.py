@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gguf import TokenType
@@ -13,7 +15,7 @@ from localft.model.conversion import sentencepiece as spm
 from localft.model.conversion.hparams import Hparams, read_json
 from localft.model.conversion.sentencepiece import read_sentencepiece
 from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
-from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
+from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges, token_id
 from localft.model.gguf_check import as_llama_cpp_reads
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -147,28 +149,24 @@ def _looks_special(text: str) -> bool:
 def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
     """id → (text, special) from added_tokens.json and tokenizer_config.json, the second winning."""
     added: dict[int, tuple[str, bool]] = {}
-    try:
-        if (folder / "added_tokens.json").is_file():
-            for text, id_ in read_json(folder / "added_tokens.json").items():
-                added[_id(id_)] = (text, _looks_special(text))
-        if (folder / "tokenizer_config.json").is_file():
-            entries = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder") or {}
-            for id_, entry in entries.items():
-                text = entry["content"]
-                added[_id(id_)] = (text, bool(entry.get("special")) or _looks_special(text))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(
-            f"the added tokens of `{folder}` cannot be understood: {error}", "download it again"
-        ) from error
+    plain, config = folder / "added_tokens.json", folder / "tokenizer_config.json"
+    with _understood(plain):
+        for text, id_ in (read_json(plain) if plain.is_file() else {}).items():
+            added[token_id(id_)] = (text, _looks_special(text))
+    with _understood(config):
+        entries = (read_json(config) if config.is_file() else {}).get("added_tokens_decoder") or {}
+        for id_, entry in entries.items():
+            text = entry["content"]
+            added[token_id(id_)] = (text, bool(entry.get("special")) or _looks_special(text))
     return {id_: (text if special else text.replace("▁", " "), special) for id_, (text, special) in added.items()}
 
 
-def _id(value: object) -> int:
-    """An id: a number, or as the key of a table its digits."""
-    id_ = int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 9 else value
-    if type(id_) is not int or not 0 <= id_ < 1 << 24:
-        raise ValueError(f"the id {str(value)[:80]}")
-    return id_
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the added tokens in `{path}` cannot be understood: {error}", "download it again") from error
 
 
 def _check_unique(folder: Path, vocabulary: Vocabulary) -> None:

@@ -168,7 +168,7 @@ def test_rows_that_the_template_refuses_are_errors(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", talk("u:a", "a:b"), talk("u:a", "u:b", "a:c"), PAIR)
     units, problems = tokenize(read_file(path).rows, wording(tokenizer))
     assert kinds(problems) == [("error", "refused by the template", 2)]
-    assert "Conversation roles must alternate" in problems[0].message
+    assert "Conversation roles must alternate" in problems.kept[0].message
     assert [unit.row.line for unit in units] == [1, 3]
 
 
@@ -199,7 +199,7 @@ def test_built_rows_that_are_too_long_say_how_to_build_shorter_ones(tmp_path: Pa
 def test_answers_without_an_end_token(tmp_path: Path, base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     path = jsonl(tmp_path / "x.jsonl", PAIR, {"text": "the thing"})
     rows = read_file(path).rows
-    assert tokenize(rows, wording(base))[1] == []
+    assert tokenize(rows, wording(base))[1].kept == []
     monkeypatch.setattr(base, "eos_id", None)
     assert kinds(tokenize(rows, wording(base))[1]) == [("warning", "no end token", line) for line in (1, 2)]
 

@@ -31,6 +31,7 @@ from localft.model.convert import convert
         ({"quantization_config": {"quant_method": "gptq"}}, "already quantised (`gptq`)", "full-precision"),
         ({"hidden_size": "64"}, '"hidden_size"', None),
         ({"hidden_size": 10**12}, '"hidden_size"', None),
+        ({"vocab_size": 2**24}, '"vocab_size" in `{}/config.json` is `16777216`', None),
         ({"num_attention_heads": 0}, '"num_attention_heads"', None),
         ({"num_key_value_heads": 3}, '"num_key_value_heads"', None),
         ({"hidden_size": 66}, '"hidden_size"', None),
@@ -48,8 +49,19 @@ def test_what_cannot_be_converted_is_refused_by_name(
     (checkpoint / "config.json").write_text(json.dumps(config_of(checkpoint) | config))
     with pytest.raises(ModelError) as caught:
         read_hparams(checkpoint)
-    assert message in caught.value.message
+    assert message.format(checkpoint) in caught.value.message
     assert hint is None or (caught.value.hint and hint in caught.value.hint)
+
+
+def test_more_tokens_than_the_embedding_has_are_refused_before_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few hundred bytes of JSON made a vocabulary of gigabytes, and then the weights were found not to fit."""
+    monkeypatch.setattr(module, "read_vocabulary", lambda *_: pytest.fail("read"))
+    checkpoint = write_checkpoint(tmp_path / "a")
+    (checkpoint / "config.json").write_text(json.dumps(config_of(checkpoint) | {"vocab_size": 2**20}))
+    with pytest.raises(ModelError, match="1048576"):
+        convert(str(checkpoint))
 
 
 def test_a_tensor_without_a_place_is_refused(tmp_path: Path) -> None:

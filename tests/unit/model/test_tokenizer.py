@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import localft.llama
+import localft.model.word_limits
 from localft.errors import ModelError
 from localft.model.tokenizer import Span, Tokenizer
 
@@ -141,8 +142,8 @@ def test_long_text_is_tokenized_in_lines_with_the_same_result(tmp_path: Path, mo
     tokenizer = vocabs.spm(tmp_path)
     text = "".join(f"the thing{i}\n\n  and another\n" for i in range(50))
     whole = tokenizer.encode(text)
-    monkeypatch.setattr(localft.model.tokenizer, "_SPM_CHUNK_BYTES", 16)
-    assert tokenizer._newline_alone
+    monkeypatch.setattr(localft.model.word_limits, "_PIECE_STRETCH", 16)
+    assert len(list(tokenizer._limits.stretches(text))) > 1
     assert tokenizer.encode(text) == whole
 
 

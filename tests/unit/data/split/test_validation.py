@@ -98,7 +98,7 @@ def test_equal_rows_never_stand_on_both_sides() -> None:
 
 def test_what_equal_means() -> None:
     same = [talk(1, "What  is\nIT?"), talk(2, "what is it?"), talk(3, "what is it? "), talk(4, "ｗhat is it?")]
-    assert number_documents([*same, talk(5, "what was it?")]) == [0, 0, 0, 0, 4]
+    assert number_documents([*same, talk(5, "what was it?")]).tolist() == [0, 0, 0, 0, 4]
     assert content_key(text(1, "q a")) != content_key(Row("messages", "x", 1, messages=(Message("assistant", "q a"),)))
     apart = [Row("alpaca", "x", 1, messages=(Message("user", *parts), Message("assistant", "a")))
              for parts in (("q", "i"), ("q i", ""), ("", "q i"))]  # fmt: skip
@@ -107,7 +107,7 @@ def test_what_equal_means() -> None:
 
 def test_documents_that_share_a_row_count_as_one() -> None:
     rows = [talk(0, doc="a"), talk(1, "same", doc="a"), talk(2, "Same", doc="b"), talk(3, doc="b"), talk(4, doc="c")]
-    assert number_documents(rows) == [0, 0, 0, 0, 4]
+    assert number_documents(rows).tolist() == [0, 0, 0, 0, 4]
 
 
 def test_a_document_larger_than_its_share_stays_where_it_is() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import vocabs
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localft.data.rows.row import Message
+from localft.data.tokens import tokenize
 from localft.data.tokens.prompt import prompt_ids
-from localft.data.tokens.tokenize import Tokens, encode
 from localft.data.wording.chat_template import ChatTemplate, RenderError
+from localft.data.wording.conversation import Segment
 from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter
 from localft.errors import ConfigError, ModelError
 from localft.model.tokenizer import Tokenizer
@@ -27,6 +29,18 @@ LONG_TALK = [
     Message("user", "and then</s>"),
     Message("assistant", "hello <|im_end|> the end"),
 ]
+
+
+class Tokens(NamedTuple):
+    """`tokenize.Tokens` as lists."""
+
+    ids: list[int]
+    mask: list[int]
+
+
+def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> Tokens:
+    made = tokenize.encode(segments, tokenizer)
+    return Tokens(made.ids.tolist(), list(made.mask))
 
 
 def chat(source: str) -> TemplateInfo:

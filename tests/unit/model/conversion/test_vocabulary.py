@@ -200,13 +200,14 @@ def test_two_tokens_that_llama_cpp_spells_alike_are_refused(extra: str, tmp_path
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("id_", [-5, 10**12, 300.7, True, None, "x", "-5", "9" * 5000, [300]])
+@pytest.mark.parametrize("id_", [-5, 10**12, 2**24 - 1, 300.7, True, None, "x", "-5", "9" * 5000, [300]])
 def test_ids_that_are_none_are_refused(id_: Any, tmp_path: Path) -> None:
     """-5 took the place of the fifth token from the end, 300.7 that of token 300, true that of token 1."""
     checkpoint = write_checkpoint(tmp_path / "a", vocab_size=600)
     (checkpoint / "added_tokens.json").write_text(json.dumps({"<x>": id_}))
-    with pytest.raises(ModelError, match=r"the added tokens of .* cannot be understood") as caught:
+    with pytest.raises(ModelError, match=r"the added tokens in .*added_tokens.json` cannot be understood") as caught:
         read(checkpoint)
+    assert f"the id {id_}"[:80] in caught.value.message
     assert len(caught.value.message) < 400
     checkpoint = write_checkpoint(tmp_path / "b", vocabulary="llama3", vocab_size=600)
     path = checkpoint / "tokenizer.json"

@@ -1,0 +1,100 @@
+"""Tokens of rows that are not kept from one run to the next, in a temporary file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localft.data.rows.row import Row, RowKind
+from localft.data.tokens.tokenize import Unit
+from localft.errors import DatasetError
+
+_KINDS: tuple[RowKind, ...] = get_args(RowKind)
+
+
+class TokenSpill:
+    """What `TokenFile` is for a file of JSON Lines, for rows of any kind.
+
+    Attributes:
+        starts: [n_part + 1], where each part's tokens begin; parts: [n_row + 1], where each row's parts do.
+        n_supervised: [n_part].
+        lines: [n_row].
+
+    Args:
+        rows: that the units are made of, for their words.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self._numbers = array("q")
+        self._kinds = array("B")
+        self.starts, self.parts = array("q", [0]), array("q", [0])
+        self.n_supervised, self.lines = array("q"), array("q")
+        self._last: tuple[int, Row] | None = None
+        try:
+            self._file = tempfile.TemporaryFile(prefix="localft-tokens-")  # noqa: SIM115 - it goes when this does
+        except OSError as error:
+            raise _no_room(error) from None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+    def add(self, number: int, unit: Unit) -> None:
+        """Write the tokens of a unit.
+
+        Args:
+            number: of its row among `rows`.
+
+        Raises:
+            DatasetError: there is no room for temporary files.
+        """
+        for part in unit.parts:
+            data = part.tokens.astype("<u4") | part.loss_mask.astype("<u4") << np.uint32(31)
+            try:
+                self._file.write(data.tobytes())
+            except OSError as error:
+                raise _no_room(error) from None
+            self.starts.append(self.starts[-1] + data.size)
+            self.n_supervised.append(part.n_supervised)
+        self.parts.append(len(self.n_supervised))
+        self._numbers.append(number)
+        self._kinds.append(_KINDS.index(unit.row.kind))
+        self.lines.append(unit.row.line)
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint32]:
+        """Tokens [start, stop), the highest bit of each = supervised."""
+        self._file.flush()
+        return np.frombuffer(os.pread(self._file.fileno(), 4 * (stop - start), 4 * start), "<u4")
+
+    def kind(self, number: int) -> RowKind:
+        return _KINDS[self._kinds[number]]
+
+    def source(self, number: int) -> str:
+        return self.words(number).source
+
+    def doc(self, number: int) -> str:
+        return self.words(number).doc
+
+    def source_kind(self, number: int) -> str:
+        return self.words(number).source_kind
+
+    def key(self, number: int) -> bytes:
+        return b""
+
+    def words(self, number: int) -> Row:
+        """A row with its text or messages."""
+        if self._last is None or self._last[0] != number:
+            self._last = number, self._rows[self._numbers[number]]
+        return self._last[1]
+
+
+def _no_room(error: OSError) -> DatasetError:
+    hint = "free some room there, or set TMPDIR to a folder on a larger disk"
+    return DatasetError(f"cannot keep tokens in `{tempfile.gettempdir()}`: {error.strerror}", hint)
