@@ -1,19 +1,38 @@
-"""Chat templates: sandboxed Jinja with the helpers that templates written for Hugging Face expect."""
+"""Chat templates: sandboxed Jinja of bounded work, with the helpers that templates written for Hugging Face expect."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from jinja2 import TemplateError, nodes
+from jinja2 import Template, TemplateError, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from localft.data.wording.bounded.calls import paying
+from localft.data.wording.bounded.environment import BoundedEnvironment
+from localft.data.wording.bounded.meter import Meter, OverBudgetError
+from localft.data.wording.bounded.operators import WRITTEN_OUT, pay_for_format
+from localft.data.wording.bounded.trace import Trace, TracedEnvironment, Turns, UnsharedError
 from localft.errors import ModelError
+from localft.units import count
+from localft.visible import one_line
+
+_OTHER = "name another template with --template, or train without one (--raw)"
+# Units of one rendering; see `localft.data.wording.bounded`. Templates of well-known models take at most a hundred for
+# a message and one for every ten characters.
+_BASE = 100_000
+_PER_MESSAGE = 2_000
+_CHARACTERS_PER_UNIT = 4
+_MOST = 2_000_000
+_MOST_OF_ROW = 8_000_000
+
+Messages = Sequence[Mapping[str, str]]
+_Environment = TypeVar("_Environment", bound=BoundedEnvironment)
 
 
 class RenderError(Exception):
@@ -30,16 +49,12 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _raise(message: str) -> NoReturn:
-    raise TemplateError(message)
-
-
 def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None, **options: Any) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **options)
 
 
 class ChatTemplate:
-    """One compiled chat template.
+    """One compiled chat template. A rendering ends: after seconds at most, it is done or refused.
 
     Args:
         source: Jinja source.
@@ -47,36 +62,100 @@ class ChatTemplate:
         today: ISO date that `strftime_now` shows. A run keeps it, so that training, resuming and chat agree.
 
     Raises:
-        ModelError: the source is not valid Jinja.
+        ModelError: the source is not valid Jinja, or too long or too deeply nested for a chat template.
     """
 
     def __init__(self, source: str, tokens: Mapping[str, str], today: str) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
-        )
-        day = date.fromisoformat(today)
-        environment.filters["tojson"] = _tojson
-        environment.globals.update(raise_exception=_raise, strftime_now=day.strftime, **tokens)
-        try:
-            self._template = environment.from_string(source)
-        except TemplateSyntaxError as error:
-            message = f"the chat template is not valid Jinja: line {error.lineno}: {error.message}"
-            raise ModelError(message, "name another template with --template, or train without one (--raw)") from None
+        self._made_of = source, tokens, today
+        self._meter = Meter()
+        self._left = _MOST_OF_ROW
+        self._template = _compile(self._environment(BoundedEnvironment), source)
+        self._traced: Template | None = None
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, generation_prompt: bool) -> str:
+    def _environment(self, kind: type[_Environment]) -> _Environment:
+        _, tokens, today = self._made_of
+        environment = kind(self._meter, [loopcontrols, _Generation], _functions(self._meter, today))
+        environment.filters["tojson"] = paying(_tojson, "tojson", self._meter)
+        environment.globals.update(tokens)
+        return environment
+
+    def begin(self) -> None:
+        """The next row, or conversation: all of its renderings together are bounded too."""
+        self._left = _MOST_OF_ROW
+
+    def render(self, messages: Messages, *, generation_prompt: bool) -> str:
         """The conversation as one string, with the opening of the next answer where asked for.
 
         Raises:
             RenderError: the template raised an exception, or did something that the sandbox forbids.
+            ModelError: it asked for more work than a template may.
         """
         try:
-            return self._template.render(
-                messages=[dict(message) for message in messages],
-                add_generation_prompt=generation_prompt,
-                tools=None,
-                documents=None,
-            )
+            with self._paying(messages):
+                return self._template.render(_variables(messages, generation_prompt))
+        except (OverBudgetError, RecursionError, MemoryError):
+            message = f"the chat template asks for more work than {count(len(messages), 'message')} may take"
+            raise ModelError(message, _OTHER) from None
         except SecurityError as error:
-            raise RenderError(f"it does something that is not allowed: {error}") from None
+            raise RenderError(f"it does something that is not allowed: {one_line(str(error))}") from None
         except Exception as error:  # a template is a program from a file: whatever it raises is the file's fault
-            raise RenderError(str(error) or type(error).__name__) from None
+            raise RenderError(one_line(str(error)) or type(error).__name__) from None
+
+    def trace(self, messages: Messages, *, generation_prompt: bool, record: Trace | None = None) -> Trace:
+        """The same, recorded so that renderings of prefixes can begin from it, or begun from a record.
+
+        Raises:
+            UnsharedError: the template cannot be followed, or refuses these messages.
+        """
+        trace = Trace(messages, record)
+        try:
+            if self._traced is None:
+                self._traced = _compile(self._environment(TracedEnvironment), self._made_of[0])
+            self._traced.environment.trace = trace  # type: ignore[attr-defined]
+            with self._paying(messages):
+                context = self._traced.new_context(_variables(Turns(trace), generation_prompt))
+                trace.take(self._traced.root_render_func(context))
+        except Exception:
+            raise UnsharedError from None
+        return trace
+
+    @contextmanager
+    def _paying(self, messages: Messages) -> Iterator[None]:
+        n_characters = sum(len(text) for message in messages for text in message.values())
+        most = _BASE + _PER_MESSAGE * len(messages) + n_characters // _CHARACTERS_PER_UNIT
+        self._meter.left = most = min(_MOST, most, self._left)
+        try:
+            yield
+        finally:
+            self._left -= most - max(0, self._meter.left)
+
+
+def _variables(messages: Any, generation_prompt: bool) -> dict[str, Any]:
+    return {"messages": messages, "add_generation_prompt": generation_prompt, "tools": None, "documents": None}
+
+
+def _functions(meter: Meter, today: str) -> dict[str, Callable[..., Any]]:
+    """What templates may call: refusing messages, and today's date."""
+    day = date.fromisoformat(today)
+
+    def raise_exception(message: Any = "") -> NoReturn:
+        meter.weigh(message, WRITTEN_OUT)
+        raise TemplateError(str(message))
+
+    def strftime_now(form: str) -> str:
+        pay_for_format(meter, form, ())
+        return day.strftime(form)
+
+    return {"raise_exception": raise_exception, "strftime_now": strftime_now}
+
+
+def _compile(environment: BoundedEnvironment, source: str) -> Template:
+    try:
+        return environment.from_string(source)
+    except TemplateSyntaxError as error:
+        reason = f"line {error.lineno}: {one_line(error.message or '')}"
+    except (RecursionError, MemoryError):
+        reason = "it is nested too deeply"
+    except Exception as error:  # Python's own compiler, which compiles what Jinja makes of the source, has limits too
+        reason = one_line(str(error))
+    raise ModelError(f"the chat template is not valid Jinja: {reason}", _OTHER)
