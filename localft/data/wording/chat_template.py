@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import date
 from typing import Any, NoReturn, TypeVar
 
@@ -29,7 +28,7 @@ _BASE = 100_000
 _PER_MESSAGE = 2_000
 _CHARACTERS_PER_UNIT = 4
 _MOST = 2_000_000
-_MOST_OF_ROW = 8_000_000
+_MOST_OF_ROW = 12_000_000
 
 Messages = Sequence[Mapping[str, str]]
 _Environment = TypeVar("_Environment", bound=BoundedEnvironment)
@@ -90,9 +89,9 @@ class ChatTemplate:
             RenderError: the template raised an exception, or did something that the sandbox forbids.
             ModelError: it asked for more work than a template may.
         """
+        allowance = self._pay_in(self._allowance(messages))
         try:
-            with self._paying(messages):
-                return self._template.render(_variables(messages, generation_prompt))
+            return "".join(_pieces(self._template, messages, generation_prompt))
         except (OverBudgetError, RecursionError, MemoryError):
             message = f"the chat template asks for more work than {count(len(messages), 'message')} may take"
             raise ModelError(message, _OTHER) from None
@@ -100,38 +99,63 @@ class ChatTemplate:
             raise RenderError(f"it does something that is not allowed: {one_line(str(error))}") from None
         except Exception as error:  # a template is a program from a file: whatever it raises is the file's fault
             raise RenderError(one_line(str(error)) or type(error).__name__) from None
+        finally:
+            self._settle(allowance)
 
-    def trace(self, messages: Messages, *, generation_prompt: bool, record: Trace | None = None) -> Trace:
-        """The same, recorded so that renderings of prefixes can begin from it, or begun from a record.
+    def trace(self, messages: Messages, *, generation_prompt: bool) -> Trace:
+        """The same, recorded so that renderings of prefixes can begin from it.
 
         Raises:
             UnsharedError: the template cannot be followed, or refuses these messages.
         """
-        trace = Trace(messages, record)
+        return self._follow(Trace(messages), generation_prompt, self._allowance(messages))
+
+    def trace_prefix(self, record: Trace, n: int, *, generation_prompt: bool) -> Trace:
+        """The first `n` messages of a recorded conversation; the same `generation_prompt` was recorded.
+
+        Raises:
+            UnsharedError: the template cannot be followed, or refuses these messages.
+        """
+        return self._follow(Trace(record.messages, record, n), generation_prompt, _BASE)
+
+    def _follow(self, trace: Trace, generation_prompt: bool, allowance: int) -> Trace:
+        allowance = self._pay_in(allowance)
         try:
             if self._traced is None:
                 self._traced = _compile(self._environment(TracedEnvironment), self._made_of[0])
             self._traced.environment.trace = trace  # type: ignore[attr-defined]
-            with self._paying(messages):
-                context = self._traced.new_context(_variables(Turns(trace), generation_prompt))
-                trace.take(self._traced.root_render_func(context))
+            trace.take(_pieces(self._traced, Turns(trace), generation_prompt))
         except Exception:
             raise UnsharedError from None
+        finally:
+            self._settle(allowance)
         return trace
 
-    @contextmanager
-    def _paying(self, messages: Messages) -> Iterator[None]:
-        n_characters = sum(len(text) for message in messages for text in message.values())
-        most = _BASE + _PER_MESSAGE * len(messages) + n_characters // _CHARACTERS_PER_UNIT
-        self._meter.left = most = min(_MOST, most, self._left)
-        try:
-            yield
-        finally:
-            self._left -= most - max(0, self._meter.left)
+    def _allowance(self, messages: Messages) -> int:
+        n_characters = 0
+        for message in messages:
+            for text in message.values():
+                n_characters += len(text)
+        return min(_MOST, _BASE + _PER_MESSAGE * len(messages) + n_characters // _CHARACTERS_PER_UNIT)
+
+    def _pay_in(self, allowance: int) -> int:
+        self._meter.left = allowance = min(allowance, self._left)
+        return allowance
+
+    def _settle(self, allowance: int) -> None:
+        self._left -= allowance - max(0, self._meter.left)
 
 
-def _variables(messages: Any, generation_prompt: bool) -> dict[str, Any]:
-    return {"messages": messages, "add_generation_prompt": generation_prompt, "tools": None, "documents": None}
+def _pieces(template: Template, messages: Any, generation_prompt: bool) -> Iterator[str]:
+    """The rendering, piece by piece."""
+    variables = {
+        **template.environment.globals,
+        "messages": messages,
+        "add_generation_prompt": generation_prompt,
+        "tools": None,
+        "documents": None,
+    }
+    return template.root_render_func(template.new_context(variables, shared=True))
 
 
 def _functions(meter: Meter, today: str) -> dict[str, Callable[..., Any]]:

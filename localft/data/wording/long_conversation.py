@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from localft.data.wording.bounded.trace import Trace
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.cuts import Cut, cut_behind, header_of
 from localft.data.wording.placeholders import PLACEHOLDER, Key, placeholder
@@ -35,13 +34,11 @@ class Rendering:
 
     def prefix(self, n: int) -> tuple[int, str]:
         """The rendering of the first `n` messages: so many characters of the whole, and a tail behind them."""
-        messages = self._messages[:n]
         if n == len(self._messages):
             return len(self.text), ""
         if n < self._record.need:
-            return 0, self._template.render(messages, generation_prompt=self._generation_prompt)
-        record: Trace = self._record
-        trace = self._template.trace(messages, generation_prompt=self._generation_prompt, record=record)
+            return 0, self._template.render(self._messages[:n], generation_prompt=self._generation_prompt)
+        trace = self._template.trace_prefix(self._record, n, generation_prompt=self._generation_prompt)
         return trace.n_shared, trace.tail
 
 

@@ -62,7 +62,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self._meter = meter
         self._functions: set[Any] = {safe_range, *functions.values()}
         self.filters = {**bounded_filters(meter), **Operators(meter).table()}
-        self.tests = bounded_tests(meter)
+        self.tests = bounded_tests(meter)  # type: ignore[assignment]
         self.globals = {**_GLOBALS, **functions}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:

@@ -53,12 +53,19 @@ class _Loop:
 class Trace:
     """One rendering: recorded, or begun from a record.
 
+    Args:
+        messages: of the conversation that is recorded.
+        record: what was recorded of it, to render the first `n` of its messages.
+
     Attributes:
         need: messages that a conversation must have for what was recorded to hold of it.
     """
 
-    def __init__(self, messages: Sequence[Mapping[str, str]], record: Trace | None = None) -> None:
+    def __init__(
+        self, messages: Sequence[Mapping[str, str]], record: Trace | None = None, n: int | None = None
+    ) -> None:
         self.messages, self.record = messages, record
+        self.n = len(messages) if n is None else n
         self.loops: dict[int, _Loop] = {}
         self.text = ""
         self.need = 2
@@ -113,7 +120,7 @@ class Trace:
 
     @property
     def _at_end(self) -> bool:
-        return self._now == len(self.messages) - 1
+        return self._now == self.n - 1
 
     def _look(self) -> None:
         """Something is seen that is otherwise in a prefix: behind the last loop that is no matter."""
@@ -132,10 +139,10 @@ class Trace:
             yield from items[offset:]
             self._loop = None
         else:
-            last = len(items) - offset - 1
+            last = self.n - offset - 1
             first = self._resume(self.record.loops.get(number), offset, last) if last > 0 else 0
             self._skipped = (first, offset) if first else None
-            yield from items[offset + first :]
+            yield from items[offset + first : self.n]
         self._now = -1
 
     def _resume(self, loop: _Loop | None, offset: int, last: int) -> int:
@@ -161,7 +168,7 @@ class Trace:
                 self._skipped = None
                 loop.index0 = first
                 loop._before = self.messages[offset + first - 1]
-            self._now = len(self.messages) - 1
+            self._now = self.n - 1
         elif self._loop is not None:
             self._loop.passes.append((self._length, self._state()))
             self._now = self._loop.offset + len(self._loop.passes) - 1
@@ -207,39 +214,40 @@ class Turns:
         self.trace, self.start = trace, start
 
     def __getitem__(self, k: Any) -> Any:
-        messages = self.trace.messages
         if isinstance(k, slice) and k.stop is None and k.step is None and (k.start or 0) >= 0:
             start = self.start + (k.start or 0)
             self.trace.see(start)
             return Turns(self.trace, start)
-        if isinstance(k, int) and k >= 0:
+        if isinstance(k, int) and 0 <= k < self.trace.n - self.start:
             self.trace.see(self.start + k)
-            return messages[self.start + k]
-        self.trace.see_end()
-        return messages[self.start :][k]
+            return self.trace.messages[self.start + k]
+        return self._list()[k]
 
     def __iter__(self) -> Iterator[Any]:
-        for k in range(self.start, len(self.trace.messages)):
+        for k in range(self.start, self.trace.n):
             self.trace.see(k)
             yield self.trace.messages[k]
         self.trace.see_end()
 
     def __len__(self) -> int:
         self.trace.see_end()
-        return len(self.trace.messages) - self.start
+        return max(0, self.trace.n - self.start)
 
     def __bool__(self) -> bool:
-        return self.start < len(self.trace.messages)
+        return self.start < self.trace.n
 
     def __eq__(self, other: object) -> bool:
-        self.trace.see_end()
-        return self.trace.messages[self.start :] == other
-
-    __hash__ = None  # type: ignore[assignment]
+        return self._list() == other
 
     def __repr__(self) -> str:
+        return repr(self._list())
+
+    def _list(self) -> list[Any]:
+        """All of them, which tells how many there are."""
         self.trace.see_end()
-        return repr(self.trace.messages[self.start :])
+        return list(self.trace.messages[self.start : self.trace.n])
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Namespace(Namespace):
