@@ -28,6 +28,7 @@ _BASE = 100_000
 _PER_MESSAGE = 2_000
 _CHARACTERS_PER_UNIT = 4
 _MOST = 2_000_000
+_MANY = 100
 _MOST_OF_ROW = 12_000_000
 
 Messages = Sequence[Mapping[str, str]]
@@ -94,7 +95,8 @@ class ChatTemplate:
             return "".join(_pieces(self._template, messages, generation_prompt))
         except (OverBudgetError, RecursionError, MemoryError):
             message = f"the chat template asks for more work than {count(len(messages), 'message')} may take"
-            raise ModelError(message, _OTHER) from None
+            shorten = "shorten the conversation, " if len(messages) > _MANY else ""
+            raise ModelError(message, shorten + _OTHER) from None
         except SecurityError as error:
             raise RenderError(f"it does something that is not allowed: {one_line(str(error))}") from None
         except Exception as error:  # a template is a program from a file: whatever it raises is the file's fault

@@ -254,6 +254,8 @@ def _bounded(function: Callable[..., Any], pay: Pay, meter: Meter, lazy: bool) -
             depth = subject.depth
             if not lazy:
                 args = (*args[:first], list(subject), *args[first + 1 :])
+        if len(args) > first + 1:
+            args = (*args[: first + 1], *map(taken, args[first + 1 :]))
         pay(meter, args[first], args[first + 1 :], named)
         result = function(*args, **named)
         if isinstance(result, int):

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import hostile_templates
 import pytest
+import tiny_llama
 import vocabs
+from checkpoints import write_checkpoint
 from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
+from localft.adapter import write_adapter
+from localft.chat import ChatSession
 from localft.data.rows.row import Message, Row
 from localft.data.tokens.prompt import prompt_ids
 from localft.data.tokens.run_wording import RunWording
@@ -22,6 +26,8 @@ from localft.data.wording.bounded import calls
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.template import TemplateInfo
 from localft.errors import LocalftError, ModelError
+from localft.model.convert import convert
+from localft.model.tokenizer import Tokenizer
 
 HELPERS = Path(hostile_templates.__file__).parent
 DATE = "2025-03-04"
@@ -143,7 +149,14 @@ ORDINARY = [
         "'aB' | capitalize",
         "'a' | center(9)",
     ),
-    *("[1, 2] | count", "missing | d('x')", "none | default('x', true)", "{'b': 1, 'a': 2} | dictsort", "'<' | e"),
+    *(
+        "[1, 2] | count",
+        "missing | d('x')",
+        "none | default('x', true)",
+        "{'b': 1, 'a': 2} | dictsort",
+        "'<' | e",
+        "'<' | escape",
+    ),
     *("1000 | filesizeformat", "[3, 4] | first", "'1.5' | float", "'<' | forceescape", "'%s %s' | format(1, 2)"),
     *(
         "messages | groupby('role') | list",
@@ -322,6 +335,25 @@ def test_an_endless_template_of_a_file_is_refused(tmp_path: Path) -> None:
 def test_an_endless_template_is_refused_in_chat(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="asks for more work than 1 message may take"):
         prompt_ids(TemplateInfo("chat", ENDLESS, "model", DATE), vocabs.bpe(tmp_path), "hi")
+
+
+def test_an_endless_template_of_an_adapter_is_refused(tmp_path: Path) -> None:
+    recorded = TemplateInfo("chat", ENDLESS, "model", DATE).to_dict()
+    base, lora = tiny_llama.write_model(tmp_path / "base.gguf"), tmp_path / "lora.gguf"
+    write_adapter(lora, tiny_llama.random_adapter(**{"localft.template": json.dumps(recorded)}))
+    with ChatSession(base, lora, n_threads=1) as session:
+        with pytest.raises(ModelError, match="asks for more work than 1 message may take"):
+            next(session.ask("hi"))
+        assert session.messages == []
+
+
+def test_an_endless_template_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "hf")
+    (checkpoint / "chat_template.jinja").write_text(ENDLESS, encoding="utf-8")
+    tokenizer = Tokenizer(convert(str(checkpoint), "f32", tmp_path / "a.gguf").path)
+    row = Row("messages", "a.jsonl", 1, messages=(Message("user", "hi"), Message("assistant", "yo")))
+    with pytest.raises(ModelError, match="asks for more work"):
+        RunWording(tokenizer, None, False, None, False).unit(row)
 
 
 def test_a_row_may_not_be_rendered_for_ever_either(tmp_path: Path) -> None:
