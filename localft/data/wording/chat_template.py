@@ -22,8 +22,9 @@ from localft.units import count
 from localft.visible import one_line
 
 _OTHER = "name another template with --template, or train without one (--raw)"
-# Units of one rendering; see `localft.data.wording.bounded`. Templates of well-known models take at most a hundred for
-# a message and one for every ten characters.
+# Units of one rendering; see `localft.data.wording.bounded`. Templates of well-known models take at most 500 for
+# a message and one for every ten characters. Two million last two seconds at most. A row is rendered once for each of
+# its answers where the template words earlier turns anew: all of its renderings together may take what follows last.
 _BASE = 100_000
 _PER_MESSAGE = 2_000
 _CHARACTERS_PER_UNIT = 4
