@@ -10,7 +10,7 @@ cost grows with its operands pays for it beforehand, in units of at most 64 byte
 3. `environment.py` puts it together, on Jinja's own sandbox. Open it first.
 
 Why that is enough: what a rendering can hold is at most what it paid for, so two million units, the most that
-`ChatTemplate` gives to one, are about 128 MiB, its output included; and no operation runs longer than about a microsecond for
-each unit, so they are spent within seconds. Values stay small by the same rule, and what has no price cannot be used.
+`ChatTemplate` gives to one, are about 128 MiB, its output included; and no operation runs longer than about a
+microsecond for each unit, so they are spent within seconds. What has no price cannot be used.
 The source is bounded too: in length and nesting, and nothing in it is computed while it is compiled.
 """
