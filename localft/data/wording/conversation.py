@@ -8,12 +8,19 @@ exactly where an answer begins and ends, and that a `</s>` typed into a message 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from localft.data.rows.row import Message
+from localft.data.wording.bounded.trace import UnsharedError
 from localft.data.wording.chat_template import ChatTemplate, RenderError
+from localft.data.wording.cuts import Cut, cut_behind, end_token, header_of
+from localft.data.wording.long_conversation import Answer, MarkedConversation, follows_prompts
 from localft.data.wording.placeholders import PLACEHOLDER, Key, fill, placeholder, split
 from localft.model.tokenizer import Span, Tokenizer
+
+_LONG = 16  # answers, from which on a conversation's prefixes are not rendered in full
+_MOST_KNOWN = 1 << 24  # characters of renderings with placeholders that are remembered
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,6 @@ class Segment:
     spans: tuple[Span, ...]
     supervised: bool
     add_end: bool = False
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """Where one answer stands in a text with placeholders, and whether its end token has to be added."""
-
-    start: int
-    stop: int
-    add_end: bool
 
 
 class Formatter:
@@ -57,7 +55,8 @@ class Formatter:
         self._tokenizer = tokenizer
         self._join_input = join_input
         self._marked: dict[tuple[object, ...], str] = {}
-        self._cuts: dict[tuple[object, ...], list[_Cut] | None] = {}
+        self._n_marked = 0
+        self._cuts: dict[tuple[object, ...], list[Cut] | None] = {}
         self.adds_end = False
 
     def prompt(self, messages: Sequence[Message]) -> list[Segment]:
@@ -66,7 +65,9 @@ class Formatter:
         Raises:
             RenderError: the template refuses these messages or rewrites one of them.
         """
-        return self._noted(self._prompt_segments(self._joined(messages)))
+        self._template.begin()
+        joined = self._joined(messages)
+        return self._noted(self._prompt_segments(joined, self._prompt_cuts(joined)))
 
     def rows(self, messages: Sequence[Message], *, train_on_prompt: bool = False) -> list[list[Segment]]:
         """A conversation with every answer supervised once: the segments of one row, or of one per answer.
@@ -83,6 +84,7 @@ class Formatter:
         Raises:
             RenderError: the template refuses these messages or rewrites one of them.
         """
+        self._template.begin()
         joined = self._joined(messages)
         answers = [i for i, message in enumerate(joined) if message.role == "assistant"]
         whole = self._whole_segments(joined[: answers[-1] + 1])
@@ -90,7 +92,7 @@ class Formatter:
             return [self._noted(_supervised(whole) if train_on_prompt else whole)]
         rows = []
         for number, i in enumerate(answers):
-            prompt = _supervised(self._prompt_segments(joined[:i]), False)
+            prompt = _supervised(self._prompt_segments(joined[:i], self._cut_text(joined[:i], True)), False)
             if train_on_prompt:
                 n_seen = len(prompt) - 1 if number else 0
                 prompt[n_seen:] = _supervised(prompt[n_seen:])
@@ -107,37 +109,30 @@ class Formatter:
         return [Message(m.role, f"{m.content}\n\n{m.input}" if m.input else m.content) for m in messages]
 
     def _render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
-        plain = [m._asdict() if m.input else {"role": m.role, "content": m.content} for m in messages]
-        return self._template.render(plain, generation_prompt=generation_prompt)
+        return self._template.render(_plain(messages), generation_prompt=generation_prompt)
 
     def _marked_text(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
         if key not in self._marked:
-            placeholders = [
-                Message(m.role, placeholder(i, "content"), placeholder(i, "input") if m.input else "")
-                for i, m in enumerate(messages)
-            ]
-            self._marked[key] = self._render(placeholders, generation_prompt)
+            text = self._render(_placeholders(messages), generation_prompt)
+            self._n_marked += len(text)
+            if self._n_marked > _MOST_KNOWN:
+                self._marked.clear()
+                self._n_marked = len(text)
+            self._marked[key] = text
         return self._marked[key]
 
     def _opening(self, messages: Sequence[Message]) -> tuple[str, str]:
-        """The marked text that stands before the next answer, and what of it the template writes with the answer only.
-
-        A template without a generation prompt writes the answer's header ("<|assistant|>") when the answer is there.
-        Nobody should have to generate it, so it is the prompt's; mere whitespace is left to the answer.
-        """
+        """The marked text before the next answer, and what of it the template writes with the answer only."""
         text = self._marked_text(messages, True)
         try:
             answered = self._marked_text([*messages, Message("assistant", "")], False)
         except RenderError:
             return text, ""
-        at = answered.find(placeholder(len(messages), "content"))
-        header = answered[len(text) : at] if at >= 0 and answered.startswith(text) else ""
-        if header.strip() and not PLACEHOLDER.search(header):
-            return text + header, header
-        return text, ""
+        header = header_of(text, answered, answered.find(placeholder(len(messages), "content")))
+        return text + header, header
 
-    def _cut_text(self, messages: Sequence[Message], generation_prompt: bool) -> list[_Cut] | None:
+    def _cut_text(self, messages: Sequence[Message], generation_prompt: bool) -> list[Cut] | None:
         """Where each answer stands in the marked text; None where one cannot be told apart."""
         key = (generation_prompt, *((m.role, bool(m.input)) for m in messages))
         if key not in self._cuts:
@@ -147,7 +142,27 @@ class Formatter:
             self._cuts[key] = found if len(found) == len(cuts) else None
         return self._cuts[key]
 
-    def _cut(self, messages: Sequence[Message], text: str, i: int) -> _Cut | None:
+    def _prompt_cuts(self, messages: Sequence[Message]) -> list[Cut] | None:
+        """Where each answer stands in a prompt, by the short way where the conversation is long."""
+        if not _is_long(messages):
+            return self._cut_text(messages, True)
+        try:
+            _, answers = self._long_answers(messages, True)
+        except UnsharedError:
+            return self._cut_text(messages, True)
+        return None if answers is None else [answer.cut for answer in answers]
+
+    def _long_answers(self, messages: Sequence[Message], generation_prompt: bool) -> tuple[str, list[Answer] | None]:
+        """The marked text of a long conversation and its answers.
+
+        Raises:
+            UnsharedError: its prefixes have to be rendered in full.
+        """
+        plain = _plain(_placeholders(messages))
+        marked = MarkedConversation(self._template, self._tokenizer, plain, generation_prompt)
+        return marked.text, marked.answers([i for i, m in enumerate(messages) if m.role == "assistant"])
+
+    def _cut(self, messages: Sequence[Message], text: str, i: int) -> Cut | None:
         opening, _ = self._opening(messages[:i])
         here = placeholder(i, "content")
         at = text.find(here)
@@ -158,22 +173,13 @@ class Formatter:
             or at < len(opening)
         ):
             return None
-        end = self._end_token(text, at + len(here))
-        return _Cut(len(opening), at + len(here) if end is None else end, end is None)
-
-    def _end_token(self, text: str, start: int) -> int | None:
-        """Where the end token behind an answer ends, if only whitespace stands between."""
-        following = PLACEHOLDER.search(text, start)
-        for fragment in self._tokenizer.split_special(text[start : following.start() if following else len(text)]):
-            if isinstance(fragment, int):
-                written = self._tokenizer.token_text(fragment)
-                return text.index(written, start) + len(written) if fragment in self._tokenizer.end_ids else None
-            if fragment.strip():
-                return None
-        return None
+        return cut_behind(self._tokenizer, text, len(opening), at + len(here))
 
     def _whole_segments(self, messages: Sequence[Message]) -> list[Segment] | None:
         """One row for the whole conversation, if every answer in it follows the prompt that chat would give."""
+        if _is_long(messages):
+            with suppress(UnsharedError):
+                return self._long_segments(messages)
         cuts = self._cut_text(messages, False)
         if cuts is None:
             return None
@@ -188,24 +194,39 @@ class Formatter:
                 return None
         return _segments(text, cuts, filled, keep_tail=False)
 
-    def _prompt_segments(self, messages: Sequence[Message]) -> list[Segment]:
+    def _long_segments(self, messages: Sequence[Message]) -> list[Segment] | None:
+        """The same of a long conversation.
+
+        Raises:
+            UnsharedError: its prefixes have to be rendered in full.
+        """
+        text, answers = self._long_answers(messages, False)
+        if answers is None:
+            return None
+        plain = _plain(messages)
+        real = self._template.render(plain, generation_prompt=False)
+        filled = fill(split(text), messages, real)
+        if filled is None or not follows_prompts(self._template, plain, answers, text, filled, real):
+            return None
+        return _segments(text, [answer.cut for answer in answers], filled, keep_tail=False)
+
+    def _prompt_segments(self, messages: Sequence[Message], cuts: list[Cut] | None) -> list[Segment]:
         text, header = self._opening(messages)
         filled = fill(split(text), messages, self._render(messages, True) + header)
         if filled is None:
             raise RenderError(
                 "it rewrites a message or leaves it out, and then nobody knows what is the message's own text"
             )
-        cuts = self._cut_text(messages, True)
         return _segments(text, self._last_answer(messages, text) if cuts is None else cuts, filled, keep_tail=True)
 
-    def _last_answer(self, messages: Sequence[Message], text: str) -> list[_Cut]:
+    def _last_answer(self, messages: Sequence[Message], text: str) -> list[Cut]:
         """The answer that ends last in a prompt where not every one can be told apart, if it has an end token."""
         at = max(
             (text.rfind(placeholder(i, "content")) for i, m in enumerate(messages) if m.role == "assistant"), default=-1
         )
         answer_placeholder = PLACEHOLDER.match(text, at) if at >= 0 else None
-        end = self._end_token(text, answer_placeholder.end()) if answer_placeholder else None
-        return [] if end is None else [_Cut(at, end, False)]
+        end = end_token(self._tokenizer, text, answer_placeholder.end()) if answer_placeholder else None
+        return [] if end is None else [Cut(at, end, False)]
 
     def _lone_answer(self, messages: Sequence[Message], i: int) -> Segment:
         """The answer as it stands in the file, and the end token that the template gives it."""
@@ -216,16 +237,32 @@ class Formatter:
         if cut is not None:
             return _segments(text, [cut], content, keep_tail=False)[-1]
         at = text.rfind(here)
-        end = self._end_token(text, at + len(here)) if at >= 0 else None
+        end = end_token(self._tokenizer, text, at + len(here)) if at >= 0 else None
         tail = [Span(text[at + len(here) : end], True)] if end is not None else []
         return Segment((Span(messages[i].content, False), *tail), True, end is None)
+
+
+def _is_long(messages: Sequence[Message]) -> bool:
+    return sum(m.role == "assistant" for m in messages) >= _LONG
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """As a template sees them."""
+    return [m._asdict() if m.input else {"role": m.role, "content": m.content} for m in messages]
+
+
+def _placeholders(messages: Sequence[Message]) -> list[Message]:
+    return [
+        Message(m.role, placeholder(i, "content"), placeholder(i, "input") if m.input else "")
+        for i, m in enumerate(messages)
+    ]
 
 
 def _supervised(segments: Sequence[Segment], supervised: bool = True) -> list[Segment]:
     return [replace(segment, supervised=supervised) for segment in segments]
 
 
-def _segments(text: str, cuts: Sequence[_Cut], filled: dict[Key, str], *, keep_tail: bool) -> list[Segment]:
+def _segments(text: str, cuts: Sequence[Cut], filled: dict[Key, str], *, keep_tail: bool) -> list[Segment]:
     """The text cut into prompts and answers, its placeholders filled in; what follows the last is optional."""
     segments, start = [], 0
     for cut in cuts:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from localft.data.rows.row import Message
 
 Key = tuple[int, str]
 """Which message, and which of its fields ("content" or "input")."""
 
-Pieces = list["str | Key"]
+Pieces = tuple["str | Key", ...]
+_SHORT = 1 << 12
 PLACEHOLDER = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
 
 
@@ -20,12 +22,20 @@ def placeholder(i: int, field: str) -> str:
 
 def split(text: str) -> Pieces:
     """Literal stretches and, as (message, field), the placeholders between them."""
-    pieces: Pieces = []
+    # rows of the same roles share their text with placeholders
+    return _known_split(text) if len(text) < _SHORT else _split(text)
+
+
+def _split(text: str) -> Pieces:
+    pieces: list[str | Key] = []
     start = 0
     for match in PLACEHOLDER.finditer(text):
         pieces += [text[start : match.start()], (int(match[1]), match[2])]
         start = match.end()
-    return [*pieces, text[start:]]
+    return (*pieces, text[start:])
+
+
+_known_split = functools.lru_cache(1024)(_split)
 
 
 def fill(pieces: Pieces, messages: Sequence[Message], real: str) -> dict[Key, str] | None:
@@ -38,22 +48,38 @@ def fill(pieces: Pieces, messages: Sequence[Message], real: str) -> dict[Key, st
         filled = {key: trim(contents[key]) for key in contents}
         if "".join(filled[piece] if isinstance(piece, tuple) else piece for piece in pieces) == real:
             return filled
-    variants = {
-        key: dict.fromkeys((text, text.rstrip(), text.lstrip(), text.strip())) for key, text in contents.items()
-    }
-    seen: set[Key] = set()
-    pattern = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            pattern += re.escape(piece)
-        elif piece in seen:
-            pattern += f"(?P={_group(piece)})"
+    return _match(pieces, contents, real)
+
+
+def _match(pieces: Pieces, contents: dict[Key, str], real: str) -> dict[Key, str] | None:
+    """The same where contents are trimmed in different ways: the first way that fits, tried from the left."""
+    variants = {key: list(dict.fromkeys(trim(text) for trim in _TRIMS)) for key, text in contents.items()}
+    filled: dict[Key, str] = {}
+    choices: list[tuple[int, int, int, Key]] = []  # piece, place in `real`, variant, of those still to try
+    i = at = variant = 0
+    for _ in range(_MOST_TRIES + 2 * len(pieces)):
+        if i == len(pieces) and at == len(real):
+            return filled
+        piece = pieces[i] if i < len(pieces) else None
+        if isinstance(piece, tuple) and piece not in filled:
+            texts = variants[piece]
+            variant = next((k for k in range(variant, len(texts)) if real.startswith(texts[k], at)), len(texts))
+            text = texts[variant] if variant < len(texts) else None
+            if text is not None:
+                choices.append((i, at, variant, piece))
+                filled[piece] = text
         else:
-            pattern += f"(?P<{_group(piece)}>{'|'.join(map(re.escape, variants[piece]))})"
-            seen.add(piece)
-    match = re.fullmatch(pattern, real)
-    return None if match is None else {key: match[_group(key)] for key in seen}
+            text = filled[piece] if isinstance(piece, tuple) else piece
+        if text is not None and real.startswith(text, at):
+            i, at, variant = i + 1, at + len(text), 0
+        elif choices:
+            i, at, variant, key = choices.pop()
+            variant += 1
+            del filled[key]
+        else:
+            return None
+    return None
 
 
-def _group(key: Key) -> str:
-    return f"{key[1]}{key[0]}"
+_TRIMS: tuple[Callable[[str], str], ...] = (str, str.rstrip, str.lstrip, str.strip)
+_MOST_TRIES = 10_000
