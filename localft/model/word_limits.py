@@ -10,7 +10,6 @@ space and mixtures):
 - superbpe, digits: 250 take 3 ms, 1,000 64 ms, 4,000 1 s, 8,000 6 s, 20,000 half a minute.
 - jais-2, white space: 20,000 characters take 0.1 s, 100,000 2.7 s, 200,000 12 s.
 - every other name and kind: time grows with the length, at most 15 µs a character.
-- whitespace: two spaces end the process (an assertion).
 - memory: about 60 bytes for each byte of a stretch that is tokenized at once, 100 with sentencepiece.
 """
 
@@ -20,15 +19,14 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from localft.errors import ModelError, TextError
+from localft.errors import TextError
 
 # split by hand and not by std::regex
 BY_HAND = ("gpt-2", "llama-bpe", "smollm", "qwen2")
 MOST_CHARACTERS = 500_000  # of a word for std::regex
 MOST_AT_ONCE = 1 << 22  # characters that are tokenized together
-_ABORTS = ("whitespace",)
 # where a text may be cut: tried with every name, and a vocabulary that would merge over the cut if it could
-_NEVER_CUT = ("superbpe", *_ABORTS)
+_NEVER_CUT = ("superbpe",)
 _CUT_AT_LINES_ONLY = ("exaone-moe", "gemma4")
 _LINE = r"(?<=\S\n)(?=[^\W\d_])"
 _WORD = r"(?<=[a-z])(?= [a-z])"
@@ -59,15 +57,9 @@ class WordLimits:
 
     Args:
         pre: `tokenizer.ggml.pre`.
-
-    Raises:
-        ModelError: it ends the process.
     """
 
     def __init__(self, pre: str | None) -> None:
-        if pre in _ABORTS:
-            message = f"the model's pre-tokenizer is `{pre}`, which ends llama.cpp's process on ordinary text"
-            raise ModelError(message, "take another model")
         self.recurses = pre not in BY_HAND
         self._pre = pre or "default"
         self._slow = _SLOW.get(self._pre)
