@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,7 +74,7 @@ def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
         ids["bos"] = by_text[first]
     if "eos" not in ids:
         raise ModelError(f"`{folder}` names no end-of-sequence token", 'set "eos_token_id" in its config.json')
-    template = _chat_template(folder, special)
+    template = _chat_template(folder, special, config)
     if template is not None:
         end = next((text for text in _END_OF_TURN if text in by_text and text in str(template)), None)
         ids |= {"eot": by_text[end]} if end is not None else {}
@@ -114,12 +115,26 @@ def _template_ends(folder: Path) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _chat_template(folder: Path, special: SpecialVocab) -> ChatTemplate | None:
+def _chat_template(folder: Path, special: SpecialVocab, config: Mapping[str, Any]) -> ChatTemplate | None:
     path = folder / "chat_template.jinja"
     if special.chat_template is None and path.is_file():
         try:
             return read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"`{path}` cannot be read: {error}", "download the model again") from error
-    template: ChatTemplate | None = special.chat_template
-    return template
+    for template in (config.get("chat_template"), special.chat_template):
+        if not (template is None or isinstance(template, str) or _are_named(template)):
+            what = "expected text, or a list of templates with names"
+            message = f"the chat template of `{folder}` is `{template!r}`; {what}"
+            raise ModelError(message, "correct tokenizer_config.json, or download the model again")
+    found: ChatTemplate | None = special.chat_template
+    return found
+
+
+def _are_named(templates: Any) -> bool:
+    """Whether each is an object with a name of its own, as it will be spelled in the GGUF, and a text."""
+    if not isinstance(templates, list) or not all(isinstance(entry, dict) for entry in templates):
+        return False
+    if not all(isinstance(entry.get(key), str) for entry in templates for key in ("name", "template")):
+        return False
+    return len({re.sub("[^A-Za-z0-9]", "_", entry["name"]) for entry in templates}) == len(templates)

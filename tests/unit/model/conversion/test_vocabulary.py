@@ -174,6 +174,25 @@ def test_unknown_tokenizers_are_refused_by_name(changes: dict[str, Any], message
     assert str(checkpoint / "tokenizer.json") in caught.value.message
 
 
+NAMED = {"name": "default", "template": "{{ messages }}"}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *(3, {}, [3], [None], [[]], [{}], [NAMED, NAMED], [NAMED, {"name": "x"}], [{"name": 3, "template": "x"}]),
+        [{"name": name, "template": "x"} for name in ("tool use", "tool_use")],
+    ],
+)
+def test_a_chat_template_that_is_none(template: Any, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "a", vocabulary="smollm")
+    edit(checkpoint / "tokenizer_config.json", chat_template=template)
+    with pytest.raises(ModelError, match=r"the chat template of .* expected text, or a list"):
+        read(checkpoint)
+    edit(checkpoint / "tokenizer_config.json", chat_template=[NAMED, {"name": "tool_use", "template": "x"}])
+    assert read(checkpoint).chat_template == [NAMED, {"name": "tool_use", "template": "x"}]
+
+
 def test_a_changed_regex_is_no_known_pre_tokenizer(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "a", vocabulary="llama3")
     path = checkpoint / "tokenizer.json"
