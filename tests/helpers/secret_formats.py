@@ -55,7 +55,6 @@ SHAPED = {
     "aws session key": "ASIA{t16}",
     "azure ad secret": "{a3}8Q~{w34}",
     "azure devops": "{a76}AZDO{a4}",
-    "azure storage": "DefaultEndpointsProtocol=https;AccountName=store1;AccountKey={b86}==",
     "bitbucket": "ATBB{a28}{H8}",
     "brevo": "xkeysib-{h64}-{a16}",
     "buildkite": "bkua_{h40}",

@@ -85,15 +85,14 @@ def outcomes(kind: Kind) -> Iterator[Outcome]:
     """A kind in every place, through what `data build` and `data github` call."""
     for place, snippet in (("code", kind.code), ("config", kind.config)):
         text = f"import os\n\n{snippet.text}\nlast = 2\n"
-        yield _judged(place, kind, text, _built(text, snippet.path))
+        yield _judged(place, kind, text, _built(text))
         patch = _diff(text, snippet.path)
-        yield _judged("diff", kind, patch, _built(patch, "0123456789ab", diff=True))
+        yield _judged("diff", kind, patch, _built(patch, diff=True))
         patch = patch.split("\n", 3)[3]
-        yield _judged("diff", kind, patch, redact_text(patch, snippet.path, diff=True)[0])
+        yield _judged("diff", kind, patch, redact_text(patch, diff=True)[0])
         for body in _bodies(snippet, kind):
             yield _judged("issue", kind, _issue(_masked(body, kind), snippet), _issue(body, snippet))
-        if "\n" not in kind.values[0]:
-            yield _judged("issue", kind, _hunk(_masked(text, kind)), _hunk(text))
+        yield _judged("issue", kind, _hunk(_masked(text, kind)), _hunk(text))
 
 
 def _bodies(snippet: Snippet, kind: Kind) -> Iterator[str]:
@@ -101,8 +100,8 @@ def _bodies(snippet: Snippet, kind: Kind) -> Iterator[str]:
     yield f"My settings:\n\n{snippet.text}\n\nWhat is wrong?"
 
 
-def _built(text: str, path: str, diff: bool = False) -> str:
-    return joined(redact_lines(to_lines(text), path, diff)[0])
+def _built(text: str, diff: bool = False) -> str:
+    return joined(redact_lines(to_lines(text), diff)[0])
 
 
 def _diff(text: str, path: str) -> str:

@@ -166,6 +166,11 @@ WRITINGS = {
         Snippet("Db.cs", '"Server=db;Database=app;User Id=sa;Password=§;Encrypt=True"'),
         _json('{"Default": "Data Source=db;Initial Catalog=app;User ID=sa;Pwd=§"}'),
     ),
+    "connection string of Azure storage": Writing(
+        "{b86}==",
+        Snippet("Db.cs", '"DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=§;Suffix=core.windows.net"'),
+        _env("STORE=DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=§"),
+    ),
     "connection string of Azure": Writing(
         "{b43}=",
         Snippet("Bus.cs", '"Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=§"'),

@@ -37,15 +37,15 @@ SECRETS = {
 }
 
 
-def kinds(text: str, path: str = "a.py") -> list[str]:
-    return [finding.kind for finding in find_secrets(text, path)]
+def kinds(text: str) -> list[str]:
+    return [finding.kind for finding in find_secrets(text)]
 
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
     text = f'before = 1\nvalue = "{SECRETS[kind]}"  # after\nlast = 2\n'
     assert kinds(text) == [kind]
-    lines, found, hit = redact_lines(to_lines(text), "a.py")
+    lines, found, hit = redact_lines(to_lines(text))
     assert found == Counter([kind])
     result = joined(lines)
     assert not any(part in result for part in SECRETS[kind].split("\n") if len(part) > 40)
@@ -93,7 +93,7 @@ def test_what_only_looks_like_a_secret_stays(line: str) -> None:
 
 
 def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
-    lines, _, hit = redact_lines(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"), "a.py")
+    lines, _, hit = redact_lines(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"))
     assert [(line.number, line.text) for line in lines] == [
         (1, "a = 1\n"),
         (2, "[redacted: private key]\n"),
@@ -104,7 +104,7 @@ def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
 
 def test_a_private_key_without_its_end_goes_as_well() -> None:
     cut = PRIVATE.rsplit("\n", 1)[0]
-    lines, found, _ = redact_lines(to_lines(cut + "\n"), "a.txt")
+    lines, found, _ = redact_lines(to_lines(cut + "\n"))
     assert joined(lines) == "[redacted: private key]"
     assert found["private key"] == 1
 
@@ -157,7 +157,7 @@ def test_only_the_chunk_with_the_secret_is_dropped(tmp_path: Path) -> None:
 def test_hostile_text_takes_no_longer_than_other_text(unit: str) -> None:
     text = (unit * (200_000 // len(unit) + 1))[:200_000]
     began = time.process_time()
-    find_secrets(text, "a.py")
+    find_secrets(text)
     assert time.process_time() - began < 5
 
 
