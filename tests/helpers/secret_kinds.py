@@ -60,7 +60,7 @@ def kinds(seed: int = 0) -> tuple[Kind, ...]:
     for name, form in KEY_BLOCKS.items():
         wanted = Writing(form, Snippet("src/app.py", 'KEY = """§"""'), Snippet("app.yml", "tls: |\n§"))
         found.append(_kind(f"{name} private key", wanted, random))
-    one_line = Writing(ONE_LINE_KEY, Snippet("src/app.py", 'KEY = "§"'), Snippet("sa.json", '{"private_key": "§"}'))
+    one_line = Writing(ONE_LINE_KEY, Snippet("src/app.py", r'KEY = "§\n"'), Snippet("sa.json", '{"private_key": "§"}'))
     found.append(_kind("private key on one line", one_line, random))
     found += [_kind(name, wanted, random) for name, wanted in WRITINGS.items()]
     return tuple(found)
@@ -134,7 +134,7 @@ def _worded(item: Item) -> str:
 
 def _masked(text: str, kind: Kind) -> str:
     for value in kind.values:
-        text = text.replace(value, "[redacted: it]")
+        text = text.replace(value, "[redacted: it]").replace(value.replace("\n", "\n+"), "[redacted: it]")
     return text
 
 
@@ -143,7 +143,12 @@ def _judged(place: str, kind: Kind, given: str, cleaned: str) -> Outcome:
     kept = _masked(given, kind)
     rest = _MARK.sub("", cleaned)
     leaked = any(run in rest for run in runs if run not in kept)
-    return Outcome(place, leaked, _MARK.sub("[it]", cleaned).rstrip() == _MARK.sub("[it]", kept).rstrip())
+    return Outcome(place, leaked, _words(cleaned) == _words(kept))
+
+
+def _words(text: str) -> str:
+    """A text without the kinds of its secrets and without white space: what is behind a key block keeps its line."""
+    return re.sub(r"\s", "", _MARK.sub("[it]", text))
 
 
 def missed(seed: int = 0) -> dict[str, list[str]]:

@@ -263,4 +263,4 @@ KEY_BLOCKS = {
     "PKCS 8": "-----BEGIN PRIVATE KEY-----\n{b64}\n{b64}\n-----END PRIVATE KEY-----",
     "PGP": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{b64}\n{b64}\n=Ab1d\n-----END PGP PRIVATE KEY BLOCK-----",
 }
-ONE_LINE_KEY = "-----BEGIN PRIVATE KEY-----\\n{b64}\\n{b64}\\n-----END PRIVATE KEY-----\\n"
+ONE_LINE_KEY = "-----BEGIN PRIVATE KEY-----\\n{b64}\\n{b64}\\n-----END PRIVATE KEY-----"
