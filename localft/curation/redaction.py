@@ -9,26 +9,26 @@ from localft.curation.document import Line
 from localft.curation.secrets import find_secrets
 
 
-def redact_text(text: str, path: str, diff: bool) -> tuple[str, Counter[str]]:
+def redact_text(text: str, diff: bool = False) -> tuple[str, Counter[str]]:
     """Put `[redacted: kind]` in the place of every secret.
 
     Args:
         text: as somebody wrote it.
-        path, diff: see `find_secrets`.
+        diff: see `find_secrets`.
 
     Returns:
         the text, and how many secrets of each kind were in it.
     """
     pieces, at = [], 0
     found: Counter[str] = Counter()
-    for finding in find_secrets(text, path, diff):
+    for finding in find_secrets(text, diff):
         found[finding.kind] += 1
         pieces += [text[at : finding.start], f"[redacted: {finding.kind}]"]
         at = finding.stop
     return "".join(pieces) + text[at:], found
 
 
-def redact_lines(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
+def redact_lines(lines: Sequence[Line], diff: bool = False) -> tuple[list[Line], Counter[str], set[int]]:
     """Put `[redacted: kind]` in the place of every secret.
 
     A private key goes as a whole block: its first line keeps what stands before it, the lines that it filled go, and
@@ -36,14 +36,13 @@ def redact_lines(lines: Sequence[Line], path: str, diff: bool = False) -> tuple[
 
     Args:
         lines: of one document; not modified.
-        path: tells configuration files, where values need no quotes.
         diff: see `find_secrets`.
 
     Returns:
         the lines, how many secrets of each kind there were, and the numbers of the lines that had one.
     """
     text = "".join(line.text for line in lines)
-    findings = find_secrets(text, path, diff)
+    findings = find_secrets(text, diff)
     if not findings:
         return list(lines), Counter(), set()
     found, hit, at, cut = [], set(), 0, 0

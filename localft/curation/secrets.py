@@ -1,47 +1,39 @@
-"""Keys, tokens and passwords in a text, found with detect-secrets and published prefixes; never shown."""
+"""Keys, tokens and passwords in a text, found by their formats, by names, and where programs sign in; never shown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from detect_secrets.filters import heuristic
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
 from detect_secrets.plugins.base import RegexBasedDetector
-from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.jwt import JwtTokenDetector
-from detect_secrets.plugins.keyword import KeywordDetector
 
-from localft.curation.secret_patterns import DETECTORS, KEY_BLOCK, PLACEHOLDERS, PREFIX, PREFIXES
+from localft.curation.secret_logins import of_logins
+from localft.curation.secret_names import Finding, by_name
+from localft.curation.secret_patterns import DETECTORS, FORMAT, FORMATS, KEY_BLOCK
+from localft.curation.secret_values import is_odd, is_placeholder
 
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/=]{32,}")
-# A "+" would be a character of a key that stands at the start of a line.
-_MARKER = re.compile(r"^(> )?[+-]", re.MULTILINE)
-_KEYWORD = KeywordDetector()
-_MAY_ASSIGN = re.compile(r"(?:pass|pwd|token|secret|key|contrase).{0,80}?[=:(>'\"]", re.IGNORECASE)
-_WINDOW, _OVERLAP = 4000, 400
+# characters before a key's first line, and of its last line with what stands between two in a program
+_HEADERS, _BEHIND_KEY = 400, 120
+# Every key has a long word in it, with little before and behind it: "https://hooks..." and its like are the longest.
+_RUN = re.compile(r"\b[\w+/~-]{20,}", re.ASCII)
+_BEFORE_RUN, _BEHIND_RUN = 60, 40
+# What stands before a line that is quoted or added; a "+" would be a character of the key behind it.
+_QUOTED = re.compile(r"^(?:> )?\+|^> ", re.MULTILINE)
+_CHANGED = re.compile(r"^(?:> )?[+-]|^> ", re.MULTILINE)
 
 
-class Finding(NamedTuple):
-    """Where in a text a secret stands, and which kind it is."""
-
-    start: int
-    stop: int
-    kind: str
-
-
-def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]:
+def find_secrets(text: str, diff: bool = False) -> list[Finding]:
     """Secrets of a text in order, none overlapping another; where two claim a stretch, the one that starts first.
 
     Args:
-        path: of the file that it is from, "" for prose: tells configuration files, where values need no quotes.
         diff: lines begin with "+" or "-", behind "> " where they are quoted.
     """
-    if diff:
-        text = _MARKER.sub(lambda match: f"{match[1] or ''} ", text)
-    every = (*_private_keys(text), *_by_pattern(text), *_by_name(text, path))
-    # equal stretches stay in this order: a pattern knows the kind better than the name of a variable does
+    text = (_CHANGED if diff else _QUOTED).sub(lambda match: " " * len(match[0]), text)
+    lowered = _lowered(text)
+    every = (*_private_keys(text), *_by_format(text, lowered), *of_logins(text, lowered), *by_name(text, lowered))
+    # equal stretches stay in this order: a format knows the kind better than the name of a variable does
     found = sorted(dict.fromkeys(every), key=lambda f: (f.start, -f.stop))
     apart: list[Finding] = []
     for finding in found:
@@ -52,40 +44,64 @@ def find_secrets(text: str, path: str = "", diff: bool = False) -> list[Finding]
     return apart
 
 
+def _lowered(text: str) -> str:
+    """The text in small letters, each where it was: "İ" becomes two."""
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else "".join(c.lower() if c < "\x80" else c for c in text)
+
+
 def _private_keys(text: str) -> Iterator[Finding]:
     if "PRIVATE KEY" not in text and "PuTTY" not in text:
         return
     for match in KEY_BLOCK.finditer(text):
+        body = "body" if match["body"] else "putty"
+        length = _length_of_key(match[body])
         # a header in a program that reads keys has no key behind it
-        run = _BASE64_RUN.search(match["body"] or match["putty"])
-        if not run:
-            continue
-        stop = match.end()
-        if match["body"] and not match[0].endswith("-----"):
-            *_, last = _BASE64_RUN.finditer(match["body"])
-            stop = match.start("body") + last.end()
-        yield Finding(match.start(), stop, "private key")
+        if length:
+            whole = body == "putty" or len(match[body]) - length < _BEHIND_KEY
+            yield Finding(match.start(), match.end() if whole else match.start(body) + length, "private key")
 
 
-def _by_pattern(text: str) -> Iterator[Finding]:
-    lowered = text.lower()
+def _length_of_key(body: str) -> int:
+    """Up to where lines of base64 follow one another, behind a few lines of headers; 0 where none does."""
+    stop = 0
+    for run in _BASE64_RUN.finditer(body):
+        if run.start() - stop > (_BEHIND_KEY if stop else _HEADERS):
+            break
+        stop = run.end()
+    return stop
+
+
+def _by_format(text: str, lowered: str) -> Iterator[Finding]:
     for detector, kind, hints in DETECTORS:
         if not any(hint in lowered for hint in hints):
             continue
         for pattern in detector.denylist:
             for match in pattern.finditer(text):
                 start, stop = _secret_span(match)
-                if _holds(detector, text, match, start, stop):
+                if _holds(detector, text, start, stop):
                     yield Finding(start, stop, kind)
-    for match in PREFIX.finditer(text):
-        if not _is_placeholder(match[0]):
-            yield Finding(match.start(), match.end(), PREFIXES[int((match.lastgroup or "p0")[1:])][0])
+    for start, stop in _long_words(text):
+        for match in FORMAT.finditer(text, start, stop):
+            # "A" stands at the beginning of some keys many times
+            if is_odd(match[0]) and not is_placeholder(match[0].lstrip("A")):
+                yield Finding(match.start(), match.end(), FORMATS[int((match.lastgroup or "f0")[1:])][0])
+
+
+def _long_words(text: str) -> Iterator[tuple[int, int]]:
+    """Stretches that may hold a key: at most one tenth of a program, and to look at the rest takes most of the time."""
+    start = stop = 0
+    for run in _RUN.finditer(text):
+        if run.start() - _BEFORE_RUN > stop:
+            yield start, stop
+            start = run.start() - _BEFORE_RUN
+        stop = run.end() + _BEHIND_RUN
+    yield start, min(stop, len(text))
 
 
 def _secret_span(match: re.Match[str]) -> tuple[int, int]:
-    """The group that is the secret; the library also groups mere prefixes, such as "ghp"."""
-    groups = [match.span(i) for i in range(1, (match.re.groups or 0) + 1) if match[i] and len(match[i]) > 3]
-    start, stop = max(groups, key=lambda span: span[1] - span[0]) if groups else match.span()
+    """The group that is the secret, without what stands around it."""
+    start, stop = match.span(1) if match.re.groups and match[1] else match.span()
     while start < stop and match.string[start] in " \t\n=:\"'":
         start += 1
     while stop > start and match.string[stop - 1] in " \t\n\"'":
@@ -93,76 +109,13 @@ def _secret_span(match: re.Match[str]) -> tuple[int, int]:
     return start, stop
 
 
-def _holds(detector: RegexBasedDetector, text: str, match: re.Match[str], start: int, stop: int) -> bool:
+def _holds(detector: RegexBasedDetector, text: str, start: int, stop: int) -> bool:
     """Whether a pattern's match is a secret after all."""
     value = text[start:stop]
-    if isinstance(detector, BasicAuthDetector):
-        return _is_password_of_url(text, match, value)
-    if isinstance(detector, JwtTokenDetector):
-        return detector.is_formally_valid(value) and value.count(".") == 2 and len(value) > 60
     before, after = text[max(0, start - 1) : start], text[stop : stop + 1]
-    if (before + after).isalnum() or "\n" in value or heuristic.is_sequential_string(value):
+    if (before + after).isalnum() or "\n" in value or len(set(value)) < 8:
         return False
     if isinstance(detector, AzureStorageKeyDetector):
         around = text[max(0, start - 80) : start].lower()
-        return "accountkey" in around or "account_key" in around or "azure" in around
-    return not _is_placeholder(value)
-
-
-def _is_password_of_url(text: str, match: re.Match[str], value: str) -> bool:
-    host = text[match.end() : match.end() + 60].lower()
-    if host.startswith(("example.", "proxy.", "host", "...")) or ".example" in host.split("/")[0]:
-        return False
-    return len(value) >= 4 and not _is_placeholder(value) and value[0] not in "<{$%*[(" and "\\" not in value
-
-
-def _by_name(text: str, path: str) -> Iterator[Finding]:
-    """Values that are assigned to names such as `api_key` or `password` and look random."""
-    filename = _config_name(path)
-    stop = 0
-    while match := _MAY_ASSIGN.search(text, stop):
-        start = text.rfind("\n", 0, match.start()) + 1
-        stop = text.find("\n", match.start()) + 1 or len(text)
-        for at in range(start, stop, _WINDOW):
-            yield from _assigned(text[at : min(stop, at + _WINDOW + _OVERLAP)].rstrip("\n"), at, filename)
-
-
-def _assigned(line: str, offset: int, filename: str) -> Iterator[Finding]:
-    for secret in _KEYWORD.analyze_line(filename=filename, line=line):
-        value = secret.secret_value or ""
-        if not _looks_random(value, line):
-            continue
-        kind = "password" if re.search(r"pass|pwd|contrase", line, re.IGNORECASE) else "token or key"
-        at = line.find(value)
-        while at >= 0:
-            yield Finding(offset + at, offset + at + len(value), kind)
-            at = line.find(value, at + len(value))
-
-
-def _looks_random(value: str, line: str) -> bool:
-    """A value that a person or a program made up: letters and digits mixed, no words, no path, no reference."""
-    if len(value) < 8 or len(value) > 400 or any(c.isspace() for c in value) or _is_placeholder(value):
-        return False
-    if not (any(c.isdigit() for c in value) and any(c.isalpha() for c in value)) or value[0] in "<{$%[(":
-        return False
-    if re.search(r"[(){}<>\[\]]|://|^[\w-]+(?:\.[a-z_]\w*)+$", value) or len(set(value)) < 6:
-        return False
-    words = re.findall(r"[A-Za-z]{4,}", value)
-    # names such as "llama2_tokenizer" are words with a number
-    if sum(map(len, words)) > 0.7 * len(value) and re.fullmatch(r"[A-Za-z0-9]*(?:[-_. ][A-Za-z0-9]+)*", value):
-        digits = sum(c.isdigit() for c in value)
-        if digits <= 3 and not re.search(r"[a-z]\d+[a-z]|\d[A-Z]\d", value):
-            return False
-    references = heuristic.is_templated_secret(value), heuristic.is_indirect_reference(line)
-    known = heuristic.is_sequential_string(value), heuristic.is_potential_uuid(value), heuristic.is_aws_arn(value)
-    return not any((*references, *known))
-
-
-def _is_placeholder(value: str) -> bool:
-    return bool(PLACEHOLDERS.search(value))
-
-
-def _config_name(path: str) -> str:
-    """A name by which the library knows the file's kind; `.env` and its like are read as .ini."""
-    name = path.rsplit("/", 1)[-1].lower()
-    return "settings.ini" if re.search(r"^\.env|\.(?:env|cfg|conf|properties)$", name) else name
+        return ("accountkey" in around or "account_key" in around or "azure" in around) and not is_placeholder(value)
+    return not is_placeholder(value)

@@ -78,7 +78,8 @@ INNER_ROOMS = {
     "localft.data": ("dataset", "batching", "split", "tokens", "wording", "rows", "reading", "summary"),
     "localft.curation": (
         *("synthetic", "github", "repository", "chunking", "text_length", "redaction"),
-        *("test_set", "file_rules", "secrets", "secret_patterns", "masking", "document"),
+        *("test_set", "file_rules", "secrets", "secret_logins", "secret_names", "secret_values", "secret_patterns"),
+        *("masking", "document"),
     ),
 }
 

@@ -70,7 +70,7 @@ class ItemWording:
         about = "\n".join(_about(item, word_for(item.by, words) if self.logins else ""))
         sections = [Section(heading, f"{about}\n\n{body(item.body) or '(no description)'}", "Description")]
         for remark in item.remarks:
-            hunk = "" if remark.reply else self._tidy(_hunk(remark), treated, remark.path, diff=True)
+            hunk = "" if remark.reply else self._hunk(remark, treated)
             name = _said(remark, word_for(remark.by, words))
             sections.append(Section(f"{name}:", hunk + body(remark.body), name))
         for change in item.changes:
@@ -78,15 +78,21 @@ class ItemWording:
             sections.append(Section(name, self._patch(change, treated), name, patch=True))
         return sections
 
+    def _hunk(self, remark: Remark, treated: Treated) -> str:
+        """The last lines of the diff that a comment stands under, marked as quoted."""
+        # cut last: of a secret that began above, nothing would tell
+        lines = self._tidy(_plain(remark.hunk), treated, diff=True).rstrip("\n").split("\n")
+        return "".join(f"> {line}\n" for line in lines[-_HUNK_LINES:]) + "\n" if remark.hunk else ""
+
     def _patch(self, change: Change, treated: Treated) -> str:
         reason = reason_by_name(change.path, -1, ()) if change.patch else ""
         if reason:
             treated.patches[reason] += 1
             return f"(the patch is left out: {reason})"
-        return self._tidy(_plain(change.patch), treated, change.path, diff=True)
+        return self._tidy(_plain(change.patch), treated, diff=True)
 
-    def _tidy(self, text: str, treated: Treated, path: str = "", diff: bool = False) -> str:
-        clean, found = redact_text(text, path, diff)
+    def _tidy(self, text: str, treated: Treated, diff: bool = False) -> str:
+        clean, found = redact_text(text, diff)
         treated.secrets.update(found)
         return text if self.keep_secrets else clean
 
@@ -118,12 +124,6 @@ def _said(remark: Remark, who: str) -> str:
     line = f", line {remark.line}" if remark.line is not None else ""
     place = f", on {_line(remark.path)}{line}" if remark.path else ""
     return f"{kind} by {who}{when}{verdict}{place}"
-
-
-def _hunk(remark: Remark) -> str:
-    """The last lines of the diff that a comment stands under, marked as quoted."""
-    lines = _plain(remark.hunk).rstrip("\n").split("\n")
-    return "".join(f"> {line}\n" for line in lines[-_HUNK_LINES:]) + "\n" if remark.hunk else ""
 
 
 def _file(change: Change) -> str:

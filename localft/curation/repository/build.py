@@ -145,7 +145,7 @@ def _documents(
 
 def _write(document: Document, request: Request, result: Result, file: IO[str]) -> None:
     """Write the rows of one document."""
-    lines, found, hit = redact_lines(document.lines, document.path, document.layout == "diff")
+    lines, found, hit = redact_lines(document.lines, document.layout == "diff")
     result.secrets += found
     result.secret_documents += bool(found)
     splitter = Splitter(result.measure)

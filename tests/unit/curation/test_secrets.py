@@ -37,15 +37,15 @@ SECRETS = {
 }
 
 
-def kinds(text: str, path: str = "a.py") -> list[str]:
-    return [finding.kind for finding in find_secrets(text, path)]
+def kinds(text: str) -> list[str]:
+    return [finding.kind for finding in find_secrets(text)]
 
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
     text = f'before = 1\nvalue = "{SECRETS[kind]}"  # after\nlast = 2\n'
     assert kinds(text) == [kind]
-    lines, found, hit = redact_lines(to_lines(text), "a.py")
+    lines, found, hit = redact_lines(to_lines(text))
     assert found == Counter([kind])
     result = joined(lines)
     assert not any(part in result for part in SECRETS[kind].split("\n") if len(part) > 40)
@@ -57,16 +57,18 @@ def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "path", "kind"),
+    ("line", "kind"),
     [
-        ('password = "tR4$kq9Zb1"', "a.py", "password"),
-        ("DB_PASSWORD=tR4kq9Zb1Xw7", ".env", "password"),
-        ("api_key: 9f8a7c6b5d4e3f2a1b0c9d8e", "settings.yml", "token or key"),
-        ("url = 'postgres://admin:tR4kq9Zb1@db.internal/x'", "a.py", "password in a url"),
+        ('password = "tR4$kq9Zb1"', "password"),
+        ('password = "Sommer2024!"', "password"),
+        ('password = "Winter2024"', "password"),
+        ("DB_PASSWORD=tR4kq9Zb1Xw7", "password"),
+        ("api_key: 9f8a7c6b5d4e3f2a1b0c9d8e", "token or key"),
+        ("url = 'postgres://admin:tR4kq9Zb1@db.internal/x'", "password in a url"),
     ],
 )
-def test_values_of_telling_names(line: str, path: str, kind: str) -> None:
-    assert kinds(line + "\n", path) == [kind]
+def test_values_of_telling_names(line: str, kind: str) -> None:
+    assert kinds(line + "\n") == [kind]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,41 @@ def test_values_of_telling_names(line: str, path: str, kind: str) -> None:
         "-----BEGIN PRIVATE KEY-----",
         "id = 123e4567-e89b-12d3-a456-426614174000",
         'tokenizer_key = "llama2_tokenizer"',
+        # "token", "secret" and "pass" in other words, and in the names of types and functions
+        'MODELS = ["LayoutLMv2ForTokenClassification", "GPT2LMHeadModel", "XLNetModel"]',
+        '"token2wav_config": Qwen2_5OmniToken2WavConfig,',
+        "raises [`HubHTTPError`] where the token is not known",
+        "Pass a :class:`~urllib3.util.retry.Retry` to it",
+        "#define kSecret XXH3_kSecret",
+        "secret_vec = svld1_u64(mask, xsecret + offset)",
+        "password = kwargs2abc3def4(user)",
+        '["crc-16-buypass", "Crc16Buypass"]',
+        'cipher.newSecretKey("PBKDF2WithHmacSHA256", spec)',
+        'modes = ["TR31_P0_PIN_KEY", "TR31_M7_HMAC_KEY"]',
+        # passwords that stand in a manual, and addresses that only look as if they had one
+        "smb://someone:mypassword@fileserver/share",
+        "HTTPS://anna%40mail.org:a%20phrase@mail.org/",
+        "github://team:datasets@4f1c2ab/catalog.yml",
+        "postgres://postgres:adminadmin@0.0.0.0:5432/db",
+        "ssh://687fb701029421ae5549d998@ssh.hub.jobs",
+        "Authorization: Basic dXNlcjpwYXNzd29yZA==",
+        'user.update(password: "pass4321")',
+        '{"access_token": "access-token-1234"}',
+        "docker run -u 1000:1000 app",
+        "kind: Secret\napiVersion: networking.k8s.io/v1\ndata:\n  password: cGFzc3dvcmQ=",
+        # what everybody may know
+        '<assembly publicKeyToken="3f9ac81be07d2465"/>',
+        'VERIFY_KEY = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"',
+        "![cover](https://img.host/graph/badge.svg?token=QX7ZP2LM4T)",
+        "X-CSRF-TOKEN: 4bfd1575-3ad1-4d21-96c7-4ef2d9f86721",
+        '{"nextToken": "9d624e0c-388b-4862-a31e-a85c64fc1d4a"}',
+        # names of secrets, patterns, hashes of passwords, colours
+        "arn:aws:secretsmanager:eu-west-1:123:secret:proxy1-Xbq1e7",
+        "clientSecret: urn:k8s:secret:oidc1-client2:secret3",
+        "password: $6$CRuKRUfAoVwibjUI$1IEOISMFAE0VG73K9QsD0uruXN",
+        'token_prefix = r"(?:(?:ibm)?[-_]?cos[-_]?(?:hmac)?|)"',
+        "Token: '#5B269A'",
+        'name="token" value="this&lt;&gt;!@#&quot;"',
     ],
 )
 def test_what_only_looks_like_a_secret_stays(line: str) -> None:
@@ -93,7 +130,7 @@ def test_what_only_looks_like_a_secret_stays(line: str) -> None:
 
 
 def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
-    lines, _, hit = redact_lines(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"), "a.py")
+    lines, _, hit = redact_lines(to_lines(f"a = 1\n{PRIVATE}\nb = 2\n"))
     assert [(line.number, line.text) for line in lines] == [
         (1, "a = 1\n"),
         (2, "[redacted: private key]\n"),
@@ -104,9 +141,18 @@ def test_a_private_key_goes_as_a_block_and_line_numbers_stay() -> None:
 
 def test_a_private_key_without_its_end_goes_as_well() -> None:
     cut = PRIVATE.rsplit("\n", 1)[0]
-    lines, found, _ = redact_lines(to_lines(cut + "\n"), "a.txt")
+    lines, found, _ = redact_lines(to_lines(cut + "\n"))
     assert joined(lines) == "[redacted: private key]"
     assert found["private key"] == 1
+
+
+def test_a_header_of_a_key_takes_no_program_along() -> None:
+    """Whatever followed within 20,000 characters went, up to the last long word."""
+    program = f'if line == "-----BEGIN PRIVATE {"KEY"}-----":\n' + "    return read(line)\n" * 40
+    assert kinds(f'{program}commit = "{"88d25cadf8eb6bd0cb43" * 2}"\n') == []
+    text = f"{PRIVATE.rsplit(chr(10), 1)[0]}\n{program}commit = {'88d25cadf8eb6bd0cb43' * 2}\n"
+    lines, _, _ = redact_lines(to_lines(text))
+    assert joined(lines) == "[redacted: private key]\n" + text[text.index("if line") :].rstrip()
 
 
 def test_secrets_in_history_pages_and_code_are_in_no_row(tmp_path: Path) -> None:
@@ -130,7 +176,7 @@ def test_secrets_in_history_pages_and_code_are_in_no_row(tmp_path: Path) -> None
 
 def test_a_secret_right_behind_a_diffs_marker_is_found(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "p")
-    repo.commit("Add a key", {"keys.txt": f"hf_{'aBcDeFgHiJkLmNoPq' * 2}\n"})
+    repo.commit("Add a key", {"keys.txt": f"hf_{'aZkDwFgQiJxLmNbPq' * 2}\n"})
     out = tmp_path / "rows.jsonl"
     rows, result = built(out, repo.folder, kinds=("history",))
     assert "\n+[redacted: hugging face token]" in rows[0]["text"]
@@ -152,13 +198,17 @@ def test_only_the_chunk_with_the_secret_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["://a:", "aws ", "password = ", 'key="', "eyJ.", "-----BEGIN PRIVATE KEY-----\n", "AKIA", "token:", "azure"],
+    [
+        *("://a:", "aws ", "password = ", 'key="', "eyJ.", "-----BEGIN PRIVATE KEY-----\n", "AKIA", "token:", "azure"),
+        *("a", "-", '"', "'", "a-", "aB3/", "api_key=", "sk-ant-", "eyJhbGciOi", "xoxb-1-", "artifactory ", "\\n"),
+        *("PuTTY-User-Key-File-2: ", ":5432:a:b:c", "kind: Secret\ndata:\n a: b\n", "Bearer ", "mysql -p", "\u0130"),
+    ],
 )
 def test_hostile_text_takes_no_longer_than_other_text(unit: str) -> None:
     text = (unit * (200_000 // len(unit) + 1))[:200_000]
     began = time.process_time()
-    find_secrets(text, "a.py")
-    assert time.process_time() - began < 5
+    find_secrets(text)
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("seed", [1, 5, 6])

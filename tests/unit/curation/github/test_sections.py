@@ -197,19 +197,19 @@ DIFF = "@@ -0,0 +1,2 @@\n+{}\n+x = 1"
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "diff", "expected"),
+    ("text", "diff", "expected"),
     [
-        (f"Use {GITLAB} for it.", "", False, "Use [redacted: gitlab token] for it."),
-        (DIFF.format(GITLAB), "a.txt", True, DIFF.format("[redacted: gitlab token]")),
-        (f"> -{GITLAB}\n> +x", "a.txt", True, "> -[redacted: gitlab token]\n> +x"),
-        (DIFF.format("DB_PASSWORD=k3Qz9vT2xLw8"), ".env", True, DIFF.format("DB_PASSWORD=[redacted: password]")),
-        (DIFF.format(KEY.replace("\n", "\n+")), "id.txt", True, DIFF.format("[redacted: private key]")),
-        ("Nothing here - or + there.", "", False, "Nothing here - or + there."),
+        (f"Use {GITLAB} for it.", False, "Use [redacted: gitlab token] for it."),
+        (DIFF.format(GITLAB), True, DIFF.format("[redacted: gitlab token]")),
+        (f"> -{GITLAB}\n> +x", True, "> -[redacted: gitlab token]\n> +x"),
+        (DIFF.format("DB_PASSWORD=k3Qz9vT2xLw8"), True, DIFF.format("DB_PASSWORD=[redacted: password]")),
+        (DIFF.format(KEY.replace("\n", "\n+")), True, DIFF.format("[redacted: private key]")),
+        ("Nothing here - or + there.", False, "Nothing here - or + there."),
     ],
 )
-def test_secrets_in_prose_and_in_diffs(text: str, path: str, diff: bool, expected: str) -> None:
+def test_secrets_in_prose_and_in_diffs(text: str, diff: bool, expected: str) -> None:
     """A diff's marker before a token would hide it: "+" is a character of keys."""
-    clean, found = redact_text(text, path, diff)
+    clean, found = redact_text(text, diff)
     assert clean == expected
     assert sum(found.values()) == expected.count("[redacted")
 
