@@ -9,6 +9,7 @@ from pathlib import Path
 
 from localft.files import open_file, read_text, real_path, write_text
 from localft.home import localft_home
+from localft.json_text import parse_json
 
 _CHUNK = 1 << 22
 _HASHES = "sha256.json"
@@ -43,7 +44,7 @@ def _hash(path: Path) -> str:
 def recall(name: str) -> dict[str, object]:
     """What is remembered in the file `name` of localft's home; nothing where it cannot be read."""
     try:
-        known = json.loads(read_text(localft_home() / name))
+        known = parse_json(read_text(localft_home() / name))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

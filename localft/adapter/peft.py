@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
 from localft.files import atomic_path, open_file, read_text, write_text
+from localft.json_text import parse_json
 from localft.model import qk_order
 from localft.model.gguf_check import check_gguf
 from localft.model.gguf_header import Header
@@ -119,7 +120,7 @@ def _peft_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "adapter_config.json"
     try:
-        config = json.loads(read_text(path))
+        config = parse_json(read_text(path))
     except (OSError, ValueError) as error:
         raise AdapterError(f"`{path}` cannot be read: {error}", "give the folder that PEFT saved") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from localft.data.rows.row import Message
 from localft.data.tokens.prompt import prompt_ids
 from localft.data.wording.template import TemplateInfo, choose_templates
 from localft.errors import AdapterError, ModelError
+from localft.json_text import parse_json
 from localft.model.tokenizer import Tokenizer
 
 
@@ -89,7 +89,7 @@ def parse_template(recorded: str) -> TemplateInfo:
         AdapterError: it is no template that localft knows.
     """
     try:
-        values = json.loads(recorded)
+        values = parse_json(recorded)
         return TemplateInfo.from_dict(values if isinstance(values, dict) else {})
     except (ValueError, ModelError) as error:
         raise AdapterError(

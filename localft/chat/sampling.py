@@ -87,13 +87,15 @@ def choose(logits: NDArray[np.float32], sampling: Sampling, rng: np.random.Gener
     n = min(sampling.top_k or logits.size, logits.size)
     ids = np.argpartition(-logits, n - 1)[:n] if n < logits.size else np.arange(logits.size)
     ids = ids[np.argsort(-logits[ids], kind="stable")]
-    probs = _softmax(logits[ids])
+    probs = _softmax(logits[ids], 1.0)
     n_kept = int(np.searchsorted(np.cumsum(probs), sampling.top_p)) + 1
     ids = ids[:n_kept]
-    return int(rng.choice(ids, p=_softmax(logits[ids] / sampling.temp)))
+    return int(rng.choice(ids, p=_softmax(logits[ids], sampling.temp)))
 
 
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    weights = np.exp(logits.astype(np.float64) - float(logits.max()))
+def _softmax(logits: NDArray[np.float32], temp: float) -> NDArray[np.float64]:
+    """Probabilities at any temperature above 0, however small."""
+    with np.errstate(over="ignore"):
+        weights = np.exp((logits.astype(np.float64) - float(logits.max())) / temp)
     probs: NDArray[np.float64] = weights / weights.sum()
     return probs

@@ -125,8 +125,9 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         values = tomllib.loads(read_text(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"model card `{path}` cannot be read: {error}", _HINT) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ConfigError(f"model card `{path}` cannot be read: {reason}", _HINT) from error
     _check_keys(path, values, _TYPES, "key")
     for key in _REQUIRED:
         if key not in values:

@@ -41,7 +41,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for line in read_bytes(path).decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and "event" in entry and isinstance(entry.get("step"), int):
             yield line, entry

@@ -52,10 +52,10 @@ def read_config_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         hint = "check the path, and that it is a file that you may read"
         raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"config file `{path}` is not TOML: {error}", "write lines such as `lora_rank = 16`"
-        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        hint = "write lines such as `lora_rank = 16`"
+        raise ConfigError(f"config file `{path}` is not TOML: {reason}", hint) from None
     for name, value in values.items():
         if isinstance(value, dict):
             raise ConfigError(

@@ -25,6 +25,7 @@ CPU_SECONDS, WALL_SECONDS = 20, 60
 ADDRESS_SPACE, RESIDENT = 6 << 30, 1 << 30
 LONGEST = 400
 FINE = ("accepted", "refused")
+_WARNING = re.compile(r"\.py:\d+: \w*Warning: ")
 _RAW = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -137,7 +138,12 @@ def _judged(
         return f"crash by {signal.Signals(os.WTERMSIG(status)).name}", last
     if "MemoryError" in last or used.ru_maxrss << 10 > RESIDENT:
         return "memory", last
-    if "Traceback" in said or "Exception ignored" in said or os.WEXITSTATUS(status) not in (0, 1, 2):
+    if (
+        "Traceback" in said
+        or "Exception ignored" in said
+        or _WARNING.search(said)
+        or os.WEXITSTATUS(status) not in (0, 1, 2)
+    ):
         return "traceback", f"{last} ({_place(said)})"
     if left := [str(path) for path in folder.rglob(".*.part")]:
         return "left behind", left[0]

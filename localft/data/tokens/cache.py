@@ -16,6 +16,7 @@ from localft import __version__
 from localft.errors import DatasetError
 from localft.files import abandoned, open_file, read_bytes, temporary_folder
 from localft.home import localft_home
+from localft.json_text import parse_json
 
 FORMAT = 1
 MAX_BYTES = 20 * 2**30
@@ -86,7 +87,7 @@ def _new(entry: Path) -> Iterator[Path]:
 def _is_as_left(entry: Path) -> bool:
     """Whether every file has the checksum that it had: a disk, or somebody, may have changed it since."""
     try:
-        sums = json.loads(read_bytes(entry / _SUMS))
+        sums = parse_json(read_bytes(entry / _SUMS))
         return isinstance(sums, dict) and sums == {
             path.name: _sum(path) for path in entry.iterdir() if path.name != _SUMS
         }

@@ -21,6 +21,7 @@ from localft.data.tokens.counts import Counts
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError
 from localft.files import open_file, read_text
+from localft.json_text import parse_json
 
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
 _ARRAYS: dict[str, Any] = {
@@ -115,7 +116,7 @@ class TokenFile:
 
     def __init__(self, folder: Path, path: Path, columns: Columns) -> None:
         self.path, self.columns = path, columns
-        header = json.loads(read_text(folder / "header.json"))
+        header = parse_json(read_text(folder / "header.json"))
         loaded = {name: _array(folder / f"{name}.npy") for name in _ARRAYS}
         self.starts, self.parts, self.lines, self._kinds = (loaded[n] for n in ("starts", "parts", "lines", "kinds"))
         self.n_supervised, self.keys, self._offsets = loaded["n_supervised"], loaded["keys"], loaded["offsets"]

@@ -95,3 +95,10 @@ def test_the_first_of_two_stop_strings_wins_and_a_held_beginning_is_given_back()
     stream = TextStream(["END"])
     assert stream.feed(b"the EN") == "the "
     assert stream.end() == "EN"
+
+
+@pytest.mark.parametrize("temp", [5e-324, 1e-300, 1e-30, 1e30, 1e300])
+def test_any_temperature_draws_a_token(temp: float) -> None:
+    """One so small that a 32-bit number cannot hold it made NaN of the probabilities."""
+    flat = drawn(Sampling(temp=temp, top_k=0, top_p=1), 400)
+    np.testing.assert_allclose(flat, [0, 1, 0, 0] if temp < 1 else 0.25, atol=0.1)
