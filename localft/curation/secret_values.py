@@ -33,13 +33,16 @@ _PUBLISHED = re.compile(
 )
 # A variable, a part of a template, a pattern, an address, a path, a colour, a date, a constant, a hash of crypt.
 _REFERENCE = re.compile(
-    r"^[<{\[]|^\$\w+$|^\$[a-z0-9]{1,9}\$|^%\w+%$|^#[0-9a-fA-F]{3,8}$|^[.~]{1,2}/|^[.~][A-Za-z]\w*\.?[\w.]*$|\$[({]|\{\{|\{\w*\}|%[sd(]|<%|\(\?|\]\?|://|^/.{0,30}$|^[\w-]+(?:\.[A-Za-z_]\w*)+$"
-    r"|\w\(\w*\)|^\d{4}-\d\d-\d\dT|^arn:aws|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$"
+    r"^[<{\[]|^\$\w+$|^%\w+%$|\$[({]|\{\{|\{\w*\}|%[sd(]|<%|\w\(\w*\)|^[\w-]+(?:\.[A-Za-z_]\w*)+$"
+    r"|\(\?|\][?*+{]|&(?:lt|gt|amp|quot);|://|^(?:arn:aws|magnet:)|^/.{0,30}$|^[.~]{1,2}/|^[.~][A-Za-z]\w*\.?[\w.]*$"
+    r"|^#[0-9a-fA-F]{3,8}$|^\d{4}-\d\d-\d\dT|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^\$[a-z0-9]{1,9}\$"
 )
 _HEX = re.compile(r"(?=\D*\d)(?=\d*[a-fA-F])(?:[0-9a-f]{16,}|[0-9A-F]{16,})")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
-# What a rule for passwords asks for: lower and upper case, a digit and a sign.
-_TYPED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[!@#$%^&*?~+])[\w!@#$%^&*?~+.-]{8,40}")
+# What a rule for passwords asks for (lower and upper case, a digit and a sign), or a word and a number.
+_TYPED = re.compile(
+    r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[!@#$%^&*?~+])[\w!@#$%^&*?~+.-]{8,40}|[A-Z][a-z]{3,}\d{2,6}(?<=.{8})"
+)
 _WORD = re.compile(r"[A-Z]?[a-z]{4,}|[A-Z]{5,}")
 _SIGNS = "!@#$%^&*~?"
 _USUAL = frozenset((part[0], letter) for part in _FOLLOWERS.split() for letter in part[2:])
@@ -78,7 +81,8 @@ def is_made_up(value: str, n_odd: int = 3) -> bool:
     if _REFERENCE.search(value) or is_placeholder(value) or _has_words(value):
         return False
     plain = decoded(value)
-    return is_made_up(plain.rpartition(":")[2], n_odd) if plain and plain.isprintable() else True
+    is_text = plain.isprintable() and (plain.isascii() or ":" in plain)
+    return is_made_up(plain.rpartition(":")[2], n_odd) if plain and is_text else True
 
 
 def is_typed(value: str) -> bool:
@@ -105,8 +109,8 @@ def _odd_pairs(value: str) -> tuple[int, int]:
     a single small letter.
     """
     pairs = tuple(pairwise(value))
-    odd = sum(pair in _ODD for pair in pairs) + sum((a, b) not in _ODD for a, b in _LONE_SMALL.findall(value))
-    return odd, sum(pair in _WITH_LETTER for pair in pairs)
+    odd = sum(map(_ODD.__contains__, pairs)) + sum(pair not in _ODD for pair in _LONE_SMALL.findall(value))
+    return odd, sum(map(_WITH_LETTER.__contains__, pairs))
 
 
 def decoded(value: str) -> str:

@@ -14,6 +14,8 @@ from localft.curation.secret_patterns import DETECTORS, FORMAT, FORMATS, KEY_BLO
 from localft.curation.secret_values import is_odd, is_placeholder
 
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/=]{32,}")
+# characters before a key's first line, and of its last line with what stands between two in a program
+_HEADERS, _BEHIND_KEY = 400, 120
 # Every key has a long word in it, with little before and behind it: "https://hooks..." and its like are the longest.
 _RUN = re.compile(r"\b[\w+/~-]{20,}", re.ASCII)
 _BEFORE_RUN, _BEHIND_RUN = 60, 40
@@ -52,15 +54,22 @@ def _private_keys(text: str) -> Iterator[Finding]:
     if "PRIVATE KEY" not in text and "PuTTY" not in text:
         return
     for match in KEY_BLOCK.finditer(text):
+        body = "body" if match["body"] else "putty"
+        length = _length_of_key(match[body])
         # a header in a program that reads keys has no key behind it
-        run = _BASE64_RUN.search(match["body"] or match["putty"])
-        if not run:
-            continue
-        stop = match.end()
-        if match["body"] and not match[0].endswith("-----"):
-            *_, last = _BASE64_RUN.finditer(match["body"])
-            stop = match.start("body") + last.end()
-        yield Finding(match.start(), stop, "private key")
+        if length:
+            whole = body == "putty" or (match[0].endswith("-----") and len(match[body]) - length < _BEHIND_KEY)
+            yield Finding(match.start(), match.end() if whole else match.start(body) + length, "private key")
+
+
+def _length_of_key(body: str) -> int:
+    """Up to where lines of base64 follow one another, behind a few lines of headers; 0 where none does."""
+    stop = 0
+    for run in _BASE64_RUN.finditer(body):
+        if run.start() - stop > (_BEHIND_KEY if stop else _HEADERS):
+            break
+        stop = run.end()
+    return stop
 
 
 def _by_format(text: str, lowered: str) -> Iterator[Finding]:

@@ -188,6 +188,16 @@ WRITINGS = {
     "XML name and value": Writing(
         TOKEN, Snippet("web.config", '<add key="ApiKey" value="§" />'), _xml('<property name="password" value="§"/>')
     ),
+    "XML name and element": Writing(
+        TOKEN,
+        Snippet("strings.xml", '<string name="api_key">§</string>'),
+        Snippet("app.config", '<setting name="ApiKey" serializeAs="String">\n  <value>§</value>'),
+    ),
+    "property list": Writing(
+        TOKEN,
+        Snippet("Info.plist", "<key>ApiKey</key>\n<string>§</string>"),
+        Snippet("app.plist", "<key>password</key><string>§</string>"),
+    ),
     "YAML name and value": Writing(
         TOKEN, Snippet("chart.yaml", "- name: DB_PASSWORD\n  value: §"), _yml('- name: API_TOKEN\n  value: "§"')
     ),

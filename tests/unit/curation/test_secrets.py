@@ -61,6 +61,7 @@ def test_each_kind_is_found_and_nothing_else_goes(kind: str) -> None:
     [
         ('password = "tR4$kq9Zb1"', "password"),
         ('password = "Sommer2024!"', "password"),
+        ('password = "Winter2024"', "password"),
         ("DB_PASSWORD=tR4kq9Zb1Xw7", "password"),
         ("api_key: 9f8a7c6b5d4e3f2a1b0c9d8e", "token or key"),
         ("url = 'postgres://admin:tR4kq9Zb1@db.internal/x'", "password in a url"),
@@ -121,6 +122,7 @@ def test_values_of_telling_names(line: str, kind: str) -> None:
         "password: $6$CRuKRUfAoVwibjUI$1IEOISMFAE0VG73K9QsD0uruXN",
         'token_prefix = r"(?:(?:ibm)?[-_]?cos[-_]?(?:hmac)?|)"',
         "Token: '#5B269A'",
+        'name="token" value="this&lt;&gt;!@#&quot;"',
     ],
 )
 def test_what_only_looks_like_a_secret_stays(line: str) -> None:
@@ -142,6 +144,15 @@ def test_a_private_key_without_its_end_goes_as_well() -> None:
     lines, found, _ = redact_lines(to_lines(cut + "\n"))
     assert joined(lines) == "[redacted: private key]"
     assert found["private key"] == 1
+
+
+def test_a_header_of_a_key_takes_no_program_along() -> None:
+    """Whatever followed within 20,000 characters went, up to the last long word."""
+    program = f'if line == "-----BEGIN PRIVATE {"KEY"}-----":\n' + "    return read(line)\n" * 40
+    assert kinds(f'{program}commit = "{"88d25cadf8eb6bd0cb43" * 2}"\n') == []
+    text = f"{PRIVATE.rsplit(chr(10), 1)[0]}\n{program}commit = {'88d25cadf8eb6bd0cb43' * 2}\n"
+    lines, _, _ = redact_lines(to_lines(text))
+    assert joined(lines) == "[redacted: private key]\n" + text[text.index("if line") :].rstrip()
 
 
 def test_secrets_in_history_pages_and_code_are_in_no_row(tmp_path: Path) -> None:
