@@ -19,22 +19,23 @@ _FOLLOWERS = (
 )
 _PLACEHOLDER = re.compile(
     r"example|sample|dummy|placeholder|redacted|your(?:[-_ ]|key|token|secret|pass|api)|change[-_]?(?:me|it)"
-    r"|p[a@4][s5$]{2}w|deadbeef|cafebabe"
-    r"|foobar|\.\.\.|…|(.)\1{4}|1234567|abcdef(?:g|1)|a1b2c3|abc123|pbkdf2|hmacsha|x509|argon2|bcrypt"
-    r"|^x-(?:oauth|access|token)|^my[-_]|^test|^fake|^mock"
+    r"|p[a@4][s5$]{2}w|deadbeef|cafebabe|foobar|\.\.\.|…|(.)\1{4}|1234567|abcdef(?:g|1)|a1b2c3|abc123|pbkdf2"
+    r"|hmacsha|x509|argon2|bcrypt|^x-(?:oauth|access|token)|^my[-_]|^test|^fake|^mock"
     r"|^(?:user|username|pass|pwd|pw|secret|token|key|hunter2|foo|bar|123456\w*)\d{0,3}$",
     re.IGNORECASE,
 )
 # How keys begin that standards and tools print for everybody (OAuth's, DPoP's, Azurite's, jwt.io's, Supabase's), and
 # public keys in base64.
 _PUBLISHED = re.compile(
-    r"^(?:2YotnFZFE|tGzv3JOkF|ad180jjd7|mF_9\.B5f-|7Fjfp0ZBr|gX1fBat3b|9djdj82h4|kkk9d7dh3|h480djs93|SlAV32hkK|Kz~8mXK1E|Eby8vdM02|MIIBIjANBg|MCowBQYDK2|MFkwEwYHKo|AAAA[BCE]\dNz)"
+    r"^(?:2YotnFZFE|tGzv3JOkF|ad180jjd7|mF_9\.B5f-|7Fjfp0ZBr|gX1fBat3b|9djdj82h4|kkk9d7dh3|h480djs93|SlAV32hkK)"
+    r"|^(?:Kz~8mXK1E|Eby8vdM02|MIIBIjANBg|MCowBQYDK2|MFkwEwYHKo|AAAA[BCE]\dNz)"
     r"|eyJzdWIiOiIxMjM0NTY3ODkwIi|eyJpc3MiOiJzdXBhYmFzZS1kZW1v"
 )
 # A variable, a part of a template, a pattern, an address, a path, a colour, a date, a constant, a hash of crypt.
 _REFERENCE = re.compile(
-    r"^[<{\[]|^\$\w+$|^\$[a-z0-9]{1,9}\$|^%\w+%$|^#[0-9a-fA-F]{3,8}$|^[.~]{1,2}/|^[.~][A-Za-z]\w*\.?[\w.]*$|\$[({]|\{\{|\{\w*\}|%[sd(]|<%|\(\?|\]\?|://|^/.{0,30}$|^[\w-]+(?:\.[A-Za-z_]\w*)+$"
-    r"|\w\(\w*\)|^\d{4}-\d\d-\d\dT|^arn:aws|^magnet:|&(?:lt|gt|amp|quot);|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$"
+    r"^[<{\[]|^\$\w+$|^%\w+%$|\$[({]|\{\{|\{\w*\}|%[sd(]|<%|\w\(\w*\)|^[\w-]+(?:\.[A-Za-z_]\w*)+$"
+    r"|\(\?|\][?*+{]|&(?:lt|gt|amp|quot);|://|^(?:arn:aws|magnet:)|^/.{0,30}$|^[.~]{1,2}/|^[.~][A-Za-z]\w*\.?[\w.]*$"
+    r"|^#[0-9a-fA-F]{3,8}$|^\d{4}-\d\d-\d\dT|^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^\$[a-z0-9]{1,9}\$"
 )
 _HEX = re.compile(r"(?=\D*\d)(?=\d*[a-fA-F])(?:[0-9a-f]{16,}|[0-9A-F]{16,})")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)

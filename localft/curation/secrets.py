@@ -58,7 +58,7 @@ def _private_keys(text: str) -> Iterator[Finding]:
         length = _length_of_key(match[body])
         # a header in a program that reads keys has no key behind it
         if length:
-            whole = body == "putty" or len(match[body]) - length < _BEHIND_KEY
+            whole = body == "putty" or (match[0].endswith("-----") and len(match[body]) - length < _BEHIND_KEY)
             yield Finding(match.start(), match.end() if whole else match.start(body) + length, "private key")
 
 
