@@ -25,6 +25,7 @@ Factor = NDArray[np.float32]
 _HINT = "give a LoRA adapter as `save_pretrained` of PEFT writes it"
 _PREFIX = "base_model.model."
 _UNSUPPORTED = {"use_dora": "DoRA", "fan_in_fan_out": "fan_in_fan_out", "modules_to_save": "modules_to_save"}
+_MOST_QUANTIFIERS, _LONGEST_PATTERN = 4, 200
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
 
 
@@ -129,9 +130,30 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if config.get(key):
             raise AdapterError(f"`{folder}` uses {what}, which a GGUF adapter cannot hold", "train it as plain LoRA")
     alpha = config.get("lora_alpha")
-    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool) or not alpha:
+    if not _is_number(alpha) or not alpha:
         raise AdapterError(f"`{path}` has lora_alpha = {alpha!r}", "a number other than 0 was expected")
+    patterns = config.get("alpha_pattern") or {}
+    if not isinstance(patterns, dict) or not all(map(_is_number, patterns.values())):
+        raise AdapterError(f"`{path}` has alpha_pattern = {patterns!r}", "an object of numbers was expected")
+    for pattern in patterns:
+        _require_quick(path, pattern)
     return config
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _require_quick(path: Path, pattern: str) -> None:
+    """Refuse a regular expression that is none, or that may take for ever on the name of a module."""
+    quantifiers = re.findall(r"(\\.|[^\\])?[*+{]", pattern)
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        quantifiers = [")"]
+    if ")" in quantifiers or len(quantifiers) > _MOST_QUANTIFIERS or len(pattern) > _LONGEST_PATTERN:
+        message = f"`{path}` has `{pattern}` in its alpha_pattern"
+        raise AdapterError(message, "a name, or a regular expression that is quickly matched, was expected")
 
 
 def _read_factors(folder: Path, base: Header) -> dict[str, tuple[Factor, Factor]]:

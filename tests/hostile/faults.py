@@ -37,6 +37,7 @@ _OPERATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os
 _DELETIONS = ("os.remove", "os.rmdir")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 ERRORS = {"full": errno.ENOSPC, "broken": errno.EIO, "forbidden": errno.EACCES}
+_ROOM = 4096
 KILLED = ("crash by SIGKILL", "crash by SIGXFSZ")
 
 
@@ -166,9 +167,10 @@ class Bench:
             yield "kill", at
             if at not in self.deletions:
                 yield rng.choice(list(ERRORS)), at
-        for _ in range(16):
-            yield "cut", rng.randrange(self.largest)
-            yield "killed write", rng.randrange(self.largest)
+        # what the command says goes to files too, and must have room
+        for _ in range(16 * (self.largest > _ROOM)):
+            yield "cut", rng.randrange(_ROOM, self.largest)
+            yield "killed write", rng.randrange(_ROOM, self.largest)
 
     def fault(self, name: str, at: int) -> str:
         """What was wrong after that fault, or "" where nothing was."""

@@ -84,3 +84,31 @@ def test_a_damaged_peft_folder_is_refused(tmp_path: Path, base: Path) -> None:
         from_peft(tmp_path, base)
     with pytest.raises(AdapterError, match="cannot be read"):
         from_peft(tmp_path / "nowhere", base)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        *(3, [1], "x", {"q_proj": "32"}, {"q_proj": None}, {"q_proj": True}, {"(": 1}, {"q_proj{99999999999}": 1}),
+        *({"((.*)*)*x": 1}, {"(a|aa)+$": 1}, {".*" * 9 + "x": 1}, {"(" * 9000: 1}, {"a" * 9000: 1}, {"(.+)+x": 1}),
+    ],
+)
+def test_an_alpha_pattern_that_is_none_or_never_ends(patterns: object, tmp_path: Path, base: Path) -> None:
+    """It is a regular expression from a file; this one was run on every module's name."""
+    to_peft(random_adapter(), tmp_path, base)
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "alpha_pattern": patterns}))
+    with pytest.raises(AdapterError, match="alpha_pattern"):
+        from_peft(tmp_path, base)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["q_proj", r"layers\.[01]\.self_attn\.q_proj", r".*\.(?:q|k)_proj", r"\d+\..*q_proj"]
+)
+def test_an_alpha_pattern_of_the_usual_kind(pattern: str, tmp_path: Path, base: Path) -> None:
+    to_peft(random_adapter(alpha=8), tmp_path, base)
+    path = tmp_path / "adapter_config.json"
+    plain = from_peft(tmp_path, base)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "alpha_pattern": {pattern: 16}}))
+    np.testing.assert_array_equal(from_peft(tmp_path, base).tensors[Q].b, 2 * plain.tensors[Q].b)
