@@ -134,19 +134,19 @@ class _Window:
 
     def _more(self) -> bool:
         """Let go of what stands before `at`, and read as much again as is left; False where there is no more."""
-        line, (first_line, column) = self.line(), self._start
-        last = self._text.rfind("\n", 0, self.at)
-        self._start = line, (self.at - last - 1 if line > first_line else column + self.at)
-        parts = [self._text[self.at :]]
-        self._text, self.at, self._seen = "", 0, (0, line)
-        wanted, n = len(parts[0]), 0
+        parts, n, wanted = list[str](), 0, max(len(self._text) - self.at, 1)
         for text in self._texts:
             parts.append(text)
             n += len(text)
-            if n >= wanted and n:
+            if n >= wanted:
                 break
-        self._text = "".join(parts)
-        return n > 0
+        if not n:
+            return False
+        line, (first_line, column) = self.line(), self._start
+        last = self._text.rfind("\n", 0, self.at)
+        self._start = line, (self.at - last - 1 if line > first_line else column + self.at)
+        self._text, self.at, self._seen = "".join([self._text[self.at :], *parts]), 0, (0, line)
+        return True
 
 
 _DECODER = json.JSONDecoder()

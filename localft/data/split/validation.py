@@ -188,9 +188,10 @@ def _tails(units: Sequence[Unit], n_ctx: int, val_split: float, val_samples: int
         if wanted >= row.length or (len(units) > 1 and row.length <= n_ctx):
             train.append(unit)
             continue
-        stop = row.tokens.size - wanted
+        n_token = row.length + 1
+        stop = n_token - wanted
         train.append(Unit(unit.row, (row.cut(0, stop),)))
-        val.append(Unit(unit.row, (row.cut(stop - 1, row.tokens.size),)))
+        val.append(Unit(unit.row, (row.cut(stop - 1, n_token),)))
     if not val and val_samples is not None:
         raise ConfigError(f"--val-samples {val_samples} leaves nothing of the text to train on", "ask for fewer")
     share = f"{val_samples} windows" if val_samples is not None else f"{val_split:.0%}"

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.row import Message, Row, RowKind
-from localft.data.tokens.token_file import TokenFile
+from localft.data.tokens.token_file import SUPERVISED, TokenFile
 from localft.data.tokens.token_spill import TokenSpill
 from localft.data.tokens.tokenize import TokenizedRow, Unit
 
 StoredTokenFile = TokenFile | TokenSpill
-_SUPERVISED = np.uint32(1 << 31)
 _ID = np.uint32((1 << 31) - 1)
 
 
@@ -107,7 +106,7 @@ class StoredTokens(TokenizedRow):
 
     @property
     def tokens(self) -> NDArray[np.int32]:
-        return (self.of.file.read(self.start, self.stop) & _ID).astype(np.int32)
+        return (self.of.file.read(self.start, self.stop) & _ID).view(np.int32)
 
     @property
     def loss_mask(self) -> NDArray[np.uint8]:
@@ -137,5 +136,5 @@ class StoredTokens(TokenizedRow):
 
     def cut(self, start: int, stop: int) -> TokenizedRow:
         first, last = self.start + start, min(self.start + stop, self.stop)
-        mask = self.of.file.read(first, last)[1:] & _SUPERVISED
+        mask = self.of.file.read(first, last)[1:] & SUPERVISED
         return StoredTokens(self.of, first, last, int(np.count_nonzero(mask)))

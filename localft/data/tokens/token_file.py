@@ -18,16 +18,24 @@ from localft.data.rows.documents import content_key
 from localft.data.rows.reader import read_block
 from localft.data.rows.row import Columns, Row, RowKind
 from localft.data.tokens.counts import Counts
-from localft.data.tokens.tokenize import Unit
+from localft.data.tokens.tokenize import TokenizedRow, Unit
 from localft.errors import DatasetError
 from localft.files import open_file, read_text
 from localft.json_text import parse_json
 
+SUPERVISED = np.uint32(1 << 31)
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
 _ARRAYS: dict[str, Any] = {
     "starts": np.int64, "n_supervised": np.int32, "parts": np.int32, "lines": np.int64, "offsets": np.int64,
     "kinds": np.uint8, "keys": "V16", "docs": np.int32, "source_kinds": np.int32,
 }  # fmt: skip
+
+
+def with_mask(part: TokenizedRow) -> NDArray[np.uint32]:
+    """The tokens of a row; the highest bit of each = supervised as a target."""
+    tokens = part.tokens.astype(np.uint32)
+    np.bitwise_or(tokens, SUPERVISED, out=tokens, where=part.loss_mask.astype(np.bool_))
+    return tokens
 
 
 class TokenizedBlock:
@@ -46,10 +54,7 @@ class TokenizedBlock:
     def __init__(self, block: Block, units: Sequence[Unit], counts: Counts) -> None:
         parts = [part for unit in units for part in unit.parts]
         rows = [unit.row for unit in units]
-        empty = np.empty(0, np.uint32)
-        ids = np.concatenate([empty, *(part.tokens.astype(np.uint32) for part in parts)])
-        mask = np.concatenate([empty, *(part.loss_mask.astype(np.uint32) for part in parts)])
-        self.tokens = (ids | mask << np.uint32(31)).astype(np.uint32)
+        self.tokens = np.concatenate([np.empty(0, np.uint32), *map(with_mask, parts)])
         self.sizes = np.array([part.tokens.size for part in parts], np.int32)
         self.n_supervised = np.array([part.n_supervised for part in parts], np.int32)
         self.parts = np.array([len(unit.parts) for unit in units], np.int32)

@@ -6,15 +6,18 @@ import os
 import tempfile
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.row import Row, RowKind
+from localft.data.tokens.token_file import with_mask
 from localft.data.tokens.tokenize import Unit
 from localft.errors import DatasetError
 
+_WRITE, _READ = 1 << 20, 1 << 30
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
 
 
@@ -56,12 +59,14 @@ class TokenSpill:
             DatasetError: there is no room for temporary files.
         """
         for part in unit.parts:
-            data = part.tokens.astype("<u4") | part.loss_mask.astype("<u4") << np.uint32(31)
-            try:
-                self._file.write(data.tobytes())
-            except OSError as error:
-                raise _no_room(error) from None
-            self.starts.append(self.starts[-1] + data.size)
+            for start in range(0, part.tokens.size, _WRITE):
+                here = slice(start, start + _WRITE)
+                piece = replace(part, tokens=part.tokens[here], loss_mask=part.loss_mask[here])
+                try:
+                    self._file.write(with_mask(piece).astype("<u4", copy=False).tobytes())
+                except OSError as error:
+                    raise _no_room(error) from None
+            self.starts.append(self.starts[-1] + part.tokens.size)
             self.n_supervised.append(part.n_supervised)
         self.parts.append(len(self.n_supervised))
         self._numbers.append(number)
@@ -71,7 +76,12 @@ class TokenSpill:
     def read(self, start: int, stop: int) -> NDArray[np.uint32]:
         """Tokens [start, stop), the highest bit of each = supervised."""
         self._file.flush()
-        return np.frombuffer(os.pread(self._file.fileno(), 4 * (stop - start), 4 * start), "<u4")
+        pieces = [b""]
+        at, end = 4 * start, 4 * stop
+        while at < end and (piece := os.pread(self._file.fileno(), min(end - at, _READ), at)):
+            pieces.append(piece)
+            at += len(piece)
+        return np.frombuffer(pieces[1] if len(pieces) == 2 else b"".join(pieces), "<u4")
 
     def kind(self, number: int) -> RowKind:
         return _KINDS[self._kinds[number]]

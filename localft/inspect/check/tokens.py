@@ -104,7 +104,8 @@ def _endless(unit: Unit, wording: RunWording) -> Iterator[Problem]:
     """Rows of which a supervised stretch ends otherwise than with an end token."""
     ends = sorted(wording.tokenizer.end_ids)
     for part in unit.parts:
-        last = part.loss_mask.astype(bool) & ~np.append(part.loss_mask[1:], 0).astype(bool)
+        mask = part.loss_mask
+        last = [*np.flatnonzero(mask[:-1] > mask[1:]).tolist(), *([mask.size - 1] if mask[-1:].any() else [])]
         endless = int((~np.isin(part.tokens[last], ends)).sum())
         if endless:
             message = f"{place(unit.row.source, unit.row.line)}: an answer without an end token"

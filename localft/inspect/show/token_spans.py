@@ -15,6 +15,9 @@ from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.wording.template import describe
 from localft.errors import DatasetError
 from localft.model.tokenizer import Tokenizer
+from localft.units import count
+
+MOST_SHOWN = 1 << 16  # tokens of one row
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,11 @@ def show_row(row: Row, number: int, wording: RunWording) -> Iterator[ShownRow]:
         return
     for i, part in enumerate(unit.parts, 1):
         of = f"part {i} of {len(unit.parts)}" if len(unit.parts) > 1 else ""
-        spans = tuple(spans_of(part, wording.tokenizer))
-        yield ShownRow(row.source, row.line, number, of, words, part.tokens.size, part.n_supervised, spans)
+        more = part.length + 1 - MOST_SHOWN
+        spans = tuple(spans_of(part.cut(0, MOST_SHOWN) if more > 0 else part, wording.tokenizer))
+        if more > 0:
+            spans += (TokenSpan(f" … and {count(more, 'token')} more", (), False, True),)
+        yield ShownRow(row.source, row.line, number, of, words, part.length + 1, part.n_supervised, spans)
 
 
 def spans_of(row: TokenizedRow, tokenizer: Tokenizer) -> Iterator[TokenSpan]:
