@@ -28,17 +28,19 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"] or 0))
         name = next((name for pattern, name in _NAMES if re.search(pattern, self.path)), "other")
-        data, folder = b"[]", self.server.folder  # type: ignore[attr-defined]
-        with suppress(OSError):
-            data = (folder / f"{name}.json").read_bytes()
+        folder = self.server.folder  # type: ignore[attr-defined]
         with suppress(OSError):
             self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n")
-            self.wfile.write((folder / "headers").read_bytes() + b"\r\n" + data)
+            self.wfile.write(_held(folder / "headers") + b"\r\n" + _held(folder / f"{name}.json"))
 
     do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def _held(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 @contextmanager
