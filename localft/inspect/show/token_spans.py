@@ -17,7 +17,7 @@ from localft.errors import DatasetError
 from localft.model.tokenizer import Tokenizer
 from localft.units import count
 
-MOST_SHOWN = 1 << 16  # tokens of one row
+MOST_SHOWN = 1 << 20  # tokens of one row
 
 
 @dataclass(frozen=True)
