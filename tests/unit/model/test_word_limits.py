@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from localft.cli import cli
 from localft.data.rows.row import Message, Row
 from localft.data.tokens.run_wording import RunWording
-from localft.errors import DatasetError, ModelError, TextError
+from localft.errors import DatasetError, TextError
 from localft.model import word_limits
 from localft.model.tokenizer import Tokenizer
 from localft.model.word_limits import BY_HAND, MOST_CHARACTERS, long_run
@@ -67,12 +67,6 @@ def test_as_much_as_is_allowed_is_quick(tmp_path: Path) -> None:
         started = time.monotonic()
         assert vocabs.bpe(tmp_path, pre=pre).encode(text)
         assert time.monotonic() - started < 5
-
-
-def test_a_pre_tokenizer_that_aborts_is_refused_before_it_is_used(tmp_path: Path) -> None:
-    """Two spaces were an assertion in llama.cpp."""
-    with pytest.raises(ModelError, match=r"`whitespace`, which ends llama\.cpp's process"):
-        vocabs.bpe(tmp_path, pre="whitespace")
 
 
 def test_the_longest_word_that_is_allowed_leaves_the_process_alive(tmp_path: Path) -> None:
