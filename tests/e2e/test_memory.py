@@ -17,8 +17,8 @@ from pyarrow import parquet
 
 WORDS = "the quick brown fox jumps over a lazy dog and runs on. "
 ABOUT = {"doc": "r:a.md", "source": {"kind": "page", "repository": "r", "path": "a.md"}}
-LONG = 40 << 20  # characters of the long row
-ROOM = 256 << 20  # beside four times that; a row at its longest, 64 MiB, then stays under 1 GiB and four times itself
+LONG = 30 << 20  # characters of the long row, nearly as long as rows may be
+ROOM = 200 << 20  # beside four times that
 COMMANDS = {
     "check": "data check {}",
     "check --val-data": "data check small.jsonl --val-data {}",
@@ -84,6 +84,13 @@ def test_a_long_row_in_any_format(suffix: str, folder: Path) -> None:
         }[suffix]
         path.write_text(text)
     assert peak(folder, COMMANDS["check"].format(path.name)) < base(folder, "check") + 4 * LONG + ROOM
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["[]", "{}", "9.9", '"é"'])
+def test_a_row_of_many_parts_stays_under_the_bound(part: str, folder: Path) -> None:
+    (folder / "parts.jsonl").write_text(f'{{"text": "a", "x": [{",".join([part] * (LONG // (len(part) + 1)))}]}}\n')
+    assert peak(folder, COMMANDS["check"].format("parts.jsonl")) < (1 << 30) + 4 * LONG
 
 
 def many_rows(path: Path, n_mib: int) -> None:

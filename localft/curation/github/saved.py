@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +15,14 @@ from localft.curation.github.fields import kind_of
 from localft.curation.github.raw_item import PARTS, RawItem
 from localft.curation.github.repository import Repository
 from localft.curation.github.selection import NOUNS, Kind, Selection
-from localft.data.reading.data_file import read_text
+from localft.data.reading.data_file import read_chunks, read_text
 from localft.errors import DatasetError
 from localft.json_text import json_decoder, require_shallow
-from localft.units import count
+from localft.units import count, size
 from localft.visible import one_line
 
+MOST_BYTES = 128 << 20
+_CHUNK = 1 << 20
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
 _ADDRESS = re.compile(r"https?://[^/]+/(?:api/v3/)?(?:repos/)?([\w.-]+/[\w.-]+)/(pull|pulls|issues)/(\d{1,12})$")
 # keys that only pull requests have, in the REST API's spelling and in gh's
@@ -161,10 +164,11 @@ def read_saved(path: Path, repository: Repository) -> Saved:
     """Read a file, or all .json, .jsonl and .ndjson files of a folder.
 
     Raises:
-        DatasetError: nothing there, not JSON, or JSON that is not GitHub's; names the file and the line.
+        DatasetError: nothing there, too much, not JSON, or JSON that is not GitHub's; names the file and the line.
     """
-    saved = Saved(repository)
-    for file in _files(path):
+    saved, files = Saved(repository), _files(path)
+    _require_room(path, files)
+    for file in files:
         for line, value in scan(file, read_text(file)):
             where = f"line {line} of `{file}`"
             if not isinstance(value, dict):
@@ -207,6 +211,16 @@ def _reason(error: ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return error.msg
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _require_room(path: Path, files: list[Path]) -> None:
+    """Refuse more than can be gathered in memory; compressed files are measured unpacked."""
+    total = 0
+    for chunk in chain.from_iterable(read_chunks(file, _CHUNK) for file in files):
+        total += len(chunk)
+        if total > MOST_BYTES:
+            hint = "keep the pull requests and issues of some months in a folder of their own, and give one at a time"
+            raise DatasetError(f"`{path}` holds more than {size(MOST_BYTES)}", hint)
 
 
 def _hint(text: str) -> str:

@@ -14,7 +14,8 @@ from localft.data.reading.not_json import not_json
 from localft.errors import DatasetError
 
 BLOCK = 1 << 18  # bytes
-MAX_LINE = 1 << 26  # bytes; a line of JSON that is longer is no row but a broken file
+# bytes; a line of JSON that is longer is no row but a broken file, and may be 24 times as large in memory: `[],[],…`
+MAX_LINE = 1 << 25
 
 
 class Block(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from contextlib import suppress
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from localft.curation.github.export import Options, Summary, export
 from localft.curation.github.repository import Repository
+from localft.curation.github.saved import read_saved
 from localft.curation.github.selection import Selection
 from localft.errors import DatasetError, LocalftError
 
@@ -322,3 +324,13 @@ def test_mutated_json_gives_rows_or_a_sentence(
     run.save(files_2=[base | changes for base, changes in records])
     with suppress(LocalftError):
         run()
+
+
+@pytest.mark.parametrize("name", ["all.json", "all.json.gz"])
+def test_more_than_memory_holds_is_refused_by_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed file of a few kilobytes may hold gigabytes."""
+    monkeypatch.setattr("localft.curation.github.saved.MOST_BYTES", 1 << 20)
+    data = json.dumps([rest_issue(n % 9 + 1, body="again " * 100) for n in range(2000)]).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(DatasetError, match=rf"`{tmp_path / name}` holds more than 1 MiB"):
+        read_saved(tmp_path / name, Repository("owner", "name"))
