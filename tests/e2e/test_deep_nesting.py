@@ -14,6 +14,7 @@ from tiny_llama import random_adapter, write_model
 from localft.adapter import peft, read_adapter, write_adapter
 from localft.adapter.origin import TEMPLATE
 from localft.cli import cli
+from localft.data.tokens import tokenize_on_disk
 from localft.errors import LocalftError
 from localft.hashes import file_sha256
 from localft.model.card import read_card
@@ -62,8 +63,10 @@ def test_adapters(kind: str, work: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["list"])
-def test_what_localft_keeps(kind: str, work: Path, home: Path) -> None:
-    rows = [{"text": f"{i} " + "the cat sat and " * 64} for i in range(4200)]
+def test_what_localft_keeps(kind: str, work: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenize_on_disk, "MIN_BYTES", 0)
+    monkeypatch.setattr(tokenize_on_disk, "processors", lambda: 1)
+    rows = [{"text": f"{i} the cat sat"} for i in range(50)]
     (work / "large.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run(f"{TRAIN} --out run")
     large = "finetune --model base.gguf --data large.jsonl --no-val --ctx 32 --threads 1 --dry-run"
