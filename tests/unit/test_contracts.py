@@ -58,7 +58,17 @@ ROOMS = (
 INNER_ROOMS = {
     "localft.model": (
         *("local_base", "convert", "source", "huggingface", "conversion"),
-        *("tokenizer", "special_tokens", "gguf_check", "tensor_shapes", "gguf_header", "card", "hf_names", "qk_order"),
+        *(
+            "tokenizer",
+            "special_tokens",
+            "word_limits",
+            "gguf_check",
+            "tensor_shapes",
+            "gguf_header",
+            "card",
+            "hf_names",
+            "qk_order",
+        ),
     ),
     "localft.data": ("dataset", "batching", "split", "tokens", "wording", "rows", "reading", "summary"),
     "localft.curation": (
