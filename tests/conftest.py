@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-# A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that; tests send it.
+# A shell starts what it puts into the background with Ctrl-C ignored, nohup with SIGHUP; children inherit that, and
+# tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
