@@ -172,9 +172,9 @@ def _errors_named(targets: Sequence[Path], temporaries: Sequence[Path]) -> Itera
     try:
         yield
     except OSError as error:
-        place = error.filename and Path(os.fsdecode(error.filename))
-        if place is None or place in temporaries:
-            error.filename = str(targets[temporaries.index(place) if place else 0])
+        named = [str(temporary) for temporary in temporaries]
+        if error.filename is None or error.filename in named:
+            error.filename = str(targets[named.index(error.filename) if error.filename else 0])
         raise
 
 

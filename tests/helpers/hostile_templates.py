@@ -119,6 +119,10 @@ def loops() -> Iterator[tuple[str, str]]:
         ("{% for i in [[1]] recursive %}{{ loop([[1], [1], [1]]) if loop.depth < 60 }}{% endfor %}"),
     )
     yield "deep recursion of a loop", "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}"
+
+
+def macros() -> Iterator[tuple[str, str]]:
+    """Macros and blocks that call each other, on and on or ever deeper."""
     yield "macro", "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"
     yield "deep recursion of a macro", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"
     yield "macro called on and on", "{% macro m() %}a{% endmacro %}" + forever("{{ m() }}")
@@ -147,6 +151,10 @@ def loops() -> Iterator[tuple[str, str]]:
     yield "macro in a loop", forever("{% macro m(a, b=1) %}{{ a }}{% endmacro %}{% set f = m %}")
     yield "arguments", "{% macro m() %}{{ varargs | length }}{% endmacro %}" + forever("{{ m(*range(99999)) }}")
     yield "namespace", forever("{% set n = namespace(a=i, b=j) %}{{ n.a }}")
+
+
+def kept() -> Iterator[tuple[str, str]]:
+    """Values of each kind that are kept, so that memory grows."""
     yield "kept namespaces", "{% set n = namespace(v=[]) %}" + forever("{% set n.v = n.v + [namespace(a=n.v)] %}")
     yield (
         "kept pieces",
@@ -171,6 +179,10 @@ def loops() -> Iterator[tuple[str, str]]:
         "joiners and cyclers",
         forever("{% set a = cycler(1, 2) %}{{ a.next() }}{% set b = joiner() %}{{ b() }}{{ b() }}"),
     )
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """Other statements and functions, again and again."""
     yield "with", forever("{% with a = [1, 2, 3] %}{{ a }}{% endwith %}")
     yield "filter block", forever("{% filter upper %}a{% endfilter %}")
     yield "set block", forever("{% set a %}b{% endset %}")
@@ -182,6 +194,10 @@ def loops() -> Iterator[tuple[str, str]]:
     yield "a missing element of great length", TWICE + "{{ [][v].a }}"
     yield "hashes", "{% set v = (range(0, 99999 * (2**61 - 1), 2**61 - 1) | unique | list) %}" + forever("")
     yield "keys", TWICE.replace("[n.v, n.v]", "(n.v, n.v)") + "{{ {v: 1} }}{{ {}[v] }}{{ dict([[v, 1]]) }}"
+
+
+def doubled() -> Iterator[tuple[str, str]]:
+    """Values that double at each step."""
     yield "doubled text", "{% set n = namespace(v='a') %}" + forever("{% set n.v = n.v ~ n.v %}")
     yield "doubled text by +", "{% set n = namespace(v='a') %}" + forever("{% set n.v = n.v + n.v %}")
     yield "doubled list", "{% set n = namespace(v=[1]) %}" + forever("{% set n.v = n.v + n.v %}")
@@ -192,6 +208,9 @@ def loops() -> Iterator[tuple[str, str]]:
     yield "squared number", "{% set n = namespace(v=3) %}" + forever("{% set n.v = n.v * n.v %}")
     yield "doubled number", "{% set n = namespace(v=3) %}" + forever("{% set n.v = n.v + n.v %}")
     yield "growing sum", "{% set n = namespace(v=3) %}" + forever("{% set n.v = [n.v, n.v] | sum %}")
+
+
+STATEMENTS = (loops, macros, kept, statements, doubled)
 
 
 def operators() -> Iterator[tuple[str, str]]:
@@ -317,4 +336,4 @@ def sources() -> Iterator[tuple[str, str]]:
 
 def all_templates() -> dict[str, str]:
     """Every one, by a name that says what it does."""
-    return {name: source for part in (loops, huge, operators, calls, sources) for name, source in part()}
+    return {name: source for part in (*STATEMENTS, huge, operators, calls, sources) for name, source in part()}

@@ -81,7 +81,7 @@ def sampled(part: int) -> list[str]:
     """Every loop, every single huge operation and every source, and one in `part` of the others."""
     whole = [
         name
-        for make in (hostile_templates.loops, hostile_templates.huge, hostile_templates.sources)
+        for make in (*hostile_templates.STATEMENTS, hostile_templates.huge, hostile_templates.sources)
         for name, _ in make()
     ]
     others = [name for make in (hostile_templates.operators, hostile_templates.calls) for name, _ in make()]
