@@ -91,7 +91,8 @@ class LlamaRuntime:
         pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
         # A refusal comes as a NULL pointer object, which is not None.
         if not pointer:
-            raise AdapterError(f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}", "train it again")
+            message = f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}"
+            raise AdapterError(message, "give the base that it was trained on, or get the adapter again")
         self._adapter = pointer
         return fit
 

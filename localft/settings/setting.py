@@ -120,8 +120,7 @@ def coerce(spec: Field[Any], value: Any, source: str) -> Any:
         name = flag_name(spec.name) if source == "flag" else f"{spec.name} ({source})"
         close = nearest(str(value), rules.choices)
         hint = f"did you mean `{close}`?" if close else rules.help[0].upper() + rules.help[1:]
-        shown = str(value) if len(str(value)) <= 80 else f"{str(value)[:77]}…"
-        raise ConfigError(f"`{name}` cannot be `{shown}`: {error}", hint) from None
+        raise ConfigError(f"`{name}` cannot be `{value}`: {error}", hint) from None
     return result
 
 
