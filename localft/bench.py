@@ -21,7 +21,7 @@ from localft.model.card import card_defaults
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
 from localft.model.convert import convert, converted
-from localft.model.gguf_header import file_type, read_header
+from localft.model.gguf.header import file_type, read_header
 from localft.model.probe import usable_gguf
 from localft.model.source import resolve_model
 from localft.report import Report

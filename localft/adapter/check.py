@@ -11,8 +11,8 @@ from localft.adapter.file import metadata_text, pair_names, read_adapter, read_a
 from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE
 from localft.errors import AdapterError, LocalftError
 from localft.hashes import file_sha256
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import Header, file_type, read_header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import Header, file_type, read_header
 
 _OTHER_BASE = "give --model the base that the adapter was trained on, or train an adapter for this one"
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
 from localft.files import atomic_path
-from localft.model.gguf_header import Header, read_header, shown
+from localft.model.gguf.header import Header, read_header, shown
 
 Q = GGMLQuantizationType
 FACTOR_TYPES = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)

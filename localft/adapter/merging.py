@@ -14,8 +14,8 @@ from localft.adapter.check import check_adapter
 from localft.adapter.file import Adapter, read_adapter, read_values
 from localft.errors import AdapterError
 from localft.files import atomic_path
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import Header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import Header
 
 Q = GGMLQuantizationType
 MERGEABLE = (Q.F32, Q.F16, Q.BF16)

@@ -11,7 +11,7 @@ from localft.errors import ModelError
 from localft.files import real_path
 from localft.hashes import file_sha256
 from localft.home import localft_home
-from localft.model.gguf_header import Header, read_header
+from localft.model.gguf.header import Header, read_header
 
 BASE_NAME = "localft.base.name"
 BASE_SHA256 = "localft.base.sha256"

@@ -16,8 +16,8 @@ from localft.errors import AdapterError
 from localft.files import atomic_path, open_file, read_text, write_text
 from localft.json_text import parse_json
 from localft.model import qk_order
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import Header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import Header
 from localft.model.hf_names import HF_MODULES, PERMUTED, gguf_name, hf_module
 
 Factor = NDArray[np.float32]

@@ -18,7 +18,7 @@ from localft import llama
 from localft.adapter import AdapterFit, check_adapter
 from localft.engine.native import end_with_a_sentence_if_cut_short
 from localft.errors import AdapterError, EngineError, ModelError
-from localft.model.mapped_file import MappedFile
+from localft.model.gguf.mapped_file import MappedFile
 from localft.model.probe import require_usable_adapter
 
 N_BATCH = 512

@@ -20,7 +20,7 @@ from localft.engine.initial_adapter import initial_state
 from localft.engine.protocol import AdamSpec, EngineState, LoraSpec, LoraState, MicroResult
 from localft.errors import REPORT, EngineError, LocalftError
 from localft.hardware import peak_rss
-from localft.model.mapped_file import MappedFile, truncation_notice
+from localft.model.gguf.mapped_file import MappedFile, truncation_notice
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")

@@ -19,8 +19,8 @@ from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning
 from localft.model.conversion.quantize import quantize_gguf
 from localft.model.conversion.vocabulary import read_vocabulary
 from localft.model.conversion.weights import plan_tensors
-from localft.model.gguf_check import check_gguf, check_header
-from localft.model.gguf_header import Header, read_header
+from localft.model.gguf.check import check_gguf, check_header
+from localft.model.gguf.header import Header, read_header
 from localft.model.probe import remember_usable
 from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
 from localft.report import Report

@@ -19,8 +19,8 @@ from typing import IO
 
 from localft.errors import AdapterError, ModelError
 from localft.hashes import file_sha256, recall, remember
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import Header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import Header
 from localft.python_process import module_command
 from localft.report import Report
 from localft.visible import one_line, visible

@@ -17,7 +17,7 @@ from localft.arrays import whole
 from localft.engine import EngineState, LoraState
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
-from localft.model.gguf_header import Header, read_header
+from localft.model.gguf.header import Header, read_header
 from localft.run.record import RunRecord
 from localft.run.stored import read_stored
 

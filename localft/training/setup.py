@@ -19,7 +19,7 @@ from localft.events import Notice
 from localft.files import real_path
 from localft.hashes import file_sha256
 from localft.home import localft_home
-from localft.model.gguf_header import file_type
+from localft.model.gguf.header import file_type
 from localft.model.tokenizer import Tokenizer
 from localft.report import Report
 from localft.run.record import BaseModel, RunRecord

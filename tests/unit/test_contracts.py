@@ -63,8 +63,17 @@ ROOMS = (
 INNER_ROOMS = {
     "localft.model": (
         *("local_base", "convert", "source", "huggingface", "conversion"),
-        *("probe_process", "probe", "tokenizer", "word_limits", "special_tokens", "gguf_check", "vocabulary_names"),
-        *("tensor_shapes", "mapped_file", "gguf_limits", "gguf_header", "card", "hf_names", "qk_order"),
+        *(
+            "probe_process",
+            "probe",
+            "tokenizer",
+            "word_limits",
+            "special_tokens",
+            "gguf",
+            "card",
+            "hf_names",
+            "qk_order",
+        ),
     ),
     "localft.data": ("dataset", "batching", "split", "tokens", "wording", "rows", "reading", "summary"),
     "localft.curation": (

@@ -13,8 +13,8 @@ from localft.errors import ModelError
 from localft.files import read_text
 from localft.json_text import require_characters
 from localft.model.card import Shape
-from localft.model.gguf_limits import MAX_CONTEXT, MAX_LAYERS
-from localft.model.tensor_shapes import llama_shapes
+from localft.model.gguf.limits import MAX_CONTEXT, MAX_LAYERS
+from localft.model.gguf.tensor_shapes import llama_shapes
 
 MOST_TOKENS = 1 << 20  # of a vocabulary; those of the largest models have a quarter of it
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
 from localft.errors import ConfigError
-from localft.model.gguf_header import Header
+from localft.model.gguf.header import Header
 
 
 @dataclass(frozen=True)

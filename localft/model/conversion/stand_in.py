@@ -24,7 +24,7 @@ from localft.model.conversion.outtype import OUTTYPES, OutType
 from localft.model.conversion.quantize import quantize_gguf
 from localft.model.conversion.tokenizer_config import Vocabulary
 from localft.model.conversion.weights import PlannedTensor, encode, type_for
-from localft.model.gguf_header import read_header
+from localft.model.gguf.header import read_header
 from localft.report import Report
 
 F32 = NDArray[np.float32]

@@ -16,7 +16,7 @@ from localft.model.conversion.hparams import Hparams, read_json
 from localft.model.conversion.sentencepiece import read_sentencepiece
 from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
 from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges, token_id
-from localft.model.gguf_check import as_llama_cpp_reads
+from localft.model.gguf.check import as_llama_cpp_reads
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 

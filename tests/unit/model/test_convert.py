@@ -12,7 +12,7 @@ from checkpoints import BASE, random_tensors, write_checkpoint, write_safetensor
 from converted import WIDE, config_of, tensors_of, types_of
 
 from localft.model.convert import convert
-from localft.model.gguf_header import read_header
+from localft.model.gguf.header import read_header
 
 
 @pytest.mark.parametrize("tied", [False, True])

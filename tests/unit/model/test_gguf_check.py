@@ -14,8 +14,8 @@ from checkpoints import random_tensors, write_checkpoint, write_safetensors
 
 from localft.errors import ModelError
 from localft.model.convert import convert
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import read_header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import read_header
 
 
 @pytest.fixture(scope="module")

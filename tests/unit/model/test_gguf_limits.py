@@ -10,7 +10,7 @@ from gguf_file import U64, File, Tensor, Value, f32, text, u32, u32_array
 from gguf_mutations import N_EMBD, whole_files
 
 from localft.errors import ModelError
-from localft.model.gguf_check import check_gguf
+from localft.model.gguf.check import check_gguf
 
 I32_MINUS_1: Value = (5, struct.pack("<i", -1))
 TRUE: Value = (7, b"\1")

@@ -17,7 +17,7 @@ from localft.data.batching.micro_batch import MicroBatch
 from localft.engine import AdamSpec, LoraSpec
 from localft.engine.native import NativeEngine
 from localft.errors import ModelError
-from localft.model.mapped_file import MappedFile, truncation_notice
+from localft.model.gguf.mapped_file import MappedFile, truncation_notice
 from localft.python_process import module_command
 
 IDS = np.arange(5, dtype=np.int32)

@@ -22,7 +22,7 @@ from localft.errors import AdapterError, LocalftError, ModelError
 from localft.hashes import file_sha256, recall
 from localft.model import probe
 from localft.model.convert import convert
-from localft.model.gguf_check import check_gguf
+from localft.model.gguf.check import check_gguf
 from localft.model.probe import remember_usable, require_usable_adapter, usable_gguf
 from localft.python_process import module_command
 

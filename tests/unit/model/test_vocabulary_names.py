@@ -10,8 +10,8 @@ from gguf_file import File, text, u32
 from gguf_mutations import whole_files
 
 from localft.errors import ModelError
-from localft.model.gguf_check import check_gguf
-from localft.model.vocabulary_names import PRE_TOKENIZERS, TOKENIZER_MODELS
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.vocabulary_names import PRE_TOKENIZERS, TOKENIZER_MODELS
 from localft.python_process import module_command
 
 

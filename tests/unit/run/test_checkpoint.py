@@ -16,7 +16,7 @@ from fake_engine import FakeEngine
 
 from localft.errors import ConfigError, LocalftError
 from localft.events import Notice, Progress, Step, Validation, json_line
-from localft.model.gguf_header import read_header
+from localft.model.gguf.header import read_header
 from localft.run import checkpoint as checkpoint_module
 from localft.run.checkpoint import Cursor, read_checkpoint, write_checkpoint
 from localft.run.folder import Run, create_run, newest_run

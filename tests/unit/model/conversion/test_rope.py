@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from localft.model.conversion.hparams import RopeScaling, read_hparams
 from localft.model.conversion.weights import rope_factors
 from localft.model.convert import convert
-from localft.model.gguf_header import read_header
+from localft.model.gguf.header import read_header
 from localft.model.qk_order import to_gguf
 
 

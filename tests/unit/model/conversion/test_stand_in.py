@@ -18,8 +18,8 @@ from localft.model.conversion.hparams import read_hparams
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import TILE, stand_in_weight, write_stand_in
 from localft.model.convert import convert
-from localft.model.gguf_check import check_gguf
-from localft.model.gguf_header import read_header
+from localft.model.gguf.check import check_gguf
+from localft.model.gguf.header import read_header
 
 SHAPE = Shape(n_vocab=300, n_embd=256, n_layer=4, n_head=4, n_head_kv=2, n_ff=512, tied=False)
 

@@ -15,7 +15,7 @@ from localft.model.conversion.hparams import read_hparams
 from localft.model.conversion.sentencepiece import parse
 from localft.model.conversion.vocabulary import Vocabulary, read_vocabulary
 from localft.model.convert import convert
-from localft.model.gguf_header import read_header
+from localft.model.gguf.header import read_header
 
 GOLDEN = json.loads(GOLDEN_FILE.read_text(encoding="utf-8"))
 

@@ -9,10 +9,10 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
-from localft.model.gguf_header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
-from localft.model.gguf_limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
-from localft.model.tensor_shapes import llama_shapes
-from localft.model.vocabulary_names import BYTE_PAIR, PRE_TOKENIZERS, SENTENCEPIECE, TOKENIZER_MODELS
+from localft.model.gguf.header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
+from localft.model.gguf.limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
+from localft.model.gguf.tensor_shapes import llama_shapes
+from localft.model.gguf.vocabulary_names import BYTE_PAIR, PRE_TOKENIZERS, SENTENCEPIECE, TOKENIZER_MODELS
 
 _NOT_WEIGHTS = {
     GGMLQuantizationType.I8,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
-from localft.model.gguf_header import Header, damaged, shown
+from localft.model.gguf.header import Header, damaged, shown
 
 INTEGERS = {
     GGUFValueType.UINT8,

@@ -1,6 +1,6 @@
 """Read a GGUF file's header without trusting one byte of it.
 
-llama.cpp aborts the process on some damaged files, so every file passes here, and `gguf_check.check_header`, first.
+llama.cpp aborts the process on some damaged files, so every file passes here, and `check.check_header`, first.
 """
 
 from __future__ import annotations
