@@ -20,7 +20,7 @@ from localft.data.rows.formats import read_row
 from localft.data.rows.reader import empty_reason
 from localft.data.rows.row import USUAL_COLUMNS, Row
 from localft.data.rows.row_list import RowList
-from localft.data.rows.sequences import Lazy, picked
+from localft.data.rows.sequences import Mapped, picked
 from localft.data.split.find_leaks import find_leaks
 from localft.data.split.leakage import Leakage, settle
 from localft.data.split.validation import Numbers, choose_rows
@@ -157,26 +157,10 @@ class _Sides(NamedTuple):
     reason: str
 
 
-class _UnitsOf(Lazy[Unit]):
-    """Rows as units without tokens."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def item(self, number: int) -> Unit:
-        return Unit(self._rows[number], ())
-
-    def __iter__(self) -> Iterator[Unit]:
-        return (Unit(row, ()) for row in self._rows)
-
-
 def _choose(rows: RowList, share: float, seed: int) -> _Sides:
     """Rows of a new test set; with them all rows of their documents are no training rows."""
     if len(rows) * share >= 1:
-        found = choose_rows(_UnitsOf(rows), val_split=share, val_samples=None, seed=seed)
+        found = choose_rows(Mapped(lambda row: Unit(row, ()), rows), val_split=share, val_samples=None, seed=seed)
         if found.val.size:
             return _Sides(found.train, found.val, found.reason)
     raise DatasetError(

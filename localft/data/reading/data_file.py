@@ -107,12 +107,20 @@ def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
     data = read_bytes(path)
     refuse_utf16(path, data)
     offset = len(BOM) if data.startswith(BOM) else 0
-    data = data[offset:]
+    return decode_lines(path, 1, offset, data[offset:], on_problem)
+
+
+def decode_lines(path: Path, first: int, offset: int, data: bytes, on_problem: OnProblem) -> str:
+    """The text of some lines of a file; those that are no text are told to `on_problem` and left empty.
+
+    Args:
+        first: number of the first line, 1-based; offset: where it begins in the file, in bytes.
+    """
     with suppress(UnicodeDecodeError):
         if "\0" not in (text := data.decode("utf-8")):
             return text
     lines = []
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in enumerate(data.split(b"\n"), first):
         try:
             lines.append(decode_line(path, number, offset, line))
         except DatasetError as error:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.reading.data_file import BOM, OnProblem, decode_line, read_chunks, refuse, refuse_utf16
+from localft.data.reading.data_file import BOM, OnProblem, decode_line, decode_lines, read_chunks, refuse, refuse_utf16
 from localft.data.reading.json_array import array_values
 from localft.data.reading.not_json import not_json
 from localft.errors import DatasetError
@@ -120,18 +119,7 @@ def text_lines(path: Path, on_problem: OnProblem = refuse) -> Iterator[str]:
 
 
 def _text(path: Path, block: Block, on_problem: OnProblem) -> str:
-    with suppress(UnicodeDecodeError):
-        if "\0" not in (text := block.data.decode("utf-8")):
-            return text
-    lines, offset = [], block.offset
-    for number, data in enumerate(block.data.split(b"\n"), block.line):
-        try:
-            lines.append(decode_line(path, number, offset, data))
-        except DatasetError as error:
-            lines.append("")
-            on_problem(number, error)
-        offset += len(data) + 1
-    return "\n".join(lines)
+    return decode_lines(path, block.line, block.offset, block.data, on_problem)
 
 
 def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[int, Any]]:

@@ -40,14 +40,14 @@ class RowList(Lazy[Row]):
             DatasetError: there is no room for temporary files.
         """
         if self._file:
-            with _room():
+            with room_for("rows"):
                 self._write([row])
             return
         self._kept.append(row)
         texts = (row.text, *(text for message in row.messages for text in message))
         self._size += _ROW_BYTES + sum(map(getsizeof, texts))
         if self._size > MEMORY:
-            with _room():
+            with room_for("rows"):
                 self._file = tempfile.TemporaryFile(prefix="localft-rows-")  # noqa: SIM115 - it goes when this does
                 self._write(self._kept)
             self._kept = []
@@ -92,7 +92,7 @@ class RowList(Lazy[Row]):
 
     def _read(self, start: int, stop: int) -> bytes:
         assert self._file is not None
-        with _room():
+        with room_for("rows"):
             self._file.flush()
         return os.pread(self._file.fileno(), min(stop, self._starts[-1]) - start, start)
 
@@ -110,9 +110,14 @@ class RowList(Lazy[Row]):
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room_for(what: str) -> Iterator[None]:
+    """Turn a temporary file that cannot be written into a sentence.
+
+    Raises:
+        DatasetError: there is no room for `what`.
+    """
     try:
         yield
     except OSError as error:
         hint = "free some room there, or set TMPDIR to a folder on a larger disk"
-        raise DatasetError(f"cannot keep rows in `{tempfile.gettempdir()}`: {error.strerror}", hint) from None
+        raise DatasetError(f"cannot keep {what} in `{tempfile.gettempdir()}`: {error.strerror}", hint) from None

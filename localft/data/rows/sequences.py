@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -49,6 +49,22 @@ class Picked(Lazy[Item], Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         numbers = map(int, self._numbers)
         return self._items.items_at(numbers) if isinstance(self._items, Lazy) else map(self._items.__getitem__, numbers)
+
+
+class Mapped(Lazy[Item], Generic[Item]):
+    """What a function makes of each item, anew each time that it is asked for."""
+
+    def __init__(self, make: Callable[[Any], Item], items: Sequence[Any]) -> None:
+        self._make, self._items = make, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def item(self, number: int) -> Item:
+        return self._make(self._items[number])
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._make, self._items)
 
 
 class Chained(Lazy[Item], Generic[Item]):

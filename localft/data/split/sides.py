@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from localft.data.rows.row import Row
-from localft.data.rows.sequences import Lazy, picked
+from localft.data.rows.sequences import Mapped, picked
 from localft.data.split.find_leaks import find_leaks
 from localft.data.split.leakage import Leakage, settle
 from localft.data.split.shuffle import shuffled
@@ -21,22 +21,6 @@ from localft.settings.data_settings import DataSettings, OnLeak
 
 _LEFT_OUT = "of a document that validates, and no part of the validation"
 _LEAKING = "gives a validation row away (--on-leak drop)"
-
-
-class RowsOf(Lazy[Row]):
-    """The rows of units."""
-
-    def __init__(self, units: Sequence[Unit]) -> None:
-        self._units = units
-
-    def __len__(self) -> int:
-        return len(self._units)
-
-    def item(self, number: int) -> Row:
-        return self._units[number].row
-
-    def __iter__(self) -> Iterator[Row]:
-        return (unit.row for unit in self._units)
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,7 @@ def choose_sides(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Pat
     """
     n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
     split = _split(units, given, val, n_ctx, settings)
-    leakage = find_leaks(RowsOf(split.train), RowsOf(split.val))
+    leakage = find_leaks(_rows_of(split.train), _rows_of(split.val))
     return Sides(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))
 
 
@@ -103,3 +87,7 @@ def _split(
     chosen = np.sort(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
     reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
     return Split(units, picked(given, chosen), reason)
+
+
+def _rows_of(units: Sequence[Unit]) -> Sequence[Row]:
+    return Mapped(lambda unit: unit.row, units)

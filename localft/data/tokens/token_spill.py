@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.row import Row, RowKind
+from localft.data.rows.row_list import room_for
 from localft.data.tokens.token_file import with_mask
 from localft.data.tokens.tokenize import Unit
-from localft.errors import DatasetError
 
 _WRITE, _READ = 1 << 20, 1 << 30
 _KINDS: tuple[RowKind, ...] = get_args(RowKind)
@@ -40,10 +40,8 @@ class TokenSpill:
         self.starts, self.parts = array("q", [0]), array("q", [0])
         self.n_supervised, self.lines = array("q"), array("q")
         self._last: tuple[int, Row] | None = None
-        try:
+        with room_for("tokens"):
             self._file = tempfile.TemporaryFile(prefix="localft-tokens-")  # noqa: SIM115 - it goes when this does
-        except OSError as error:
-            raise _no_room(error) from None
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):
@@ -62,10 +60,8 @@ class TokenSpill:
             for start in range(0, part.tokens.size, _WRITE):
                 here = slice(start, start + _WRITE)
                 piece = replace(part, tokens=part.tokens[here], loss_mask=part.loss_mask[here])
-                try:
+                with room_for("tokens"):
                     self._file.write(with_mask(piece).astype("<u4", copy=False).tobytes())
-                except OSError as error:
-                    raise _no_room(error) from None
             self.starts.append(self.starts[-1] + part.tokens.size)
             self.n_supervised.append(part.n_supervised)
         self.parts.append(len(self.n_supervised))
@@ -75,7 +71,8 @@ class TokenSpill:
 
     def read(self, start: int, stop: int) -> NDArray[np.uint32]:
         """Tokens [start, stop), the highest bit of each = supervised."""
-        self._file.flush()
+        with room_for("tokens"):
+            self._file.flush()
         pieces = [b""]
         at, end = 4 * start, 4 * stop
         while at < end and (piece := os.pread(self._file.fileno(), min(end - at, _READ), at)):
@@ -103,8 +100,3 @@ class TokenSpill:
         if self._last is None or self._last[0] != number:
             self._last = number, self._rows[self._numbers[number]]
         return self._last[1]
-
-
-def _no_room(error: OSError) -> DatasetError:
-    hint = "free some room there, or set TMPDIR to a folder on a larger disk"
-    return DatasetError(f"cannot keep tokens in `{tempfile.gettempdir()}`: {error.strerror}", hint)
