@@ -46,10 +46,11 @@ _ABOUT = re.compile(
     r"|pattern|format|expir\w*|ttl|version|arn|header|store|ref|policy|class\w*|provider|alg\w*|label|hint|config|model|layer)s?$",
     re.IGNORECASE,
 )
-# what everybody may know, what ties a form or a request to a page, names of resources, and other words with "pass"
+# what everybody may know, what ties a form or a request to a page or makes it one of a kind (AWS's ClientToken), names
+# of resources, and other words with "pass"
 _OPEN = re.compile(
     r"(?:(?:public|[cx]srf|next|page|pagination|continuation|change|lock|idempotency|sync)[_. -]?(?:key[_. -]?)?"
-    r"|[\w-]:|\b(?:buy|by|com|sur|tres|over))$",
+    r"|(?-i:(?:\b|_)(?:Client|(?:Client)?Request))|[\w-]:|\b(?:buy|by|com|sur|tres|over))$",
     re.IGNORECASE,
 )
 _LEAST = {"password": 8, "token or key": 12}

@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(
 # How keys begin that standards and tools print for everybody (OAuth's, DPoP's, Azurite's, jwt.io's, Supabase's), and
 # public keys in base64.
 _PUBLISHED = re.compile(
-    r"^(?:2YotnFZFE|tGzv3JOkF|ad180jjd7|mF_9\.B5f-|7Fjfp0ZBr|gX1fBat3b|9djdj82h4|kkk9d7dh3|h480djs93|SlAV32hkK)"
+    r"^(?:2YotnFZFE|tGzv3JOkF|ad180jjd7|mF_9\.B5f-|7Fjfp0ZBr|gX1fBat3b|9djdj82h4|kkk9d7dh3|h480djs93|SlAV32hkK|0685bd9184)"
     r"|^(?:Kz~8mXK1E|Eby8vdM02|MIIBIjANBg|MCowBQYDK2|MFkwEwYHKo|AAAA[BCE]\dNz)"
     r"|eyJzdWIiOiIxMjM0NTY3ODkwIi|eyJpc3MiOiJzdXBhYmFzZS1kZW1v"
 )
@@ -44,6 +44,8 @@ _TYPED = re.compile(
     r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[!@#$%^&*?~+])[\w!@#$%^&*?~+.-]{8,40}|[A-Z][a-z]{3,}\d{2,6}(?<=.{8})"
 )
 _WORD = re.compile(r"[A-Z]?[a-z]{4,}|[A-Z]{5,}")
+# the keys under resting fingers: who hammers on them types an example; of random letters a third are among them
+_HOME_ROW, _LEAST_HAMMERED = frozenset("sghjkl"), 6
 _SIGNS = "!@#$%^&*~?"
 _USUAL = frozenset((part[0], letter) for part in _FOLLOWERS.split() for letter in part[2:])
 # pairs of which at least one is a letter, and those of them that words have not
@@ -61,7 +63,11 @@ _JUDGED = 120
 
 def is_placeholder(value: str) -> bool:
     """Whether a value stands for a secret, as in a manual."""
-    return bool(_PLACEHOLDER.search(value) or _PUBLISHED.search(value)) or is_sequential_string(value)
+    if _PLACEHOLDER.search(value) or _PUBLISHED.search(value) or is_sequential_string(value):
+        return True
+    # without the letters of hexadecimal numbers
+    letters = [char for char in value[:_JUDGED] if char.isalpha() and char not in "abcdefABCDEF"]
+    return sum(map(_HOME_ROW.__contains__, letters)) >= max(_LEAST_HAMMERED, 0.75 * len(letters))
 
 
 def is_made_up(value: str, n_odd: int = 3) -> bool:

@@ -116,6 +116,11 @@ def test_values_of_telling_names(line: str, kind: str) -> None:
         "![cover](https://img.host/graph/badge.svg?token=QX7ZP2LM4T)",
         "X-CSRF-TOKEN: 4bfd1575-3ad1-4d21-96c7-4ef2d9f86721",
         '{"nextToken": "9d624e0c-388b-4862-a31e-a85c64fc1d4a"}',
+        '{"ClientToken": "9d624e0c-388b-4862-a31e-a85c64fc1d4a"}',
+        '{"ClientRequestToken": "8b22c2f0-1d3c-4c9a-b7d4-0f2a31c6e5d7"}',
+        # hammered on the keys under resting fingers
+        "{'access_token': 'hdkasgl834as7fd9', 'token_type': 'Bearer'}",
+        'oauth_token = "kjshdf48h3kgls2d"',
         # names of secrets, patterns, hashes of passwords, colours
         "arn:aws:secretsmanager:eu-west-1:123:secret:proxy1-Xbq1e7",
         "clientSecret: urn:k8s:secret:oidc1-client2:secret3",
