@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.normal_form import add_normal, digest
-from localft.data.rows.row import Row
+from localft.data.rows.row import Message, Row
 
 
 def content_key(row: Row) -> bytes:
@@ -18,9 +18,9 @@ def content_key(row: Row) -> bytes:
     if row.known_key:
         return row.known_key
     found = hashlib.blake2b(digest_size=16)
-    turns = [("text", row.text, ""), *row.messages] if row.kind == "text" else row.messages
-    for fields in turns:
-        for number, text in enumerate(fields):
+    turns = [Message("text", row.text), *row.messages] if row.kind == "text" else row.messages
+    for turn in turns:
+        for number, text in enumerate((turn.role, turn.content, turn.input, *filter(None, (turn.reasoning,)))):
             found.update(b"\0" if number else b"")
             add_normal(found, text)
         found.update(b"\1")

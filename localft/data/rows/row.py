@@ -12,11 +12,19 @@ BUILT_KINDS = ("file", "page", "commit", "pull_request", "issue")
 
 
 class Message(NamedTuple):
-    """One turn of a conversation; `input` is the second field of an Alpaca instruction."""
+    """One turn of a conversation.
+
+    Attributes:
+        input: the second field of an Alpaca instruction.
+        reasoning: what the model thought before this answer, where the row holds it apart from the answer.
+        trained: an answer that is learned; the others are only read.
+    """
 
     role: str
     content: str
     input: str = ""
+    reasoning: str = ""
+    trained: bool = True
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ def _is_long(messages: Sequence[Message]) -> bool:
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
     """As a template sees them."""
-    return [m._asdict() if m.input else {"role": m.role, "content": m.content} for m in messages]
+    return [{"role": m.role, "content": m.content, **({"input": m.input} if m.input else {})} for m in messages]
 
 
 def _placeholders(messages: Sequence[Message]) -> list[Message]:
