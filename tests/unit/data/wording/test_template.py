@@ -279,7 +279,7 @@ def test_a_row_is_what_llama_cpp_makes_of_the_whole_string(
     ]
     (row,) = rows(INFOS[name], tokenizer, messages)
     text = ChatTemplate(vocabs.TEMPLATES[name], {"bos_token": "<s>", "eos_token": "</s>"}, DATE).render(
-        [m._asdict() for m in messages], generation_prompt=False
+        [{"role": m.role, "content": m.content} for m in messages], generation_prompt=False
     )
     whole = tokenizer.encode(text, special=True)
     if tokenizer.add_bos and whole[0] != 1:
