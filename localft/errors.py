@@ -23,11 +23,12 @@ class LocalftError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str) -> None:
-        self.message, self.hint = _cut(message), _cut(hint)
+        self.message, self.hint = shortened(message), shortened(hint)
         super().__init__(self.message)
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """A sentence whose quoted values, and which as a whole, are of a length that can be read."""
     text = without_secrets(text)
     if len(text) <= _LONGEST_VALUE:
         return text

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 import click
 
-from localft.errors import LocalftError
+from localft.errors import LocalftError, shortened
 from localft.screen.border import columns, say
 from localft.visible import Styled, visible
 
@@ -43,7 +43,8 @@ def print_usage_error(error: click.ClickException) -> None:
     """Write what Click says of an argument, which it quotes as it came."""
     said = io.StringIO()
     error.show(said)
-    say(said.getvalue(), end="")
+    message = error.format_message()
+    say(said.getvalue().replace(message, shortened(message)), end="")
 
 
 def _broken(text: str, n_before: int) -> str:

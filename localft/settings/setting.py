@@ -10,6 +10,7 @@ from typing import Any
 from localft.errors import ConfigError
 from localft.spelling import nearest
 
+_LARGEST = 2**63 - 1
 SIZE_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -187,6 +188,8 @@ def _check_range(rules: Setting, value: Any) -> None:
         raise ValueError(f"expected one of {', '.join(rules.choices)}")
     if value is None or isinstance(value, (bool, str, tuple)):
         return
+    if not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(f"expected at most {_LARGEST}")
     if rules.minimum is not None and (value < rules.minimum or (rules.above and value == rules.minimum)):
         raise ValueError(f"expected {'more than' if rules.above else 'at least'} {rules.minimum:g}")
     if rules.maximum is not None and value > rules.maximum:

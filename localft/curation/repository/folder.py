@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pathspec
 
@@ -19,7 +19,7 @@ from localft.errors import DatasetError
 Skip = Callable[[str, str], None]
 LINK, CIRCLE = "symbolic link, not followed", "symbolic link that leads in a circle"
 NO_FILE, UNREADABLE, NO_FOLDER = "neither a file nor a folder", "unreadable: {}", "unreadable folder: {}"
-_LARGEST_IGNORE = 1 << 20
+_LARGEST_IGNORE, _CHUNK = 1 << 20, 1 << 16
 VENDORED_FOLDER, IGNORED = "vendored or cache folder", "in .gitignore"
 
 
@@ -118,12 +118,21 @@ def read_inside(top: Path, path: str, limit: int) -> tuple[bytes, str]:
             if facts.st_size > limit:
                 return b"", TOO_LARGE
             with os.fdopen(os.dup(handle), "rb") as file:
-                content = file.read(limit + 1)
+                content = _read(file, limit)
             return (b"", TOO_LARGE) if len(content) > limit else (content, "")
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR) and _has_link(top, path):
             return b"", link_reason(top / path)
         return b"", UNREADABLE.format(why(error))
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    """All of a file, which may be growing, or more than `limit` bytes of it; no more than that is made room for."""
+    chunks, n = list[bytes](), 0
+    while n <= limit and (chunk := file.read(_CHUNK)):
+        chunks.append(chunk)
+        n += len(chunk)
+    return b"".join(chunks)
 
 
 @contextmanager

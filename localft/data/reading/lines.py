@@ -141,14 +141,28 @@ def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[in
 def is_array(path: Path) -> bool:
     """Whether a file holds one JSON array, which may stand on one line, and no lines.
 
+    A list that begins with a turn is a row: a conversation, with others on the lines below it.
+
     Raises:
         DatasetError: see `read_chunks`.
     """
     for number, chunk in enumerate(read_chunks(path, BLOCK)):
         text = (chunk.removeprefix(BOM) if number == 0 else chunk).lstrip()
         if text:
-            return text[:1] == b"["
+            return text[:1] == b"[" and not _begins_with_turn(text)
     return False
+
+
+def _begins_with_turn(text: bytes) -> bool:
+    """Whether a list's first value is a turn that ends on the list's first line."""
+    line = text[1:].partition(b"\n")[0].decode("utf-8", "replace").lstrip()
+    if not line.startswith("{"):
+        return False
+    try:
+        first, _ = json.JSONDecoder().raw_decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and ({"role", "content"} <= first.keys() or {"from", "value"} <= first.keys())
 
 
 def spread_object(path: Path, first: Block) -> DatasetError | None:

@@ -32,17 +32,20 @@ def document_keys(row: Row) -> list[object]:
     return [content_key(row)] + ([row.doc] if row.doc else [])
 
 
-def number_documents(rows: Iterable[Row]) -> NDArray[np.int64]:
+def number_documents(rows: Iterable[Row], *, by_name: bool = True) -> NDArray[np.int64]:
     """A number for each row [n_row], equal for rows of one document: that of the first of them.
 
     Rows that name the same document are of one; a row that names none is its own. Documents that share an equal row
     count as one, so that no row stands on both sides of a split.
+
+    Args:
+        by_name: heed the names of documents; else only equal rows are of one.
     """
     contents, named = array("Q"), dict[bytes, int]()
     pairs = array("q")  # two rows of one document, one behind the other
     for i, row in enumerate(rows):
         contents.append(int.from_bytes(content_key(row)[:8], "little"))
-        if row.doc:
+        if row.doc and by_name:
             first = named.setdefault(digest(row.doc), i)
             pairs.extend((first, i) if first != i else ())
     found = np.frombuffer(contents, np.uint64) if contents else np.empty(0, np.uint64)

@@ -20,6 +20,7 @@ from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
 
 MOST_LISTED = 10_000
+NOT_TRAINED = "no answer that is to be learned"
 
 
 @dataclass
@@ -100,10 +101,10 @@ def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | No
 
 
 def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
-    row, name, unused = read_row(path, line, value, columns)
+    row, name, unused, trained = read_row(path, line, value, columns)
     known = found.unknown_keys
     known.update(unused if len(known) < MOST_LISTED else filter(known.__contains__, unused))
-    if problem := empty_reason(row):
+    if problem := empty_reason(row) or ("" if trained else NOT_TRAINED):
         found.empty[problem] += 1
         if len(found.left_out) < MOST_LISTED:
             found.left_out.append((line, problem))
@@ -116,8 +117,10 @@ def empty_reason(row: Row) -> str:
     """Why nothing can be learned from a row, "" where something can."""
     if row.kind == "text":
         return "empty text" if _is_blank(row.text) else ""
-    answers = [message.content for message in row.messages if message.role == "assistant"]
-    return "empty answer" if any(map(_is_blank, answers)) else ""
+    answers = [message for message in row.messages if message.role == "assistant"]
+    if any(_is_blank(answer.content) for answer in answers):
+        return "empty answer"
+    return "" if any(answer.trained for answer in answers) else NOT_TRAINED
 
 
 def _is_blank(text: str) -> bool:

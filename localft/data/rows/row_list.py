@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sys import getsizeof
-from typing import IO
+from typing import IO, Any
 
 from localft.data.rows.row import Message, Row
 from localft.data.rows.sequences import Lazy
@@ -60,7 +60,7 @@ class RowList(Lazy[Row]):
         assert self._file is not None
         for row in rows:
             # a Message is no plain tuple, which marshal asks for
-            messages = tuple(map(tuple, row.messages))
+            messages: Any = tuple(map(tuple, row.messages))
             data = marshal.dumps((row.kind, row.source, row.line, row.text, messages, row.doc, row.source_kind))
             self._file.write(data)
             self._starts.append(self._starts[-1] + len(data))

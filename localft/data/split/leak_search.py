@@ -24,6 +24,7 @@ _DOUBT = 0.15  # four standard deviations of an estimate from 128 slots
 _EXACTLY = 8  # pairs of one text and batch that are compared shingle by shingle, the likeliest first
 _COMMON, _FEW = 0.1, 20
 _MOST_SHINGLES = 256
+_TOGETHER = 1024  # texts
 _LEAST_BITS, _MOST_BITS = 16, 26
 
 
@@ -73,7 +74,7 @@ class NearSearch:
         every = shingles(texts, NEAR_SHINGLE)
         telling = ~self._common.has(every.hashes)
         left = np.add.reduceat(telling, every.starts[:-1], dtype=np.int64)
-        return every.keep(telling | (left[every.owners()] == 0))
+        return every.keep(telling | np.repeat(left == 0, np.diff(every.starts)))
 
     def _likely(self, signatures: NDArray[np.uint32]) -> Iterator[tuple[int, int, float, bool]]:
         """Text, what is wanted, their similarity as the signatures tell it, and whether to look closer."""
@@ -112,10 +113,9 @@ class ContainedSearch:
 
     def __init__(self, answers: Sequence[str]) -> None:
         self._used = [i for i, answer in enumerate(answers) if len(answer) >= ANSWER_SHINGLE]
-        every = shingles([answers[i] for i in self._used], ANSWER_SHINGLE)
-        distinct = [every.of(i) for i in range(len(self._used))]
-        known, n_answers = np.unique(np.concatenate([_NONE, *distinct]), return_counts=True)
-        chosen = [_rarest(each, n_answers[np.searchsorted(known, each)]) for each in distinct]
+        distinct = shingles([answers[i] for i in self._used], ANSWER_SHINGLE).distinct()
+        ordered = np.sort(distinct.hashes)
+        chosen = [_rarest(distinct.hashes[start:stop], ordered) for start, stop in itertools.pairwise(distinct.starts)]
         self._sizes = np.array([each.size for each in chosen], np.int64)
         flat = np.concatenate([_NONE, *chosen])
         order = np.argsort(flat, kind="stable")
@@ -173,10 +173,17 @@ def _signatures(texts: Shingles) -> NDArray[np.uint32]:
     """MinHash of each text: uint32 [n_text, 128]; two texts agree in a slot as often as their shingles do."""
     from rensa import RMinHash
 
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
-        texts.hashes, texts.starts.astype(np.uint64), num_perm=_SLOTS, seed=_SEED
-    )
-    return np.array(matrix.to_rows(), np.uint32)
+    found = np.empty((texts.starts.size - 1, _SLOTS), np.uint32)
+    for first in range(0, len(found), _TOGETHER):  # the library hands out lists of Python's numbers
+        starts = texts.starts[first : first + _TOGETHER + 1]
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+            texts.hashes[starts[0] : starts[-1]],
+            (starts - starts[0]).astype(np.uint64),
+            num_perm=_SLOTS,
+            seed=_SEED,
+        )
+        found[first : first + _TOGETHER] = matrix.to_rows()
+    return found
 
 
 def _bands(signatures: NDArray[np.uint32]) -> Hashes:
@@ -201,8 +208,13 @@ def _kept(sets: dict[int, Hashes], texts: Shingles, text: int) -> Hashes:
     return sets[text]
 
 
-def _rarest(hashes: Hashes, n_answers: NDArray[np.int64]) -> Hashes:
-    """At most 256 of an answer's shingles, first those that fewest answers have."""
+def _rarest(hashes: Hashes, ordered: Hashes) -> Hashes:
+    """At most 256 of an answer's shingles, first those that fewest answers have.
+
+    Args:
+        ordered: the shingles of all answers, ascending.
+    """
+    n_answers = np.searchsorted(ordered, hashes, "right") - np.searchsorted(ordered, hashes)
     return hashes[np.argsort(n_answers, kind="stable")[:_MOST_SHINGLES]]
 
 

@@ -13,6 +13,7 @@ Hashes = NDArray[np.uint64]
 
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 _INVERSE = pow(_BASE, -1, 2**64)
+_TOGETHER = 1 << 20  # stretches
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +34,23 @@ class Shingles:
         distinct: Hashes = found[np.diff(found, prepend=~found[:1]) != 0]
         return distinct
 
+    def distinct(self) -> Shingles:
+        """The distinct stretches of each text, ascending; they take the place of this object's hashes."""
+        starts = np.zeros_like(self.starts)
+        for text in range(starts.size - 1):
+            found = self.of(text)
+            starts[text + 1] = starts[text] + found.size
+            self.hashes[starts[text] : starts[text + 1]] = found
+        return Shingles(self.hashes[: starts[-1]], starts)
+
     def owners(self) -> NDArray[np.int64]:
         """int64 [n]: the text that each stretch belongs to."""
         return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
 
     def keep(self, mask: NDArray[np.bool_]) -> Shingles:
         """Without the stretches where `mask` [n] is False."""
-        kept = np.concatenate([[0], np.cumsum(mask)])
-        return Shingles(self.hashes[mask], kept[self.starts])
+        n_kept = np.add.reduceat(mask, self.starts[:-1], dtype=np.int64)
+        return Shingles(self.hashes[mask], np.concatenate([[0], np.cumsum(n_kept)]))
 
 
 def shingles(texts: Sequence[str], n: int) -> Shingles:
@@ -50,8 +60,19 @@ def shingles(texts: Sequence[str], n: int) -> Shingles:
     all its bits can be used.
     """
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    starts = np.concatenate([[0], np.cumsum(np.maximum(lengths - n + 1, 1))])
+    hashes = np.empty(starts[-1], np.uint64)
+    # a few texts at a time: what is computed on the way is ten times as large as what comes out
+    first = 0
+    while first < len(texts):
+        stop = max(int(np.searchsorted(starts, starts[first] + _TOGETHER)), first + 1)
+        hashes[starts[first] : starts[min(stop, len(texts))]] = _hashes(texts[first:stop], lengths[first:stop], n)
+        first = stop
+    return Shingles(hashes, starts)
+
+
+def _hashes(texts: Sequence[str], lengths: NDArray[np.int64], n: int) -> Hashes:
     counts = np.maximum(lengths - n + 1, 1)
-    starts = np.concatenate([[0], np.cumsum(counts)])
     gap = "\0" * n
     codes = np.frombuffer((gap.join(texts) + gap).encode("utf-32-le", "surrogatepass"), np.uint32)
     sums = np.zeros(codes.size + 1, np.uint64)
@@ -61,7 +82,7 @@ def shingles(texts: Sequence[str], n: int) -> Shingles:
     first = np.cumsum(lengths + n) - lengths - n
     np.add.at(here, first, 1)
     np.add.at(here, first + counts, -1)
-    return Shingles(_scrambled(hashes[np.cumsum(here[: hashes.size], dtype=np.int8).astype(bool)]), starts)
+    return _scrambled(hashes[np.cumsum(here[: hashes.size], dtype=np.int8).astype(bool)])
 
 
 def _powers(base: int, n: int) -> Hashes:

@@ -17,6 +17,7 @@ from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError
 
 Numbers = NDArray[np.int64]
+_ONE_DOCUMENT = "too few documents to spare one"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Split:
 def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_samples: int | None, seed: int) -> Split:
     """Take validation rows out of the rows that there are.
 
-    Whole documents are chosen (see `number_documents`), and of them the conversations validate where texts are given
-    too. Where rows name their documents, each kind of source gives its share, or each file where no kind is named.
+    Whole documents are chosen (see `number_documents`), single rows where all are of one, and of them the conversations
+    validate where texts are given too. Where rows name their documents, each kind of source gives its share, or each
+    file where no kind is named.
     Where only texts are given, and so few that one whole text would be more than its share, each long text gives its
     tail.
 
@@ -58,6 +60,10 @@ def split_rows(units: Sequence[Unit], n_ctx: int, *, val_split: float, val_sampl
     if texts_alone and (len(units) == 1 or any(unit.length > n_ctx for unit in units)):
         return _tails(units, n_ctx, val_split, val_samples)
     found = choose_rows(units, val_split=val_split, val_samples=val_samples, seed=seed)
+    if found.reason == _ONE_DOCUMENT:
+        rows = choose_rows(units, val_split=val_split, val_samples=val_samples, seed=seed, by_document=False)
+        if rows.val.size:
+            found = rows._replace(reason=f'{rows.reason}, though all are of one document (their "doc")')
     if found.train.size == len(units):
         return Split(units, (), found.reason)
     train, val, left_out = (picked(units, part) for part in (found.train, found.val, found.left_out))
@@ -73,12 +79,15 @@ class RowChoice(NamedTuple):
     reason: str
 
 
-def choose_rows(units: Sequence[Unit], *, val_split: float, val_samples: int | None, seed: int) -> RowChoice:
+def choose_rows(
+    units: Sequence[Unit], *, val_split: float, val_samples: int | None, seed: int, by_document: bool = True
+) -> RowChoice:
     """The same of whole rows alone.
 
     Args:
         units: of which only the rows are looked at.
         val_split, val_samples, seed: see `split_rows`.
+        by_document: rows that name the same document stay together.
 
     Raises:
         ConfigError: nothing would be left to train on.
@@ -92,7 +101,7 @@ def choose_rows(units: Sequence[Unit], *, val_split: float, val_samples: int | N
                 f"--val-samples {val_samples} leaves nothing of {pool.size} rows to train on", "ask for fewer"
             )
         return RowChoice(np.arange(len(units)), _NONE, _NONE, "too few rows to spare one")
-    return _Choice(units, pool, wanted, val_samples is not None, seed).split()
+    return _Choice(units, pool, wanted, val_samples is not None, seed, by_document).split()
 
 
 _NONE: Numbers = np.zeros(0, np.int64)
@@ -106,16 +115,18 @@ class _Choice:
         order: the pool's documents, as the seed has them.
     """
 
-    def __init__(self, units: Sequence[Unit], pool: Numbers, wanted: int, at_most: bool, seed: int) -> None:
+    def __init__(
+        self, units: Sequence[Unit], pool: Numbers, wanted: int, at_most: bool, seed: int, by_document: bool
+    ) -> None:
         self.units, self.pool, self.wanted, self.at_most, self.seed = units, pool, wanted, at_most, seed
-        self.documents = number_documents(unit.row for unit in units)
+        self.documents = number_documents((unit.row for unit in units), by_name=by_document)
         self.sizes = np.bincount(self.documents[pool], minlength=len(units))
         of_pool, first = np.unique(self.documents[pool], return_index=True)
         first_of = np.zeros(len(units), np.int64)
         first_of[of_pool] = pool[first]
         mixed = pool[shuffled(pool.size, seed, 1)]
         self.order = self.documents[mixed][first_of[self.documents[mixed]] == mixed]
-        self.named = any(unit.row.doc or unit.row.source_kind for unit in units)
+        self.named = by_document and any(unit.row.doc or unit.row.source_kind for unit in units)
         self.strata: dict[int, str] = {}
         if self.named:
             names = dict[str, str]()
@@ -127,7 +138,7 @@ class _Choice:
     def split(self) -> RowChoice:
         chosen = self._choose()
         if not chosen.any():
-            return RowChoice(np.arange(len(self.units)), _NONE, _NONE, "too few documents to spare one")
+            return RowChoice(np.arange(len(self.units)), _NONE, _NONE, _ONE_DOCUMENT)
         held = np.flatnonzero(chosen[self.documents])
         val = held[np.isin(held, self.pool)][: self.wanted if self.at_most else None]
         train = np.flatnonzero(~chosen[self.documents])

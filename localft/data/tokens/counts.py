@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localft.data.rows.formats import NAME_THEM
+from localft.data.rows.markup import typed_markup
 from localft.data.rows.reader import Rows
 from localft.data.rows.row import RowKind
 from localft.data.tokens.run_wording import RunWording
@@ -22,6 +24,8 @@ class Counts:
         unknown_keys: keys that no format knows.
         n_unanswered: conversations that end with a question.
         n_blunt: rows with nothing between prompt and completion.
+        n_marked: rows in which words of a chat template are typed.
+        marked: the first of these words.
         adds_end: the chat template wrote no end token behind an answer.
     """
 
@@ -31,11 +35,14 @@ class Counts:
     unknown_keys: Counter[str] = field(default_factory=Counter)
     n_unanswered: int = 0
     n_blunt: int = 0
+    n_marked: int = 0
+    marked: str = ""
     adds_end: bool = False
 
     @classmethod
     def of(cls, found: Rows, wording: RunWording) -> Counts:
         """The counts of rows that were read and tokenized."""
+        marked = [word for word in map(typed_markup, found.rows) if word]
         return cls(
             formats=found.formats,
             kinds=Counter(row.kind for row in found.rows),
@@ -43,6 +50,8 @@ class Counts:
             unknown_keys=found.unknown_keys,
             n_unanswered=sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows),
             n_blunt=sum(wording.joins_bluntly(row) for row in found.rows),
+            n_marked=len(marked),
+            marked=marked[0] if marked else "",
             adds_end=wording.adds_end,
         )
 
@@ -53,6 +62,8 @@ class Counts:
         self.unknown_keys += other.unknown_keys
         self.n_unanswered += other.n_unanswered
         self.n_blunt += other.n_blunt
+        self.n_marked += other.n_marked
+        self.marked = self.marked or other.marked
         self.adds_end = self.adds_end or other.adds_end
         return self
 
@@ -65,7 +76,7 @@ class Counts:
         """Sentences about the file `name`."""
         if self.unknown_keys:
             names = ", ".join(f'"{key}"' for key, _ in self.unknown_keys.most_common(5))
-            yield f"`{name}`: not used: {names}"
+            yield f"`{name}`: not used: {names}; {NAME_THEM}, where those are meant"
         if self.n_unanswered:
             ending = (
                 f"{count(self.n_unanswered, 'conversation')} {'ends' if self.n_unanswered == 1 else 'end'} unanswered"
@@ -74,7 +85,13 @@ class Counts:
         if self.n_blunt:
             yield (
                 f"`{name}`: in {count(self.n_blunt, 'row')} nothing (no space, no line break) "
-                "stands between prompt and completion"
+                "stands between prompt and completion; `--template alpaca` puts words between them"
+            )
+        if self.n_marked:
+            has = "has" if self.n_marked == 1 else "have"
+            yield (
+                f"`{name}`: {count(self.n_marked, 'row')} {has} words of a chat template typed out, such as "
+                f"`{self.marked}`: they stay plain characters; give messages without markup"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,15 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from localft.data.reading.data_file import place
-from localft.data.rows.row import BUILT_KINDS, Row
+from localft.data.rows.markup import typed_markup
+from localft.data.rows.row import Row
 from localft.inspect.check.problem import Problem, Problems
 from localft.units import count
 
-_MARKUP = re.compile(
-    r"<\|(?:im_start|im_end|user|assistant|system|endoftext|eot_id|start_header_id|end_of_text|end)\|>"
-    r"|\[/?INST\]|<</?SYS>>|</s>|<(?:start|end)_of_turn>|^### (?:Instruction|Response):",
-    re.MULTILINE,
-)
 _ASKED = re.compile(r"^[^\w\n]*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
 _ANSWERED = re.compile(r"^[^\w\n]*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
 _MOST = 0.5  # of the rows; below that a likeness is chance
@@ -85,12 +81,9 @@ def out_of_order(row: Row) -> Iterator[Problem]:
 
 
 def marked_up(row: Row) -> Iterator[Problem]:
-    """A row in which a chat template's own words are typed; not one that quotes a repository."""
-    if row.source_kind in BUILT_KINDS:
-        return
-    found = next((m for text in (row.text, *(t.content for t in row.messages)) if (m := _MARKUP.search(text))), None)
-    if found:
-        message = f"{place(row.source, row.line)} has `{found[0]}` written out, which stays plain characters"
+    """A row in which a chat template's own words are typed."""
+    if found := typed_markup(row):
+        message = f"{place(row.source, row.line)} has `{found}` written out, which stays plain characters"
         hint = "localft applies the chat template itself: give messages without markup"
         yield Problem("warning", "template markup", row.source, row.line, message, hint)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from localft.data.reading.data_file import place
 from localft.data.reading.sources import Part
-from localft.data.rows.reader import Rows, read_file
+from localft.data.rows.formats import NAME_THEM
+from localft.data.rows.reader import NOT_TRAINED, Rows, read_file
 from localft.data.rows.row import Columns
 from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
@@ -86,8 +87,10 @@ class Reader:
 def _left_out(path: Path, found: Rows) -> Problems:
     problems = Problems()
     for line, reason in found.left_out:
-        message = f"{place(path, line)} has an {reason} and is left out"
-        problems.add(Problem("warning", reason, str(path), line, message, "give it one, or remove the line"))
+        marked = reason == NOT_TRAINED
+        message = f"{place(path, line)} has {'' if marked else 'an '}{reason} and is left out"
+        hint = "its own flags say so" if marked else "give it one, or remove the line"
+        problems.add(Problem("warning", reason, str(path), line, message, hint))
     listed = Counter(reason for _, reason in found.left_out)
     problems.unlisted.update({("warning", reason): n - listed[reason] for reason, n in found.empty.items()})
     problems.unlisted += Counter()
@@ -99,7 +102,8 @@ def _unused(path: Path, found: Rows) -> Iterator[Problem]:
     if found.unknown_keys:
         names = ", ".join(f'"{key}"' for key, _ in found.unknown_keys.most_common(5))
         message = f"`{path}` has keys that are not used: {names}"
-        yield Problem("warning", "unused key", str(path), 0, message, "docs/data.md lists the keys of each format")
+        hint = f"docs/data.md lists the keys of each format; {NAME_THEM}"
+        yield Problem("warning", "unused key", str(path), 0, message, hint)
 
 
 def _mixed(path: Path, found: Rows) -> Iterator[Problem]:

@@ -216,9 +216,11 @@ def test_what_is_said(tmp_path: Path, bpe: Tokenizer) -> None:
     ]
     data = read(jsonl(tmp_path / "x.jsonl", values), bpe, no_val=True)
     assert data.summary.notes == (
-        '`x.jsonl`: not used: "id"',
+        '`x.jsonl`: not used: "id"; name those of questions and answers with --prompt-column and --answer-column, '
+        "where those are meant",
         "`x.jsonl`: 1 conversation ends unanswered; what follows the last answer is left out",
-        "`x.jsonl`: in 3 rows nothing (no space, no line break) stands between prompt and completion",
+        "`x.jsonl`: in 3 rows nothing (no space, no line break) stands between prompt and completion; "
+        "`--template alpaca` puts words between them",
         "rows are worded in more than one way; chat will follow `completion`",
     )
     assert data.summary.formats == {"prompt/completion": 3, "messages": 1}

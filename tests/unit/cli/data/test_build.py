@@ -182,6 +182,9 @@ def test_wrong_usage_has_exit_status_2(repo: Repo, tmp_path: Path, run: Run) -> 
         code, _, stderr = run(repo.folder, "-o", tmp_path / "rows.jsonl", *arguments)
         assert code == 2
         assert arguments[1] in stderr
+    for option in ("--kind", "--secrets", "--keep"):
+        code, _, stderr = run(repo.folder, "-o", tmp_path / "rows.jsonl", option, "9" * 5000)
+        assert (code, len(stderr) < 800, "9999…" in stderr) == (2, True, True)
 
 
 def test_memory_does_not_grow_with_the_repository(tmp_path: Path) -> None:

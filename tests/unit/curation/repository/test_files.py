@@ -163,6 +163,9 @@ def test_every_reason_to_leave_a_file_out(tmp_path: Path, out: Path) -> None:
         assert left_out(result) == {**expected, **other}
     rows, result = built(out, repo.folder, max_file_size=100)
     assert left_out(result)["larger than --max-file-size"] == ["big.py", "late.py", "wide.css"]
+    for enormous in (1 << 40, (1 << 63) - 1, 1 << 63, 10**400):  # no room is made for what is not there
+        rows, result = built(out, repo.folder, max_file_size=enormous)
+        assert "larger than --max-file-size" not in left_out(result)
 
 
 def test_reasons_can_be_taken_back(tmp_path: Path, out: Path) -> None:

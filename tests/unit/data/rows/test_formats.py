@@ -131,7 +131,7 @@ def test_tsv_and_a_field_longer_than_the_standard_library_allows(tmp_path: Path)
         ("\n\nprompt\tcompletion\nq\ta\n", "line 3 of `{}` has a tab between its columns, expected `,`"),
         (
             "question,reply\nq,a\n",
-            'line 2 of `{}` has no "messages", "prompt", "instruction", "input" or "text" column',
+            'line 2 of `{}` has "question" but no "answer"',
         ),
         ("prompt\nq\n", 'line 2 of `{}` has "prompt" but no "completion"'),
         ("messages\nq\n", '"messages" in line 2 of `{}` is text, expected a list of turns'),

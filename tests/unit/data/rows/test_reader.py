@@ -90,7 +90,8 @@ def test_text_is_split_at_sample_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a"}\n{"question": "b"}', 'line 2 of `{}` has no "messages", "prompt", "instruction"'),
+        ('{"text": "a"}\n{"question": "b"}', 'line 2 of `{}` has "question" but no "answer"'),
+        ('{"text": "a"}\n{"id": "b"}', 'line 2 of `{}` has no "messages", "prompt", "question", "instruction"'),
         ('{"text": "a"}\n{"prompt": "b"}', 'line 2 of `{}` has "prompt" but no "completion"'),
         ('{"completion": "b"}', 'line 1 of `{}` has "completion" but no "prompt"'),
         ('{"instruction": "b"}', 'line 1 of `{}` has "instruction" but no "output"'),

@@ -120,10 +120,13 @@ def test_a_document_larger_than_its_share_stays_where_it_is() -> None:
     assert made.reason.startswith("10 of 40 rows: 1 of 4 documents")
 
 
-def test_one_document_is_not_parted() -> None:
+def test_of_one_document_single_rows_validate() -> None:
     made = split([talk(i, doc="d") for i in range(40)])
-    assert (made.val, made.reason) == ((), "too few documents to spare one")
+    assert (len(made.train), len(made.val)) == (36, 4)
+    assert made.reason == '4 of 40 rows, chosen with seed 42, though all are of one document (their "doc")'
     made = split([*(talk(i, doc="d") for i in range(20)), *(text(100 + i) for i in range(20))])
+    assert (len(made.train), {unit.row.kind for unit in made.val}) == (38, {"completion"})
+    made = split([talk(i, "same", doc="d") for i in range(40)])
     assert (made.val, made.reason) == ((), "too few documents to spare one")
 
 
@@ -158,7 +161,7 @@ def test_no_document_and_no_row_is_on_two_sides(
     sides = [set(lines(side)) for side in (found.train, found.val, found.left_out)]
     assert sorted(i for side in sides for i in side) == list(range(len(rows)))
     assert found.train
-    numbers = number_documents(rows)
+    numbers = number_documents(rows, by_name="all are of one document" not in found.reason)
     trained, held = ({numbers[i] for i in side} for side in (sides[0], sides[1] | sides[2]))
     assert trained.isdisjoint(held)
     has_talks = any(row.kind != "text" for row in rows)
