@@ -15,7 +15,7 @@ from localft.data.split.sides import Sides, choose_sides
 from localft.data.split.val_prompts import ValPrompt, val_prompts
 from localft.data.summary import DataSummary
 from localft.data.tokens.collector import Collector
-from localft.data.tokens.context_length import FittedRows, fit_units, percentile99
+from localft.data.tokens.context_length import Fits, FittedRows, fit_units, lost_answers, percentile99
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.wording.template import TemplateInfo, describe
@@ -56,6 +56,7 @@ def prepare(
     tokenizer: Tokenizer,
     settings: DataSettings,
     report: Report | None = None,
+    fits: Fits | None = None,
 ) -> Dataset:
     """Read, word, tokenize, split and fit the rows of a run.
 
@@ -64,6 +65,7 @@ def prepare(
         tokenizer: of the base model.
         settings: see `DataSettings`.
         report: called as report(stage, done, total) while something takes long.
+        fits: whether a row of so many positions fits into memory; None: not known.
 
     Raises:
         DatasetError: a file or a row cannot be used, nothing would be supervised, or something leaks and is refused.
@@ -85,7 +87,7 @@ def prepare(
     replay = work.replay(data.replay) if data.replay else []
     work.check_columns()
     units = chained(parts)
-    found = choose_sides(units, given, data.val, settings).settled(settings.on_leak)
+    found = choose_sides(units, given, data.val, settings, fits).settled(settings.on_leak)
     n_ctx, split = found.n_ctx, found.split
     work.dropped += found.dropped
     train, shares = mix(data, parts, replay, split, n_ctx, settings.overlength, settings.wrap_packed)
@@ -97,7 +99,13 @@ def prepare(
             "nothing in the data is supervised: no row is left to train on", _why_nothing(train, work, n_ctx, settings)
         )
     info = wording.main(work.kinds)
-    work.notes += [*wording.notes(work.kinds), *found.leakage.notes(settings.on_leak)]
+    lost = lost_answers(chained([units, given]), n_ctx) if settings.overlength == "drop" else ""
+    work.notes = [
+        *filter(None, [lost]),
+        *work.notes,
+        *wording.notes(work.kinds),
+        *found.leakage.notes(settings.on_leak),
+    ]
     lengths = [unit.length for unit in chained([units, given])]
     return Dataset(
         train=tuple(train.rows),

@@ -58,7 +58,7 @@ class TrainConfig:
         "q8_0", MODEL, "type of the base model's weights: f32, f16, bf16, q8_0, q6_k, q4_k_m, …", metavar="TYPE"
     )
     ctx: int | None = setting(
-        None, MODEL, "tokens per row at most", minimum=8, shown_default="99th percentile of the rows"
+        None, MODEL, "tokens per row at most", minimum=8, shown_default="longest row with an answer"
     )
     overlength: str = setting(
         "drop", MODEL, "what to do with answer rows longer than the context", choices=("drop", "truncate", "refuse")

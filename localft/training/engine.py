@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,24 @@ def lora_shapes(config: TrainConfig, base: Path) -> dict[str, tuple[int, int]]:
     available = lora_targets(base)
     chosen = select_targets(available, config.lora_targets, config.lora_layers, config.lora_rank)
     return {name: available[name] for name in chosen}
+
+
+def fits_memory(config: TrainConfig, base: Path) -> Callable[[int], bool]:
+    """What says whether a row of so many positions can be trained on within the memory that a run may use.
+
+    Args:
+        config: with the hardware's settings filled in.
+        base: the GGUF; it is opened each time that is asked for, and nothing is computed.
+    """
+
+    def fits(n_positions: int) -> bool:
+        engine = open_engine(config, base, list(lora_shapes(config, base)), n_positions)
+        try:
+            return engine.memory_estimate <= activation_budget(config, base)
+        finally:
+            engine.close()
+
+    return fits
 
 
 def activation_budget(config: TrainConfig, base: Path) -> int:

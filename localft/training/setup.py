@@ -25,7 +25,7 @@ from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
 from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
-from localft.training.engine import lora_shapes
+from localft.training.engine import fits_memory, lora_shapes
 from localft.training.plan import TrainPlan
 
 
@@ -46,6 +46,7 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
     files = _data_files(sources, previous)
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
+    config = with_hardware(config, Path(base.path))
     dataset = _prepare_data(config, previous, base, sources, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
@@ -53,7 +54,6 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
             "go on with the versions in the run's config.json, or start a new run",
         )
     shapes = lora_shapes(config, Path(base.path))
-    config = with_hardware(config, Path(base.path))
     batches = plan_batches(
         dataset.train,
         batch_size=config.batch_size,
@@ -230,7 +230,7 @@ def _prepare_data(
     date = previous.template.get("date") if previous else None
     settings = data_settings(config, tokenizer.n_ctx_train, n_ctx, date)
     try:
-        dataset = prepare(sources, tokenizer, settings, report)
+        dataset = prepare(sources, tokenizer, settings, report, fits_memory(config, Path(base.path)))
     finally:
         tokenizer.close()
     if previous is None:

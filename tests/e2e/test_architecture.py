@@ -51,7 +51,7 @@ def test_the_numbers_are_those_of_the_row() -> None:
     assert f"{row.tokens.size} tokens, which are {row.length} positions" in PAGE
     assert f"{row.n_supervised} of them supervised: {n_answer} of the answer, and its end token" in PAGE
     rounded = r"rounded up to a multiple\s+of 32"
-    assert re.search(rf"the 99th percentile of the rows, {data.summary.p99_length}, {rounded}: {data.n_ctx}", PAGE)
+    assert re.search(rf"the longest row with an answer, {data.summary.longest}, {rounded}: {data.n_ctx}", PAGE)
     batches = plan_batches(data.train, batch_size=8, micro_batch_size=None, seed=42, packing=False, n_ctx=data.n_ctx)
     (micro,) = batches.step(0, 7)
     starts = micro.row_starts.tolist()

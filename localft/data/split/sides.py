@@ -15,7 +15,7 @@ from localft.data.split.find_leaks import find_leaks
 from localft.data.split.leakage import Leakage, settle
 from localft.data.split.shuffle import shuffled
 from localft.data.split.validation import Split, split_rows
-from localft.data.tokens.context_length import choose_n_ctx
+from localft.data.tokens.context_length import Fits, choose_n_ctx
 from localft.data.tokens.tokenize import Unit
 from localft.settings.data_settings import DataSettings, OnLeak
 
@@ -52,18 +52,25 @@ class Sides:
         return replace(self, split=split, dropped=self.dropped + Counter({_LEAKING: n_gone}))
 
 
-def choose_sides(units: Sequence[Unit], given: Sequence[Unit], val: Sequence[Path], settings: DataSettings) -> Sides:
+def choose_sides(
+    units: Sequence[Unit],
+    given: Sequence[Unit],
+    val: Sequence[Path],
+    settings: DataSettings,
+    fits: Fits | None = None,
+) -> Sides:
     """Choose n_ctx and the validation rows, and compare both sides.
 
     Args:
         units: per row of the training files, what it became.
         given: the same of the validation files; empty where they are not to be used.
         val: the validation files.
+        fits: see `choose_n_ctx`.
 
     Raises:
         ConfigError: nothing would be left to train on.
     """
-    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed)
+    n_ctx, reason = choose_n_ctx(units, settings.ctx, settings.n_ctx_train, settings.wrap_packed, fits)
     split = _split(units, given, val, n_ctx, settings)
     leakage = find_leaks(_rows_of(split.train), _rows_of(split.val))
     return Sides(n_ctx, reason, split, leakage, Counter({_LEFT_OUT: len(split.left_out)}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from localft.data.reading.data_file import place
@@ -14,6 +14,7 @@ from localft.units import count
 
 _ROUND = 32
 _TEXT_N_CTX = 1024
+Fits = Callable[[int], bool]
 
 
 @dataclass
@@ -40,35 +41,77 @@ def percentile99(lengths: Sequence[int]) -> int:
     return sorted(lengths)[-(-99 * len(lengths) // 100) - 1] if lengths else 0
 
 
-def choose_n_ctx(units: Sequence[Unit], ctx: int | None, n_ctx_train: int, wrap: bool = False) -> tuple[int, str]:
+def choose_n_ctx(
+    units: Sequence[Unit], ctx: int | None, n_ctx_train: int, wrap: bool = False, fits: Fits | None = None
+) -> tuple[int, str]:
     """Positions per sequence, and why.
 
-    It is the 99th percentile of the rows, rounded up to a multiple of 32, at most what the model was trained on. Texts
-    lose nothing by being cut, so beyond 1024 positions they do not ask for more.
+    It is the longest of the rows that cannot be cut, those with answers, rounded up to a multiple of 32, at most what
+    the model was trained on and what the memory allows. Texts lose nothing by being cut, so beyond 1024 positions they
+    do not ask for more.
 
     Args:
         units: the rows that are read to train on.
         ctx: what the user asked for, or None.
         n_ctx_train: 0 where it is not known.
         wrap: texts are joined, so that they fill 1024 positions together if not alone.
+        fits: whether a row of so many positions fits into memory; None: not known.
     """
     if ctx is not None:
         beyond = f"; the model was trained on {n_ctx_train:,}" if 0 < n_ctx_train < ctx else ""
         return ctx, f"--ctx{beyond}"
-    lengths = [(unit.is_text, part.length) for unit in units for part in unit.parts]
-    real = percentile99([length for _, length in lengths])
-    wanted = percentile99([min(length, _TEXT_N_CTX) if is_text else length for is_text, length in lengths])
-    together = min(_TEXT_N_CTX, sum(length for is_text, length in lengths if is_text)) if wrap else 0
-    fills = wrap and together >= wanted
-    rounded = max(_ROUND, -(-max(wanted, together) // _ROUND) * _ROUND)
+    longest, text = (_longest(units, is_text) for is_text in (False, True))
+    total = sum(part.length for unit in units if unit.is_text for part in unit.parts) if wrap else 0
+    window = min(max(text, total), _TEXT_N_CTX)
+    rounded = max(_ROUND, -(-max(longest, window) // _ROUND) * _ROUND)
+    if wrap and total and window >= longest:
+        why, reason = "texts are joined to fill it", "texts are joined and cut into windows of this size"
+        reason += "; --ctx sets another"
+    elif longest >= window:
+        why = f"the longest row with an answer is {longest:,}"
+        reason = f"the longest row with an answer, {longest:,}, rounded up"
+        reason += "; longer texts are cut" if text > rounded else ""
+    else:
+        why = f"the longest text is {text:,}"
+        reason = f"the longest text, {text:,}, rounded up"
+        if text > _TEXT_N_CTX:
+            reason = f"long texts are cut into windows of at most {_TEXT_N_CTX:,}; --ctx sets another size"
     if 0 < n_ctx_train < rounded:
-        why = "texts are joined to fill it" if fills else f"the 99th percentile of the rows is {real:,}"
-        return n_ctx_train, f"all that the model was trained on; {why}"
-    if fills:
-        return rounded, "texts are joined and cut into windows of this size; --ctx sets another"
-    if wanted < real:
-        return rounded, f"long texts are cut into windows of at most {_TEXT_N_CTX:,}; --ctx sets another size"
-    return rounded, f"the 99th percentile of the rows, {real:,}, rounded up"
+        rounded, reason = n_ctx_train, f"all that the model was trained on; {why}"
+    if fits and rounded > _TEXT_N_CTX and not fits(rounded):
+        rounded, reason = _most_that_fits(fits, rounded), f"all that the memory allows (--memory); {why}"
+    return rounded, reason
+
+
+def _longest(units: Sequence[Unit], is_text: bool) -> int:
+    return max((unit.length for unit in units if unit.is_text == is_text), default=0)
+
+
+def _most_that_fits(fits: Fits, too_many: int) -> int:
+    low, high = _TEXT_N_CTX // _ROUND, -(-too_many // _ROUND)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle * _ROUND) else (low, middle)
+    return low * _ROUND
+
+
+def lost_answers(units: Sequence[Unit], n_ctx: int) -> str:
+    """What to say where many of the rows with answers, or all of a kind, do not fit into `n_ctx`; else ""."""
+    rows, long = Counter[str](), Counter[str]()
+    for unit in units:
+        if not unit.is_text:
+            rows[unit.row.kind] += 1
+            long[unit.row.kind] += unit.length > n_ctx
+    if not long.total() or (long.total() <= 0.01 * rows.total() and all(long[kind] < rows[kind] for kind in rows)):
+        return ""
+    share = f"{long.total():,} of {rows.total():,} rows with answers"
+    whole = [kind for kind in rows if long[kind] == rows[kind] and len(rows) > 1]
+    all_of = f", all of the kind {' and '.join(whole)} among them," if whole else ""
+    longest = _longest(units, False)
+    return (
+        f"{share}{all_of} are longer than n_ctx {n_ctx:,} and are left out: --ctx {-(-longest // _ROUND) * _ROUND} "
+        "takes all of them, `--overlength truncate` their beginnings"
+    )
 
 
 def fit_units(units: Sequence[Unit], n_ctx: int, overlength: str, wrap: bool = False) -> FittedRows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from localft.addresses import without_secrets
@@ -31,7 +33,8 @@ from localft.model.tokenizer import Tokenizer
 from localft.report import Report
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
-from localft.training.setup import data_settings, data_sources
+from localft.training.engine import fits_memory
+from localft.training.setup import data_settings, data_sources, with_hardware
 
 _FOR_A_MODEL = ("template", "raw", "train_on_prompt", "ctx", "packing")
 
@@ -190,7 +193,7 @@ class _Check:
         units = chained(parts)
         self.say("looking for leaks", 0, 0)
         settings = data_settings(config, wording.tokenizer.n_ctx_train, config.ctx)
-        sides = choose_sides(units, given, self.sources.val, settings)
+        sides = choose_sides(units, given, self.sources.val, settings, partial(self._fits, wording.tokenizer.path))
         self._judge(sides.leakage)
         sides = sides.settled("drop" if settings.on_leak == "drop" else "warn")
         n_ctx, split = sides.n_ctx, sides.split
@@ -212,6 +215,13 @@ class _Check:
                 self.found.cost = epoch_cost(config, wording.tokenizer.path, train.rows, val.rows, n_ctx, shares)
             except LocalftError as error:
                 self.found.missing.append(f"no time per epoch: {error.message}")
+
+    def _fits(self, base: Path, n_positions: int) -> bool:
+        """Whether a run could train on a row of so many positions; what a model lacks is said later."""
+        try:
+            return fits_memory(with_hardware(self.config, base), base)(n_positions)
+        except LocalftError:
+            return True
 
     def _units(self, reads: Sequence[FileRead], wording: RunWording) -> Sequence[Unit]:
         self.say("counting tokens", 0, 0)

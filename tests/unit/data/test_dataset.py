@@ -97,18 +97,62 @@ def test_the_tail_of_one_long_text_validates(tmp_path: Path, bpe: Tokenizer) -> 
         read(tmp_path / "x.txt", bpe, ctx=50, val_samples=99)
 
 
-def test_n_ctx_is_the_99th_percentile_rounded_up(tmp_path: Path, bpe: Tokenizer) -> None:
+def test_n_ctx_is_the_longest_row_with_an_answer_rounded_up(tmp_path: Path, bpe: Tokenizer) -> None:
     values = [*pairs(99), {"prompt": "Q", "completion": "x" * 70}]
     lengths = [8] * 99 + [72]
     data = read(jsonl(tmp_path / "x.jsonl", values), bpe, no_val=True)
-    assert [row.length for row in data.train] == lengths[:-1]
+    assert [row.length for row in data.train] == lengths
     assert percentile99(lengths) == 8
-    assert (data.n_ctx, data.n_ctx_reason) == (32, "the 99th percentile of the rows, 8, rounded up")
+    assert (data.n_ctx, data.n_ctx_reason) == (96, "the longest row with an answer, 72, rounded up")
     summary = data.summary
     assert (summary.p99_length, summary.longest, summary.mean_length) == (8, 72, 8.64)
-    assert summary.dropped == {"longer than n_ctx 32 (--overlength drop)": 1}
-    more = read(jsonl(tmp_path / "y.jsonl", values + values[-1:]), bpe, no_val=True)
-    assert (more.n_ctx, more.summary.dropped) == (96, {})
+    assert summary.dropped == {}
+    short = read(jsonl(tmp_path / "y.jsonl", values), bpe, no_val=True, ctx=32)
+    assert short.summary.dropped == {"longer than n_ctx 32 (--overlength drop)": 1}
+    assert not any("longer than n_ctx" in note for note in short.summary.notes)  # one in a hundred
+
+
+def test_texts_cost_no_conversation(tmp_path: Path, bpe: Tokenizer) -> None:
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "x" * 1500}]
+    values = [*({"text": f"short {i}"} for i in range(2000)), *({"messages": turns} for _ in range(20))]
+    path = jsonl(tmp_path / "x.jsonl", values)
+    data = read(path, bpe, no_val=True)
+    assert (len(data.train), data.summary.dropped) == (2020, {})
+    assert data.n_ctx_reason == f"the longest row with an answer, {data.summary.longest:,}, rounded up"
+    short = read(path, bpe, no_val=True, ctx=96)
+    longer = f"20 of 20 rows with answers are longer than n_ctx 96 and are left out: --ctx {data.n_ctx}"
+    assert short.summary.notes[0].startswith(longer)
+
+
+def test_a_kind_of_rows_that_would_go_is_named(tmp_path: Path, bpe: Tokenizer) -> None:
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "x" * 90}]
+    path = jsonl(tmp_path / "x.jsonl", [*pairs(300), {"messages": turns}])
+    notes = read(path, bpe, no_val=True, ctx=32).summary.notes
+    assert notes[0].startswith("1 of 301 rows with answers, all of the kind messages among them, are longer than")
+
+
+def test_long_texts_behind_longer_conversations_are_cut_where_the_reason_says(tmp_path: Path, bpe: Tokenizer) -> None:
+    values = [{"text": "t" * 9000}, {"prompt": "Q", "completion": "x" * 6200}, *pairs(3)]
+    data = read(jsonl(tmp_path / "x.jsonl", values), bpe, no_val=True)
+    assert data.n_ctx == 6208
+    assert data.n_ctx_reason == "the longest row with an answer, 6,202, rounded up; longer texts are cut"
+    assert max(row.length for row in data.train if row.is_text) == 6208
+
+
+def test_memory_limits_n_ctx_where_nothing_else_does(tmp_path: Path, bpe: Tokenizer) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [{"prompt": "Q", "completion": "x" * 6200}, *pairs(3)])
+    asked: list[int] = []
+
+    def fits(n_positions: int) -> bool:
+        asked.append(n_positions)
+        return n_positions <= 4100
+
+    data = prepare([path], bpe, DataSettings(no_val=True), fits=fits)
+    reason = "all that the memory allows (--memory); the longest row with an answer is 6,202"
+    assert (data.n_ctx, data.n_ctx_reason, len(data.train)) == (4096, reason, 3)
+    assert (asked[0], len(asked) < 12) == (6208, True)
+    short = prepare([jsonl(tmp_path / "y.jsonl", pairs(3))], bpe, DataSettings(no_val=True), fits=lambda n: False)
+    assert short.n_ctx == 32
 
 
 def test_n_ctx_is_at_most_what_the_model_was_trained_on(tmp_path: Path, bpe: Tokenizer) -> None:
