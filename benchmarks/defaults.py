@@ -5,8 +5,8 @@
     python benchmarks/defaults.py --table                                                    what is there, as Markdown
 
 A data set is a folder with a train.jsonl, or `facts:N` (see facts.py). Each run is a line of
-benchmarks/results/defaults.jsonl; one that is there is not repeated. Facts are counted as learned where the greedy answer
-is the row's own to the letter: of the training rows, and of test.jsonl where there is one.
+benchmarks/results/defaults.jsonl; one that is there is not repeated. Facts are counted as learned where the greedy
+answer is the row's own to the letter: of the training rows, and of test.jsonl where there is one.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ def find_target(
     model: str | None,
     *,
     newest: bool = False,
+    last: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     report: Report | None = None,
 ) -> Target:
@@ -36,11 +37,12 @@ def find_target(
         lora: a run's folder or an adapter file, None = no adapter.
         model: what `localft convert` takes, None = the base that the adapter was trained on.
         newest: take the newest run under ./runs, whatever `lora` says.
+        last: take the run's last adapter, and not the one with the best validation loss.
         progress: is told what the user did not name: the newest run, a conversion.
         report: is told how far a download or a conversion is.
 
     Raises:
-        ConfigError: neither was given.
+        ConfigError: neither was given, or `last` without a run.
         AdapterError: there is no such run or adapter, or its base model is no longer there.
         ModelError: the model cannot be found or converted.
     """
@@ -49,12 +51,14 @@ def find_target(
             "there is nothing to talk to: neither --lora nor --model was given",
             "`localft chat --lora` takes the newest run, `localft chat --model demo` the bundled model",
         )
+    if last and not (newest or (lora and Path(lora).is_dir())):
+        raise ConfigError("`--last` is for the adapter of a run", "give the run's folder to --lora")
     given = _resolve_model(model, progress, report) if model else None
     if lora is None:
         assert given is not None
         return Target(given, None, None)
     if newest or Path(lora).is_dir():
-        return _from_run(lora, newest, given, progress)
+        return _from_run(lora, newest, last, given, progress)
     path = Path(lora)
     if not path.exists():
         raise AdapterError(
@@ -64,16 +68,22 @@ def find_target(
     return Target(given or _recorded_base(path), path, None)
 
 
-def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
+def _from_run(lora: str, newest: bool, last: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
     from localft.run.folder import Run, newest_run
 
     run = newest_run() if newest else Run.open(Path(lora))
     if newest:
         progress(f"newest run: {run.folder}")
+    adapter = run.adapter
+    if last and not run.last_adapter.is_file():
+        raise AdapterError(
+            f"run `{run.folder}` has no last adapter yet", "it is written when the run ends or is stopped"
+        )
+    adapter = run.last_adapter if last else adapter
     base = given or run.base_model
     if not base.is_file():
-        base = _recorded_base(run.adapter)
-    return Target(base, run.adapter, run.template)
+        base = _recorded_base(adapter)
+    return Target(base, adapter, run.template)
 
 
 def _recorded_base(adapter: Path) -> Path:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     metavar="[RUN|FILE]",
     help="Use an adapter: a run's folder or an adapter file; without a value the newest run under ./runs.",
 )
+@click.option("--last", is_flag=True, help="Use the run's last adapter, not the one with the best validation loss.")
 @click.option(
     "--model",
     metavar="MODEL",
@@ -96,9 +97,10 @@ def open_session(options: dict[str, Any]) -> ChatSession:
 
     if options["raw"] and options["template"]:
         raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
-    lora = options.pop("lora")
+    lora, model, last = options.pop("lora"), options.pop("model"), options.pop("last")
     with closing(ProgressLine()) as line:
-        target = find_target(lora, options.pop("model"), newest=lora == NEWEST, progress=line.say, report=line.report)
+        newest = lora == NEWEST
+        target = find_target(lora, model, newest=newest, last=last, progress=line.say, report=line.report)
         usable_gguf(target.model, line.report)
     return ChatSession(
         target.model,

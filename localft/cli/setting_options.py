@@ -24,7 +24,7 @@ class GroupedOption(click.Option):
 def setting_options(names: Iterable[str] = SETTINGS) -> Iterator[click.Option]:
     """One option for each setting, or for those named."""
     for name in names:
-        yield GroupedOption([flag_name(name), name], **_attributes(name))
+        yield GroupedOption([flag_name(name), *SETTINGS[name].metadata["setting"].aliases, name], **_attributes(name))
 
 
 def setting_option(name: str, **overrides: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -33,7 +33,7 @@ APPLIED: dict[str, str] = {
     "threads": "the last digits may differ from an uninterrupted run's",
     "memory": "",
 }
-PATHS = ("data", "val_data", "replay")
+PATHS = ("data", "val_data", "replay", "from_run")
 # Settings that are taken from the command alone.
 PLACES = ("out", "checkpoint_in", "checkpoint_out", "lora_out")
 _NOT_WRITTEN = "a checkpoint's places are not written to; give it again to write there"

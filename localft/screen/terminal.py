@@ -36,7 +36,14 @@ from localft.visible import visible
 
 MAX_WIDTH = 110
 MAX_VALUE = 24
-SOURCE_STYLES = {"flag": "cyan", "config file": "cyan", "model card": "magenta", "hardware": "blue", "default": "dim"}
+SOURCE_STYLES = {
+    "flag": "cyan",
+    "config file": "cyan",
+    "model card": "magenta",
+    "adapter": "magenta",
+    "hardware": "blue",
+    "default": "dim",
+}
 
 
 def open_screen(as_json: bool) -> Screen:

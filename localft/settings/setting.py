@@ -22,6 +22,7 @@ class Setting:
         minimum, maximum: the range, both ends allowed unless `above` says that the lower one is not.
         choices: the words allowed, for settings of text.
         parse: turns text or a number into the value; for kinds that a plain type does not say.
+        aliases: further flags of the same setting.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Setting:
     parse: Callable[[Any], Any] | None = None
     hidden: bool = False
     shown_default: str | None = None
+    aliases: tuple[str, ...] = ()
 
 
 def setting(default: Any, group: str, help: str, **limits: Any) -> Any:

@@ -21,7 +21,7 @@ from localft.settings.setting import (
 from localft.spelling import nearest
 
 MOST_THREADS = 512  # ggml's GGML_MAX_N_THREADS
-Source = Literal["flag", "config file", "model card", "hardware", "default"]
+Source = Literal["flag", "config file", "model card", "adapter", "hardware", "default"]
 
 MODEL, VALID, TRAIN, LORA, MACHINE, RUN, OLD = (
     "Model and data",
@@ -174,6 +174,10 @@ class TrainConfig:
         choices=("auto", "int16", "f32"), metavar="NAME",
     )  # fmt: skip
 
+    from_run: str | None = setting(
+        None, RUN, "start from the adapter of this run, or of this file, with new data and settings", metavar="RUN",
+        aliases=("--from",),
+    )  # fmt: skip
     out: str | None = setting(None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>")
     checkpoint_every: int | None = setting(
         None, RUN, "steps between checkpoints", minimum=1, shown_default="at validations, and every 2 minutes"

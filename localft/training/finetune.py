@@ -90,6 +90,8 @@ class Session:
         try:
             if self.checkpoint:
                 engine.load_state(self.checkpoint.state)
+            elif plan.start:
+                engine.load_state(plan.start)
             cursor = self.cursor()
             if dry_run:
                 record = self.make_record(plan, engine, self.folder or Path())

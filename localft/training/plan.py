@@ -14,6 +14,7 @@ from localft import __version__
 from localft.data.batching.batches import BatchPlan
 from localft.data.batching.micro_batch import MicroBatch
 from localft.data.dataset import Dataset
+from localft.engine import EngineState
 from localft.events import Notice
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.settings.train_config import TrainConfig
@@ -37,6 +38,7 @@ class TrainPlan:
         data_files: SHA-256 by absolute path.
         splits: validation rows are taken from the training files.
         root: where relative paths begin.
+        start: the adapter that a new run starts from, where it is not a fresh one.
     """
 
     config: TrainConfig
@@ -50,6 +52,7 @@ class TrainPlan:
     notices: tuple[Notice, ...]
     splits: bool
     root: Path
+    start: EngineState | None = None
 
     @property
     def base_path(self) -> Path:

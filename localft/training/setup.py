@@ -25,6 +25,7 @@ from localft.report import Report
 from localft.run.record import BaseModel, RunRecord
 from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
+from localft.training.earlier_adapter import find_earlier_adapter
 from localft.training.engine import fits_memory, lora_shapes
 from localft.training.plan import TrainPlan
 
@@ -47,6 +48,10 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
     base = _find_base(config, previous, notices, report)
     _same_base(base, previous)
     config = with_hardware(config, Path(base.path))
+    earlier = find_earlier_adapter(config.from_run, base) if config.from_run and not previous else None
+    if earlier:
+        config = earlier.settings(config)
+        notices.append(Notice(f"starting from the adapter `{earlier.path}`"))
     dataset = _prepare_data(config, previous, base, sources, report)
     if previous and dataset.fingerprint != previous.fingerprint:
         raise LocalftError(
@@ -69,7 +74,18 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
         dataset = replace(dataset, summary=replace(dataset.summary, packing=packing))
     validation = tuple(evaluation_batches(dataset.val, config.val_batch_size, batches.micro_tokens))
     return TrainPlan(
-        config, previous, base, dataset, batches, validation, shapes, files, tuple(notices), not sources.val, root
+        config,
+        previous,
+        base,
+        dataset,
+        batches,
+        validation,
+        shapes,
+        files,
+        tuple(notices),
+        not sources.val,
+        root,
+        earlier.state() if earlier else None,
     )
 
 

@@ -155,6 +155,17 @@ def test_a_run_brings_its_base_its_adapter_and_its_template(files: dict[str, Pat
     assert newest.stderr == "newest run: runs/newer\n"
     (newer / "adapter-best.gguf").write_bytes(b"the best one comes first")
     assert "adapter-best.gguf" in failure(chat("--lora", newer, "--prompt", "x"), AdapterError)
+    last = chat("--lora", newer, "--last", "--prompt", "the cat")
+    assert (last.stdout, last.stderr) == (newest.stdout, "")
+    (newer / "adapter-last.gguf").unlink()
+    message = failure(chat("--lora", newer, "--last", "--prompt", "x"), AdapterError)
+    assert message == "run `runs/newer` has no last adapter yet"
+
+
+def test_last_is_for_runs(files: dict[str, Path]) -> None:
+    for where in (("--lora", files["lora"], "--model", files["base"]), ("--model", files["base"])):
+        message = failure(chat(*where, "--last", "--prompt", "x"), ConfigError)
+        assert message == "`--last` is for the adapter of a run"
 
 
 def test_an_adapter_of_another_shape_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
