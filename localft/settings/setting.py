@@ -55,7 +55,10 @@ def parse_size(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower())
     if not match:
         raise ValueError("expected a size such as `6GiB`")
-    return int(float(match[1]) * SIZE_UNITS[match[2]])
+    try:
+        return int(float(match[1]) * SIZE_UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("no machine has so much") from None
 
 
 def parse_warmup(value: Any) -> float:
