@@ -11,19 +11,27 @@ from pathlib import Path
 
 from localft.addresses import without_secrets
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
-from localft.data.reading.data_file import data_suffix
+from localft.data.reading.data_file import NO_PIPE
+from localft.data.reading.data_format import data_format, data_suffix
 from localft.data.reading.expansion import refuse_expansion
 from localft.errors import ConfigError, DatasetError
+from localft.file_kind import Kind
+from localft.folder_kind import folder_kind
 from localft.report import Report
 from localft.settings.setting import split_share
+from localft.text_kind import TextForm
 
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 # looked for where there is none of the above, so that a table beside a train.jsonl is not read twice
 _MORE_SUFFIXES = (".csv", ".tsv", ".parquet", ".md")
 _TEXTS = (".txt", ".md")
+_ROWS = (*(suffix for suffix in (*_SUFFIXES, *_MORE_SUFFIXES) if suffix not in _TEXTS), ".arrow")
+# texts about what lies beside them
+_ABOUT = re.compile(r"(?i)(?:readme|licen[cs]e|copying|notice|citation)(?:[._-].*)?")
 _VALID = ("valid", "validation", "val", "dev")
 _SPLITS = ("train", *_VALID, "test")
 MOST_PASSES = 1000
+_WITHOUT_TRAIN = "of code and pages `localft data build {folder} -o rows.jsonl` makes rows"
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,8 @@ class _Finder:
             return Part(name, (path,), weight)
         _require_readable(path)
         train = _named(path, ("train",))
+        if not train and (kind := folder_kind(path)) and kind.kind is not Kind.MODEL_FOLDER:
+            raise DatasetError(f"`{path}` is {kind.what}", kind.hint)
         if not train and not _named(path, _SPLITS) and (texts := self.texts(path)):
             prefix = path.resolve().name
             docs = tuple(f"{prefix}:{text.relative_to(path).as_posix()}" for text in texts)
@@ -173,13 +183,22 @@ class _Finder:
         if held:
             names = ", ".join(f"`{name}`" for name in held[:3]) + (", …" if len(held) > 3 else "")
             return DatasetError(f"`{folder}` has no train file", f"{expected}; or name a file itself: it has {names}")
-        hint = f"{expected}; of code and pages `localft data build {folder} -o rows.jsonl` makes rows"
+        hint = f"{expected}; {_WITHOUT_TRAIN.format(folder=folder)}"
         return DatasetError(f"`{folder}` has neither a train file nor texts", hint)
 
     def texts(self, folder: Path) -> list[Path]:
-        """Every text in a folder and the folders in it, in order of their names; nothing hidden."""
+        """Every text in a folder and the folders in it, in order of their names; nothing hidden.
+
+        Raises:
+            DatasetError: rows lie among them, or they only tell of the folder.
+        """
         files = _walk(folder)
+        if rows := [path for path in files if _holds_rows(path)]:
+            raise _rows_elsewhere(folder, rows)
         texts = [path for path in files if data_suffix(path) in _TEXTS]
+        if texts and all(_ABOUT.fullmatch(path.name) for path in texts):
+            message = f"`{folder}` has no train file, and no text but {_listed(folder, texts)}, which tells of the rest"
+            raise DatasetError(message, f"name it where it is meant; {_WITHOUT_TRAIN.format(folder=folder)}")
         if texts and (n_other := len(files) - len(texts)):
             others = "1 other file is" if n_other == 1 else f"{n_other:,} other files are"
             code = "`localft data build` makes rows of code"
@@ -199,12 +218,16 @@ class _Finder:
 
     def local(self, name: str) -> Path:
         """The file or folder on this machine, fetched where it is elsewhere."""
+        if name == "-":
+            raise DatasetError("`-` is stdin, and a run reads its data again", NO_PIPE)
         if not is_remote(name):
             try:
                 (self.root / name).exists()
             except OSError as error:
                 shown = name if len(name) <= 80 else f"{name[:79]}…"
                 raise DatasetError(f"cannot read `{shown}`: {error.strerror}", "check the path") from None
+            if (self.root / name).is_fifo():
+                raise DatasetError(f"`{name}` is a pipe, and a run reads its data again", NO_PIPE)
             return self.root / name
         from localft.data.reading import hub_dataset, web
 
@@ -229,6 +252,28 @@ def _named(folder: Path, stems: Sequence[str]) -> list[Path]:
         if found:
             return found
     return []
+
+
+def _holds_rows(path: Path) -> bool:
+    """Whether a file has rows and no text. Settings and the like are one object over several lines, and not meant."""
+    suffix = data_suffix(path)
+    if suffix not in (*_ROWS, *_TEXTS):
+        return False
+    if suffix == ".json" or suffix in _TEXTS:
+        return data_format(path).form in (TextForm.LINES, TextForm.ARRAY, TextForm.HOLDER)
+    return True
+
+
+def _rows_elsewhere(folder: Path, rows: Sequence[Path]) -> DatasetError:
+    message = f"`{folder}` has no train file, and rows under other names: {_listed(folder, rows)}"
+    first = shlex.quote(str(rows[0]))
+    hint = f"name the files, such as `--data {first}`, or call one train{data_suffix(rows[0])}; "
+    return DatasetError(message, f"{hint}to train on the texts beside them alone, move them into a folder of their own")
+
+
+def _listed(folder: Path, paths: Sequence[Path]) -> str:
+    names = ", ".join(f"`{path.relative_to(folder)}`" for path in paths[:3])
+    return names + (f" and {len(paths) - 3:,} more" if len(paths) > 3 else "")
 
 
 def _first(path: Path) -> Path | None:

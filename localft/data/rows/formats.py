@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.reading.data_file import EXPECTED, data_suffix, is_table, name_of, place
+from localft.data.reading.data_file import EXPECTED, name_of, place
+from localft.data.reading.data_format import data_format
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Message, Row, RowKind
 from localft.data.rows.turns import read_turns
 from localft.errors import DatasetError
@@ -108,9 +109,9 @@ def _format(path: Path, where: str, value: Mapping[str, Any], columns: Columns) 
     message = f'{where} has no "messages", "prompt", "instruction", "input" or "text" key'
     if columns.given:
         message += f", nor {' and '.join(f'`{name}`' for name in columns.given)}"
-    elif is_table(path):
+    elif data_format(path).is_table:
         hint = "name those of questions and answers with --prompt-column and --answer-column"
-        if data_suffix(path) != ".parquet":
+        if data_format(path).rows != "parquet":
             hint += "; if that is a row already, put a line with names above it, such as `prompt,completion`"
         raise DatasetError(message.replace(" key", " column"), f"its columns are {_keys(value)}: {hint}")
     raise DatasetError(message, f"it has {_keys(value)}; {EXPECTED}")

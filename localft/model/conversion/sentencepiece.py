@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ModelError
+from localft.file_kind import Kind, unfit
 from localft.files import read_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -146,6 +147,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     Raises:
         ModelError: unreadable, damaged, or no sentencepiece model.
     """
+    if found := unfit(path, Kind.EMPTY, Kind.WEB_PAGE):
+        raise ModelError(f"`{path}` is {found.what}", found.hint)
     try:
         return parse(read_bytes(path))
     except OSError as error:

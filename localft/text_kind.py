@@ -1,0 +1,126 @@
+"""How a text is laid out: JSON of one kind or another, a table, or plain text, as far as its beginning tells."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from enum import Enum, auto
+from typing import Any
+
+_SPACE = re.compile(r"[ \t\r\n\ufeff]*")
+_OBJECT = re.compile(r'\{\s*"(?:[^"\\\n]|\\.)*"\s*:|\{\s*\}')
+_OBJECTS = re.compile(r'\[\s*\{\s*["}]')
+_PYTHON = re.compile(r"\{\s*'[^'\n]*'\s*:")
+_COLUMN = re.compile(r"\w[\w .-]{0,40}")
+_CUT = 16  # characters; no literal is longer
+# keys under which a file holds its rows, in place of a line each
+_HOLDERS = "data|rows|train|examples|items|records|samples|entries|dataset|validation|test"
+_STRING = r'"(?:[^"\\\n]|\\.)*"'
+_HELD = re.compile(rf'\{{\s*(?:{_STRING}\s*:\s*(?:{_STRING}|[\w.+-]+)\s*,\s*)*"({_HOLDERS})"\s*:\s*\[\s*[\[{{]')
+
+
+class TextForm(Enum):
+    """The layouts."""
+
+    PLAIN = auto()
+    COMMAS = auto()  # a table of names and rows as wide as they
+    TABS = auto()  # the same with tabs
+    LINES = auto()  # JSON: an object a line, or what was meant to be one
+    ARRAY = auto()  # one array of objects
+    SPREAD = auto()  # objects over several lines each
+    HOLDER = auto()  # one object that holds the rows under a key
+    NOTEBOOK = auto()  # of Jupyter
+
+    @property
+    def is_json(self) -> bool:
+        return self not in (TextForm.PLAIN, TextForm.COMMAS, TextForm.TABS)
+
+
+def text_form(text: str, whole: bool) -> TextForm:
+    """The layout of a text.
+
+    Args:
+        text: its beginning, without a byte order mark.
+        whole: it is all of it.
+    """
+    text = text.lstrip("\ufeff \t\r\n")
+    if _OBJECTS.match(text):
+        return TextForm.ARRAY if _goes_on_as_json(text, text.index("{"), whole) else TextForm.PLAIN
+    if _PYTHON.match(text):
+        lines = text.splitlines() if whole else text.splitlines()[:-1] or [text]
+        return TextForm.LINES if all(map(_PYTHON.match, filter(str.strip, lines))) else TextForm.PLAIN
+    if not _OBJECT.match(text):
+        return _table(text, whole)
+    if holder_key(text):
+        return TextForm.HOLDER
+    if text[:200].find('"cells"') > 0 and '"cell_type"' in text:
+        return TextForm.NOTEBOOK
+    return _objects(text, whole)
+
+
+def holder_key(text: str) -> str:
+    """The key under which an object holds a list of rows, "" for none."""
+    found = _HELD.match(text.lstrip("\ufeff \t\r\n"))
+    return found[1] if found else ""
+
+
+def _goes_on_as_json(text: str, at: int, whole: bool) -> bool:
+    value, _ = _value(text, at, whole)
+    return isinstance(value, dict)
+
+
+def _objects(text: str, whole: bool) -> TextForm:
+    """Objects one after the other, or a text that only begins with one."""
+    at, form = 0, TextForm.LINES
+    while at < len(text):
+        value, end = _value(text, at, whole)
+        if not isinstance(value, dict):
+            return TextForm.PLAIN
+        if "\n" in text[at:end].strip():
+            form = TextForm.SPREAD
+        space = _SPACE.match(text, end)
+        assert space is not None
+        at = space.end()
+        # a comma at a line's end is a mistake in what are lines all the same
+        if text[at : at + 1] == "," and "\n" in text[at : at + 3]:
+            at += 1 + len(text[at + 1 :]) - len(text[at + 1 :].lstrip())
+        elif "\n" not in space[0] and at < len(text):
+            return TextForm.PLAIN
+    return form
+
+
+def _table(text: str, whole: bool) -> TextForm:
+    """Whether lines are the rows of a table below its columns' names."""
+    if not whole:
+        text = text[: text.rfind("\n") + 1]
+    for form, mark in ((TextForm.TABS, "\t"), (TextForm.COMMAS, ",")):
+        if mark not in text.partition("\n")[0]:
+            continue
+        try:
+            rows = [row for row in csv.reader(text.splitlines(keepends=True), delimiter=mark, strict=whole) if row]
+        except csv.Error:
+            continue
+        if not whole and len(rows) > 2:
+            rows.pop()  # its last field may go on
+        names = rows[0]
+        named = all(map(_COLUMN.fullmatch, names)) and len(set(names)) == len(names)
+        if named and len(rows) > 1 and all(len(row) == len(names) for row in rows):
+            return form
+    return TextForm.PLAIN
+
+
+def _value(text: str, at: int, whole: bool) -> tuple[Any, int]:
+    """The JSON value at `at` and its end; an object that is cut off by the end of what is known counts as one."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        cut = error.msg.startswith("Unterminated string") or error.pos >= len(text) - _CUT
+        if cut and not whole and _OBJECT.match(text, at):
+            return {}, len(text)
+        return None, at
+    except (ValueError, RecursionError):  # numbers of thousands of digits, thousands of brackets
+        return None, at
+
+
+_DECODER = json.JSONDecoder()
