@@ -89,12 +89,12 @@ WEIGHTS = FileKind(
 PEFT_WEIGHTS = FileKind(
     Kind.ADAPTER_WEIGHTS,
     "an adapter as PEFT saves it, and no GGUF",
-    "`localft.from_peft(FOLDER, BASE)` and `write_adapter` make a GGUF of its folder; or merge it into its base "
-    "with PEFT's `merge_and_unload()`",
+    "`from_peft` and `write_adapter` of `localft.adapter` make a GGUF of its folder; or merge it into its base with "
+    "PEFT's `merge_and_unload()`",
 )
 MLX_ADAPTER = FileKind(
     Kind.ADAPTER_WEIGHTS,
-    "an adapter of MLX, which is not read",
+    "an adapter of MLX",
     "`mlx_lm.fuse` merges it into its base model: convert that",
 )
 WEB_PAGE = FileKind(

@@ -11,9 +11,7 @@ from localft.files import read_text
 
 CONFIG = "config.json"
 _MODEL_WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")
-_SAVED_ROWS = ("dataset_dict.json", "dataset_info.json", "state.json")
 
-RUN = FileKind(Kind.RUN, "the folder of a run", "give it to `localft chat --lora`; --model takes its base model")
 SAVED_ROWS = FileKind(
     Kind.SAVED_ROWS,
     "a data set that `save_to_disk` of the library `datasets` wrote, which is not read",
@@ -24,15 +22,22 @@ MLX_FOLDER = MLX_ADAPTER._replace(kind=Kind.ADAPTER_FOLDER)
 
 
 def folder_kind(folder: Path) -> FileKind | None:
-    """What a folder is; None for one of files that say nothing of it."""
-    if (folder / CONFIG).is_file() and "fingerprint" in _read(folder / CONFIG):
-        return RUN
+    """What a folder is; None where its files do not say."""
+    config = _read(folder / CONFIG)
+    if "fingerprint" in config:
+        return _run(config)
     if (folder / "adapter_config.json").is_file() and not any(any(folder.glob(name)) for name in _MODEL_WEIGHTS):
         return _adapter(_read(folder / "adapter_config.json"))
-    if any((folder / name).is_file() for name in _SAVED_ROWS) and not (folder / CONFIG).is_file():
-        arrow = (folder / "dataset_dict.json").is_file() or any(folder.glob("*.arrow"))
-        return SAVED_ROWS if arrow else None
-    return MODEL_FOLDER if (folder / CONFIG).is_file() else None
+    if (folder / "dataset_dict.json").is_file() or ((folder / "state.json").is_file() and any(folder.glob("*.arrow"))):
+        return SAVED_ROWS
+    return MODEL_FOLDER if "architectures" in config or "model_type" in config else None
+
+
+def _run(config: dict[str, Any]) -> FileKind:
+    base = config.get("base")
+    path = base.get("path") if isinstance(base, dict) else None
+    of = f", which trained on `{path}`: give --model that" if isinstance(path, str) and path else ""
+    return FileKind(Kind.RUN, "the folder of a run", f"`localft chat --lora` talks to it{of}")
 
 
 def _adapter(config: dict[str, Any]) -> FileKind:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
-from localft.file_kind import MODEL, Kind, file_kind
+from localft.file_kind import MODEL, PEFT_WEIGHTS, Kind, file_kind
 from localft.files import atomic_path
 from localft.model.gguf.header import Header, read_header, shown
 
@@ -155,6 +155,9 @@ def require_adapter_file(path: Path) -> None:
         kind = file_kind(path)
     except OSError:
         return
+    if kind.kind is Kind.TEXT:
+        config = path.name == "adapter_config.json"
+        raise AdapterError(f"`{path}` is a text and no adapter", PEFT_WEIGHTS.hint if config else _DAMAGED)
     # of a GGUF its own header tells more
     if kind.what and kind.kind not in (Kind.ADAPTER, Kind.MODEL, Kind.UNKNOWN):
         raise AdapterError(f"`{path}` is {kind.what}", kind.hint)

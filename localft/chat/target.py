@@ -74,7 +74,7 @@ def find_target(
 def _require_run(folder: Path) -> None:
     kind = folder_kind(folder)
     if kind and kind.kind is not Kind.RUN:
-        raise AdapterError(f"`{folder}` is {kind.what}, not a run", kind.hint)
+        raise AdapterError(f"`{folder}` is {kind.what} and not a run", kind.hint)
 
 
 def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:

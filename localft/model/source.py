@@ -84,12 +84,14 @@ def _file(text: str, path: Path) -> ModelSource:
     hint = "give the folder of a Hugging Face checkpoint"
     if path.suffix == ".json":
         hint = f"give the folder that it is in: `{path.parent}`"
+    elif kind.form.is_json:
+        hint = "give rows to --data"
     raise ConfigError(f"`{text}` is neither a folder nor a .gguf file", hint)
 
 
 def _folder(text: str, path: Path) -> ModelSource:
     if (kind := folder_kind(path)) and kind.kind is not Kind.MODEL_FOLDER:
-        raise ConfigError(f"`{text}` is {kind.what}, not a model", kind.hint)
+        raise ConfigError(f"`{text}` is {kind.what} and not a model", kind.hint)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"did you mean `{ggufs[0]}`?" if ggufs else "give the folder of a Hugging Face checkpoint"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def no_such_file(path: Path | str) -> DatasetError:
     return DatasetError(f"no data file `{path}`", hint)
 
 
-def read_chunks(path: Path, size: int) -> Iterator[bytes]:
+def read_chunks(path: Path, size: int) -> Generator[bytes, None, None]:
     """A file as it stands, or decompressed, at most `size` bytes at a time.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,5 +91,6 @@ def no_lines(path: Path) -> tuple[str, str] | None:
     if rows == "json" or kind.kind is Kind.EMPTY:
         return None
     if rows == "text":
-        return "a text", f"`localft data build {path.parent} -o rows.jsonl` makes rows of the texts in a folder"
+        build = shlex.join(["localft", "data", "build", str(path.parent), "--include", path.name, "-o", "rows.jsonl"])
+        return "a text", f"`{build}` makes rows of it"
     return "a table", 'save it as JSON lines, one object a row, such as {"text": "…"}'

@@ -130,10 +130,10 @@ def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[in
         texts = (_text(path, piece, on_problem) for piece in _pieces(path))
         yield from array_values(path, texts, MAX_LINE, on_problem)
         return
-    for number, block in enumerate(blocks(path, on_problem)):
-        if number == 0 and (error := no_rows(path, block.data)):
-            on_problem(1, error)
-            return
+    if error := no_rows(path):
+        on_problem(1, error)
+        return
+    for block in blocks(path, on_problem):
         yield from block_values(path, block, on_problem)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
+from localft.data.reading.data_file import read_chunks
 from localft.errors import DatasetError
 from localft.file_kind import HEAD
 from localft.text_kind import TextForm, holder_key, text_form
@@ -40,7 +42,7 @@ def _way_out(error: json.JSONDecodeError, in_array: bool) -> str:
         if here[:1] == ",":
             return "remove the commas between the lines, or put the whole into `[` and `]`"
         return "put each object on a line of its own" if here[:1] == "{" else ""
-    if "trailing comma" in error.msg or (before[-1:] == "," and here[:1] in ("}", "]")):
+    if "trailing comma" in error.msg or (before[-1:] == "," and here[:1] == "}") or (in_array and here[:1] == "]"):
         return _COMMA
     if not here:
         whole = "an object goes on in the next line: `jq -c . FILE > rows.jsonl` puts each on a line of its own"
@@ -49,18 +51,20 @@ def _way_out(error: json.JSONDecodeError, in_array: bool) -> str:
         return "JSON has no comments: remove them"
     if here[0] == "'" or here.startswith(("None", "True", "False")) or "double quotes" in error.msg:
         return _PYTHON
-    if not before and error.lineno == 1 and here[0] not in "{[":
+    if not in_array and not before and error.lineno == 1 and here[0] not in "{[":
         return "rows are JSON objects; a table is named .csv or .tsv, a text .txt"
     return ""
 
 
-def no_rows(path: Path, start: bytes) -> DatasetError | None:
-    """What to say about a file whose JSON is no line or element a row; None for one that may be.
+def no_rows(path: Path) -> DatasetError | None:
+    """What to say about a file whose JSON is not laid out as lines or an array of rows; None for one that may be.
 
-    Args:
-        start: its beginning.
+    Raises:
+        DatasetError: see `read_chunks`.
     """
-    text = start[:HEAD].decode("utf-8", "replace")
+    with closing(read_chunks(path, HEAD)) as chunks:
+        start = next(chunks, b"")
+    text = start.decode("utf-8", "replace")
     form = text_form(text, whole=len(start) < HEAD)
     if form is TextForm.HOLDER:
         key = holder_key(text)
@@ -71,5 +75,5 @@ def no_rows(path: Path, start: bytes) -> DatasetError | None:
         return DatasetError(f"`{path}` is a Jupyter notebook, which is not read", hint)
     if form is TextForm.SPREAD:
         hint = f"`jq -c . {path.name} > rows.jsonl` puts each on a line of its own; or put them into one array"
-        return DatasetError(f"line 1 of `{path}` is not JSON: it is one JSON object over several lines", hint)
+        return DatasetError(f"line 1 of `{path}` is not JSON: an object goes on over several lines", hint)
     return None

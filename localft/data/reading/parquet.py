@@ -114,7 +114,7 @@ def _seekable(path: Path) -> Iterator[BinaryIO]:
     chunks = read_chunks(path, _CHUNK)
     first = next(chunks, b"")
     if not data_format(path).packing:
-        chunks.close()  # type: ignore[attr-defined]
+        chunks.close()
         with open_file(path) as file:
             yield file
         return

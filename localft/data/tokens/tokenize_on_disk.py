@@ -47,7 +47,7 @@ def read_large(path: Path, wording: RunWording, columns: Columns, report: Report
     first = None if is_array(path) else next(blocks(path), None)
     if first is None:
         return None
-    if error := no_rows(path, first.data):
+    if error := no_rows(path):
         raise error
     name = cache.key(file_sha256(path), file_sha256(wording.tokenizer.path), wording.made_of, columns)
 

@@ -13,6 +13,7 @@ from typing import Any
 from gguf import SpecialVocab, TokenType
 
 from localft.errors import ModelError
+from localft.file_kind import Kind, unfit
 from localft.files import BOM, open_file, read_text
 from localft.model.conversion.hparams import read_json
 
@@ -94,6 +95,9 @@ def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
 def _special_vocab(folder: Path, n_vocab: int) -> SpecialVocab:
     """What the gguf package finds; it knows no byte order marks, so files that begin with one are read as copies."""
     paths = [folder / name for name in _READ if (folder / name).is_file()]
+    for path in paths:
+        if found := unfit(path, Kind.UTF16, Kind.WEB_PAGE):
+            raise ModelError(f"`{path}` is {found.what}", found.hint)
     if not any(_is_marked(path) for path in paths):
         return SpecialVocab(folder, n_vocab=n_vocab)
     with tempfile.TemporaryDirectory() as plain:
