@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
-from localft.file_kind import MODEL, PEFT_WEIGHTS, Kind, file_kind
 from localft.files import atomic_path
+from localft.kinds.file_kind import MODEL, PEFT_WEIGHTS, Kind, file_kind
 from localft.model.gguf.header import Header, read_header, shown
 
 Q = GGMLQuantizationType

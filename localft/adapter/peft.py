@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
-from localft.file_kind import Kind, unfit
 from localft.files import atomic_path, open_file, read_text, write_text
-from localft.folder_kind import MLX_FOLDER, folder_kind
 from localft.json_text import parse_json
+from localft.kinds.file_kind import Kind, unfit
+from localft.kinds.folder_kind import MLX_FOLDER, folder_kind
 from localft.model import qk_order
 from localft.model.gguf.check import check_gguf
 from localft.model.gguf.header import Header

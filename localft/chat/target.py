@@ -10,8 +10,8 @@ from localft.adapter.file import metadata_text, read_adapter_header, require_ada
 from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
-from localft.file_kind import Kind
-from localft.folder_kind import folder_kind
+from localft.kinds.file_kind import Kind
+from localft.kinds.folder_kind import folder_kind
 from localft.model.source import resolve_model
 from localft.report import Report
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pathspec
 
 from localft.errors import ConfigError
-from localft.file_kind import SHORT_HEAD, Kind, head_kind
+from localft.kinds.file_kind import SHORT_HEAD, Kind, head_kind
 
 VENDORED, LOCK, LICENCE, GENERATED, MINIFIED, DATA = (
     "vendored",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ConfigError, ModelError
-from localft.file_kind import WEIGHTS, Kind, file_kind
 from localft.files import real_path
-from localft.folder_kind import folder_kind
+from localft.kinds.file_kind import WEIGHTS, Kind, file_kind
+from localft.kinds.folder_kind import folder_kind
 from localft.model.card import ModelCard, find_card, load_cards
 from localft.report import Report
 from localft.spelling import nearest

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ConfigError
-from localft.file_kind import Kind, unfit
 from localft.files import read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 

@@ -15,7 +15,7 @@ import pathspec
 from localft.curation.file_rules import VENDORED, reason_by_name
 from localft.curation.repository.ledger import File
 from localft.errors import DatasetError
-from localft.file_kind import Kind, file_kind
+from localft.kinds.file_kind import Kind, file_kind
 
 Skip = Callable[[str, str], None]
 LINK, CIRCLE = "symbolic link, not followed", "symbolic link that leads in a circle"

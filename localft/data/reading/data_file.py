@@ -14,8 +14,8 @@ from typing import Any
 from localft.data.reading.compressed import decompressed
 from localft.data.reading.data_format import data_format, data_packing, data_suffix
 from localft.errors import DatasetError
-from localft.file_kind import HEAD, FileKind, Kind, head_kind
 from localft.files import BOM, open_file
+from localft.kinds.file_kind import HEAD, FileKind, Kind, head_kind
 
 EXPECTED = (
     'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.compressed import Packing, decompressed
 from localft.errors import DatasetError
-from localft.file_kind import HEAD, FileKind, Kind, file_kind, head_kind
 from localft.files import open_file
-from localft.text_kind import TextForm
+from localft.kinds.file_kind import HEAD, FileKind, Kind, file_kind, head_kind
+from localft.kinds.text_kind import TextForm
 
 Rows = Literal["json", "csv", "tsv", "parquet", "text"]
 _NAMES: dict[str, Rows] = {

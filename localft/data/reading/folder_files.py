@@ -14,7 +14,7 @@ from pathlib import Path
 from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.data_format import data_format, data_suffix
 from localft.errors import DatasetError
-from localft.text_kind import TextForm
+from localft.kinds.text_kind import TextForm
 
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 # looked for where there is none of the above, so that a table beside a train.jsonl is not read twice

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from localft.data.reading.data_file import read_chunks
 from localft.errors import DatasetError
-from localft.file_kind import HEAD
-from localft.text_kind import TextForm, holder_key, text_form
+from localft.kinds.file_kind import HEAD
+from localft.kinds.text_kind import TextForm, holder_key, text_form
 
 _A_LINE_EACH = "each line of the file must be one JSON object on its own, or the whole file one JSON array"
 _PYTHON = "JSON has keys and texts in double quotes; Python writes such lines with `json.dumps(row)`"

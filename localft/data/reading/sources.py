@@ -14,7 +14,7 @@ from localft.data.reading.data_file import NO_PIPE
 from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.folder_files import SPLITS, VALID, named, names_of, nothing_in, require_readable, texts_in
 from localft.errors import ConfigError, DatasetError
-from localft.folder_kind import folder_kind
+from localft.kinds.folder_kind import folder_kind
 from localft.report import Report
 from localft.settings.setting import split_share
 

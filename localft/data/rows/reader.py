@@ -17,7 +17,7 @@ from localft.data.rows.formats import read_row
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
 from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
-from localft.text_kind import TextForm
+from localft.kinds.text_kind import TextForm
 
 MOST_LISTED = 10_000
 

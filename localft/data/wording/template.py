@@ -13,8 +13,8 @@ from localft.data.rows.row import Row, RowKind
 from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Formatter
 from localft.errors import ConfigError, DatasetError, ModelError
-from localft.file_kind import Kind, unfit
 from localft.files import read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.tokenizer import Tokenizer
 
 TemplateKind = Literal["chat", "alpaca", "completion", "messages", "raw"]

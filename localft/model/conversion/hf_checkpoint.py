@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
-from localft.file_kind import Kind, tensors_kind, unfit
 from localft.files import open_file
+from localft.kinds.file_kind import Kind, tensors_kind, unfit
 from localft.model.conversion.hparams import read_json
 
 SAFETENSORS = "model.safetensors"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from localft.errors import ModelError
-from localft.file_kind import Kind, unfit
 from localft.files import read_text
 from localft.json_text import require_characters
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.card import Shape
 from localft.model.gguf.limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.gguf.tensor_shapes import llama_shapes

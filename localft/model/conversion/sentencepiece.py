@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localft.errors import ModelError
-from localft.file_kind import Kind, unfit
 from localft.files import read_bytes
+from localft.kinds.file_kind import Kind, unfit
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _MODEL_TYPES = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}

@@ -13,8 +13,8 @@ from typing import Any
 from gguf import SpecialVocab, TokenType
 
 from localft.errors import ModelError
-from localft.file_kind import Kind, unfit
 from localft.files import BOM, open_file, read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.conversion.hparams import read_json
 
 # The gguf package logs remarks about templates that it only half understands; what matters is checked here.

@@ -9,7 +9,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
-from localft.file_kind import CHECKPOINT
+from localft.kinds.file_kind import CHECKPOINT
 from localft.model.gguf.header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
 from localft.model.gguf.limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
 from localft.model.gguf.tensor_shapes import llama_shapes

@@ -17,8 +17,8 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 from numpy.typing import NDArray
 
 from localft.errors import ModelError
-from localft.file_kind import Kind, file_kind
 from localft.files import open_file
+from localft.kinds.file_kind import Kind, file_kind
 from localft.visible import one_line
 
 Scalar = int | float | bool | str

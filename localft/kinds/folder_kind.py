@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from localft.file_kind import MLX_ADAPTER, PEFT_WEIGHTS, FileKind, Kind
 from localft.files import read_text
+from localft.kinds.file_kind import MLX_ADAPTER, PEFT_WEIGHTS, FileKind, Kind
 
 CONFIG = "config.json"
 _MODEL_WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")

@@ -21,11 +21,11 @@ from safetensors.numpy import save
 from tiny_llama import random_adapter, write_model
 
 from localft.adapter import write_adapter
-from localft.file_kind import HEAD, Kind, file_kind, head_kind, tensors_kind, unfit
-from localft.folder_kind import folder_kind
-from localft.text_kind import TextForm, holder_key, text_form
+from localft.kinds.file_kind import HEAD, Kind, file_kind, head_kind, tensors_kind, unfit
+from localft.kinds.folder_kind import folder_kind
+from localft.kinds.text_kind import TextForm, holder_key, text_form
 
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24\nsize 9\n"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32\nsize 9\n"
 
 
 def zipped(*names: str) -> bytes:
@@ -60,7 +60,7 @@ def gguf(kind: str, key: str = "general.type") -> bytes:
         (LFS, Kind.POINTER, "a Git LFS pointer"),
         (LFS.replace(b"git-lfs", b"hawser"), Kind.POINTER, "a Git LFS pointer"),
         (b"/annex/objects/MD5E-s9--d41d.jsonl\n", Kind.POINTER, "a git-annex pointer"),
-        (gzip.compress(b"x"), Kind.GZIP, ""),
+        (gzip.compress(b"x", mtime=0), Kind.GZIP, ""),
         (b"\x28\xb5\x2f\xfd\x04", Kind.ZSTANDARD, ""),
         (b"PAR1\x15\x04", Kind.PARQUET, ""),
         (b"ARROW1\0\0", Kind.BINARY, "an Arrow file"),
@@ -98,6 +98,7 @@ def gguf(kind: str, key: str = "general.type") -> bytes:
         (tensors("model.layers.0.q_proj.lora_a"), Kind.ADAPTER_WEIGHTS, "an adapter of MLX"),
         (tensors("model.layers.0.q_proj.qweight"), Kind.WEIGHTS, "already quantised (AWQ or GPTQ)"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
 )
 def test_files_by_their_bytes(data: bytes, kind: Kind, words: str) -> None:
     found = head_kind(data[:HEAD], len(data))
@@ -181,7 +182,9 @@ ROW = '{"prompt": "a", "completion": "b"}\n'
     ("text", "form"),
     [
         (ROW * 3, TextForm.LINES),
-        (ROW, TextForm.LINES),
+        (ROW, TextForm.OBJECT),
+        (ROW + "\n\n", TextForm.OBJECT),
+        (ROW.strip() * 2, TextForm.LINES),
         (ROW * 3 + '{"prompt": "cut', TextForm.LINES),
         ("\ufeff\n\n" + ROW, TextForm.LINES),
         (ROW.replace("\n", ",\n") * 2, TextForm.LINES),

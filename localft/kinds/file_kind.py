@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from localft.files import open_file
-from localft.text_kind import TextForm, text_form
+from localft.kinds.text_kind import TextForm, text_form
 
 HEAD = 1 << 16  # bytes that a file is judged by
 SHORT_HEAD = 1 << 9  # enough of them to know what is no text

@@ -27,6 +27,7 @@ class TextForm(Enum):
     COMMAS = auto()  # a table of names and rows as wide as they
     TABS = auto()  # the same with tabs
     LINES = auto()  # JSON: an object a line, or what was meant to be one
+    OBJECT = auto()  # one object on one line
     ARRAY = auto()  # one array of objects
     SPREAD = auto()  # objects over several lines each
     HOLDER = auto()  # one object that holds the rows under a key
@@ -72,22 +73,23 @@ def _goes_on_as_json(text: str, at: int, whole: bool) -> bool:
 
 def _objects(text: str, whole: bool) -> TextForm:
     """Objects one after the other, or a text that only begins with one."""
-    at, form = 0, TextForm.LINES
+    at, n, form = 0, 0, TextForm.LINES
     while at < len(text):
         value, end = _value(text, at, whole)
         if not isinstance(value, dict):
             return TextForm.PLAIN
         if "\n" in text[at:end].strip():
             form = TextForm.SPREAD
+        n += 1
         space = _SPACE.match(text, end)
         assert space is not None
         at = space.end()
         # a comma at a line's end is a mistake in what are lines all the same
         if text[at : at + 1] == "," and "\n" in text[at : at + 3]:
             at += 1 + len(text[at + 1 :]) - len(text[at + 1 :].lstrip())
-        elif "\n" not in space[0] and at < len(text):
+        elif "\n" not in space[0] and text[at : at + 1] not in ("", "{"):
             return TextForm.PLAIN
-    return form
+    return TextForm.OBJECT if n == 1 and whole and form is TextForm.LINES else form
 
 
 def _table(text: str, whole: bool) -> TextForm:
