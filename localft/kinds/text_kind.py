@@ -47,7 +47,7 @@ def text_form(text: str, whole: bool) -> TextForm:
     """
     text = text.lstrip("\ufeff \t\r\n")
     if _OBJECTS.match(text):
-        return TextForm.ARRAY if _goes_on_as_json(text, text.index("{"), whole) else TextForm.PLAIN
+        return TextForm.ARRAY
     if _PYTHON.match(text):
         lines = text.splitlines() if whole else text.splitlines()[:-1] or [text]
         return TextForm.LINES if all(map(_PYTHON.match, filter(str.strip, lines))) else TextForm.PLAIN
@@ -66,18 +66,13 @@ def holder_key(text: str) -> str:
     return found[1] if found else ""
 
 
-def _goes_on_as_json(text: str, at: int, whole: bool) -> bool:
-    value, _ = _value(text, at, whole)
-    return isinstance(value, dict)
-
-
 def _objects(text: str, whole: bool) -> TextForm:
-    """Objects one after the other, or a text that only begins with one."""
+    """Objects one after the other, right or with mistakes, or a text that only begins with one."""
     at, n, form = 0, 0, TextForm.LINES
     while at < len(text):
         value, end = _value(text, at, whole)
         if not isinstance(value, dict):
-            return TextForm.PLAIN
+            return _broken(text, whole)
         if "\n" in text[at:end].strip():
             form = TextForm.SPREAD
         n += 1
@@ -90,6 +85,16 @@ def _objects(text: str, whole: bool) -> TextForm:
         elif "\n" not in space[0] and text[at : at + 1] not in ("", "{"):
             return TextForm.PLAIN
     return TextForm.OBJECT if n == 1 and whole and form is TextForm.LINES else form
+
+
+def _broken(text: str, whole: bool) -> TextForm:
+    """What was meant by a text that begins as an object and breaks off."""
+    lines = text.splitlines() if whole else text.splitlines()[:-1]
+    if lines and all(
+        _OBJECT.match(line.lstrip()) and line.rstrip(", \t").endswith("}") for line in filter(str.strip, lines)
+    ):
+        return TextForm.LINES
+    return TextForm.SPREAD if re.match(r"\{\s*\n", text) else TextForm.PLAIN
 
 
 def _table(text: str, whole: bool) -> TextForm:

@@ -35,7 +35,7 @@ def piped(names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Named]]:
         path = Path(folder) / "stdin"
 
         def named(text: str) -> str:
-            return text.replace(str(path), "stdin")
+            return text.replace(str(path), "stdin").replace(folder, "FOLDER")
 
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
