@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from enum import Enum, auto
@@ -49,15 +50,18 @@ def text_form(text: str, whole: bool) -> TextForm:
     if _OBJECTS.match(text):
         return TextForm.ARRAY
     if _PYTHON.match(text):
-        lines = text.splitlines() if whole else text.splitlines()[:-1] or [text]
-        return TextForm.LINES if all(map(_PYTHON.match, filter(str.strip, lines))) else TextForm.PLAIN
+        return TextForm.LINES if all(map(_PYTHON.match, _whole_lines(text, whole) or [text])) else TextForm.PLAIN
     if not _OBJECT.match(text):
         return _table(text, whole)
-    if holder_key(text):
-        return TextForm.HOLDER
     if text[:200].find('"cells"') > 0 and '"cell_type"' in text:
         return TextForm.NOTEBOOK
     return _objects(text, whole)
+
+
+def _whole_lines(text: str, whole: bool) -> list[str]:
+    """The lines that are not blank, without a last one that may go on."""
+    lines = text.split("\n")
+    return [line.strip() for line in (lines if whole else lines[:-1]) if line.strip()]
 
 
 def holder_key(text: str) -> str:
@@ -72,27 +76,30 @@ def _objects(text: str, whole: bool) -> TextForm:
     while at < len(text):
         value, end = _value(text, at, whole)
         if not isinstance(value, dict):
-            return _broken(text, whole)
+            return TextForm.HOLDER if n == 0 and holder_key(text) else _broken(text, whole)
         if "\n" in text[at:end].strip():
             form = TextForm.SPREAD
         n += 1
-        space = _SPACE.match(text, end)
-        assert space is not None
-        at = space.end()
+        at = _behind_space(text, end)
         # a comma at a line's end is a mistake in what are lines all the same
-        if text[at : at + 1] == "," and "\n" in text[at : at + 3]:
-            at += 1 + len(text[at + 1 :]) - len(text[at + 1 :].lstrip())
-        elif "\n" not in space[0] and text[at : at + 1] not in ("", "{"):
+        if text.startswith((",\n", ",\r\n"), at):
+            at = _behind_space(text, at + 1)
+        elif "\n" not in text[end:at] and text[at : at + 1] not in ("", "{"):
             return TextForm.PLAIN
+    if n == 1 and holder_key(text):
+        return TextForm.HOLDER
     return TextForm.OBJECT if n == 1 and whole and form is TextForm.LINES else form
+
+
+def _behind_space(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
 
 
 def _broken(text: str, whole: bool) -> TextForm:
     """What was meant by a text that begins as an object and breaks off."""
-    lines = text.splitlines() if whole else text.splitlines()[:-1]
-    if lines and all(
-        _OBJECT.match(line.lstrip()) and line.rstrip(", \t").endswith("}") for line in filter(str.strip, lines)
-    ):
+    lines = _whole_lines(text, whole)
+    if lines and all(_OBJECT.match(line) and line.rstrip(", ").endswith("}") for line in lines):
         return TextForm.LINES
     return TextForm.SPREAD if re.match(r"\{\s*\n", text) else TextForm.PLAIN
 
@@ -105,7 +112,7 @@ def _table(text: str, whole: bool) -> TextForm:
         if mark not in text.partition("\n")[0]:
             continue
         try:
-            rows = [row for row in csv.reader(text.splitlines(keepends=True), delimiter=mark, strict=whole) if row]
+            rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=whole) if row]
         except csv.Error:
             continue
         if not whole and len(rows) > 2:

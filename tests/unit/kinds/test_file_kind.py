@@ -211,7 +211,11 @@ ROW = '{"prompt": "a", "completion": "b"}\n'
         (ROW + "and so on: a format of lines\n", TextForm.PLAIN),
         ('{"a": 1} is an object\n', TextForm.PLAIN),
         ('{"a": ' + "[" * 100_000, TextForm.PLAIN),
-        ('{"a": ' + "9" * 5000 + "}", TextForm.PLAIN),
+        ('{"a": ' + "9" * 5000 + "}", TextForm.LINES),
+        ('{"id": 1, "data": [{"x": 1}], "text": "a"}\n' * 2, TextForm.LINES),
+        ('{"data": [{"x": 1,}]}', TextForm.HOLDER),
+        ('{"text": "one\u2028two\x85"}\n' * 2, TextForm.LINES),
+        ("a,b\none\u2028two,three\n", TextForm.COMMAS),
     ],
 )
 def test_texts_by_their_beginning(text: str, form: TextForm) -> None:
