@@ -109,19 +109,23 @@ def _table(text: str, whole: bool) -> TextForm:
     if not whole:
         text = text[: text.rfind("\n") + 1]
     for form, mark in ((TextForm.TABS, "\t"), (TextForm.COMMAS, ",")):
-        if mark not in text.partition("\n")[0]:
-            continue
-        try:
-            rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=whole) if row]
-        except csv.Error:
-            continue
-        if not whole and len(rows) > 2:
-            rows.pop()  # its last field may go on
-        names = rows[0]
-        named = all(map(_COLUMN.fullmatch, names)) and len(set(names)) == len(names)
-        if named and len(rows) > 1 and all(len(row) == len(names) for row in rows):
+        if mark in text.partition("\n")[0] and _are_rows(text, mark, whole):
             return form
     return TextForm.PLAIN
+
+
+def _are_rows(text: str, mark: str, whole: bool) -> bool:
+    rows = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=whole))
+    try:
+        names = next(rows, [])
+        if not all(map(_COLUMN.fullmatch, names)) or len(set(names)) < len(names):
+            return False
+        widths = [len(row) == len(names) for row in rows]
+    except csv.Error:
+        return False
+    if not whole and len(widths) > 1:
+        widths.pop()  # its last field may go on
+    return bool(widths) and all(widths)
 
 
 def _value(text: str, at: int, whole: bool) -> tuple[Any, int]:

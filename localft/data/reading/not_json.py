@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import closing
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def _way_out(error: json.JSONDecodeError, in_array: bool) -> str:
         if here[:1] == ",":
             return "remove the commas between the lines, or put the whole into `[` and `]`"
         return "put each object on a line of its own" if here[:1] == "{" else ""
-    if "trailing comma" in error.msg or (before[-1:] == "," and here[:1] == "}") or (in_array and here[:1] == "]"):
+    closes = here[:1] in ("}", "]") and (in_array or before[-1:] == ",")
+    if closes or "trailing comma" in error.msg:
         return _COMMA
     if not here:
         whole = "an object goes on in the next line: `jq -c . FILE > rows.jsonl` puts each on a line of its own"
@@ -65,15 +67,15 @@ def no_rows(path: Path) -> DatasetError | None:
     with closing(read_chunks(path, HEAD)) as chunks:
         start = next(chunks, b"")
     text = start.decode("utf-8", "replace")
-    form = text_form(text, whole=len(start) < HEAD)
+    form, name = text_form(text, whole=len(start) < HEAD), shlex.quote(path.name)
     if form is TextForm.HOLDER:
         key = holder_key(text)
-        hint = f"`jq -c '.{key}[]' {path.name} > rows.jsonl` writes them as JSON lines"
+        hint = f"`jq -c '.{key}[]' {name} > rows.jsonl` writes them as JSON lines"
         return DatasetError(f'`{path}` is one JSON object that holds its rows under "{key}"', hint)
     if form is TextForm.NOTEBOOK:
         hint = "`jupyter nbconvert --to markdown` makes a text of it"
         return DatasetError(f"`{path}` is a Jupyter notebook, which is not read", hint)
     if form is TextForm.SPREAD:
-        hint = f"`jq -c . {path.name} > rows.jsonl` puts each on a line of its own; or put them into one array"
+        hint = f"`jq -c . {name} > rows.jsonl` puts each on a line of its own; or put them into one array"
         return DatasetError(f"line 1 of `{path}` is not JSON: an object goes on over several lines", hint)
     return None

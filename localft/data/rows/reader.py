@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localft.data.reading.data_file import EXPECTED, OnProblem, read_text, refuse
-from localft.data.reading.data_format import data_format, data_suffix
+from localft.data.reading.data_format import DataFormat, data_format, data_suffix
 from localft.data.reading.lines import Block, block_values, json_values, text_lines
 from localft.data.reading.parquet import parquet_values
 from localft.data.reading.tables import csv_values
@@ -62,9 +62,13 @@ def read_file(
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
     found = Rows()
-    values = _values(path, on_problem)
+    form = data_format(path)
+    values = _values(path, form, on_problem)
     if values is None:
         text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
+        if form.form in (TextForm.COMMAS, TextForm.TABS):
+            say = "looks like a table and is read as text: name it .csv or .tsv to have its rows"
+            found.notes.append(f"`{path.name}` {say}")
         _add_documents(found, path, text, sample_start, doc)
     else:
         if data_suffix(path) in (".txt", ".md"):
@@ -92,9 +96,8 @@ def _add_rows(
             on_problem(line, error)
 
 
-def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
+def _values(path: Path, form: DataFormat, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
     """Each object of a file with the line that it starts on; None for a file of plain text."""
-    form = data_format(path)
     if form.rows == "json":
         return json_values(path, on_problem)
     if form.rows in ("csv", "tsv"):
@@ -137,10 +140,6 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
         if len(starts) == 1:
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
     kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
-    if data_format(path).form in (TextForm.COMMAS, TextForm.TABS):
-        found.notes.append(
-            f"`{path.name}` looks like a table and is read as text: name it .csv or .tsv to have its rows"
-        )
     source_kind = "file" if doc else ""
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]

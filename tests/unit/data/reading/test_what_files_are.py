@@ -129,7 +129,7 @@ def test_what_is_no_data_is_named(tmp_path: Path, name: str, content: str | byte
     ("text", "hint"),
     [
         ('{"prompt": "q", "completion": "a",}', "remove the comma"),
-        ('{"messages": [1, 2,]}', ""),
+        ('{"messages": [1, 2,]}', "remove the comma"),
         ('{"prompt": "q", "completion": "a"},', "remove the commas between the lines"),
         (f"{LINE.strip()},\n{LINE.strip()},", "remove the commas between the lines"),
         (LINE.strip() * 2, "put each object on a line of its own"),
