@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 _MARK, _END = ".localft", ".part"
+BOM = b"\xef\xbb\xbf"
 
 
 @contextmanager
@@ -230,11 +231,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, line ends as "\\n".
+    """The text of a file in UTF-8, line ends as "\\n", without the byte order marks that some programs put first.
 
     Raises:
         OSError: see `open_file`.
         UnicodeDecodeError: it is not UTF-8.
     """
     with io.TextIOWrapper(open_file(path), encoding="utf-8") as file:
-        return file.read()
+        return file.read().lstrip("\ufeff")

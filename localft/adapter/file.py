@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from localft.arrays import whole
 from localft.errors import AdapterError, ModelError
 from localft.files import atomic_path
+from localft.kinds.file_kind import MODEL, PEFT_WEIGHTS, Kind, file_kind
 from localft.model.gguf.header import Header, read_header, shown
 
 Q = GGMLQuantizationType
 FACTOR_TYPES = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)
 MetaValue = str | int | float | bool
 _OWN_KEYS = frozenset({"general.type", "general.architecture", "adapter.type", "adapter.lora.alpha"})
+_EACH = "give the base model to --model and the adapter to --lora"
 _DAMAGED = "the adapter file is damaged or was not made for llama.cpp; copy it again or train it anew"
 
 
@@ -126,6 +128,7 @@ def read_adapter_header(path: Path) -> Header:
     Raises:
         AdapterError: see `read_adapter`.
     """
+    require_adapter_file(path)
     try:
         header = read_header(path)
     except ModelError as error:
@@ -142,6 +145,24 @@ def read_adapter_header(path: Path) -> Header:
     return header
 
 
+def require_adapter_file(path: Path) -> None:
+    """Refuse what is no adapter at first sight, by what it is.
+
+    Raises:
+        AdapterError: names it. What cannot be read, or looked into no further, is left to the reader.
+    """
+    try:
+        kind = file_kind(path)
+    except OSError:
+        return
+    if kind.kind is Kind.TEXT:
+        config = path.name == "adapter_config.json"
+        raise AdapterError(f"`{path}` is a text and no adapter", PEFT_WEIGHTS.hint if config else _DAMAGED)
+    # of a GGUF its own header tells more
+    if kind.what and kind.kind not in (Kind.ADAPTER, Kind.MODEL, Kind.UNKNOWN):
+        raise AdapterError(f"`{path}` is {kind.what}", kind.hint)
+
+
 def _require_alpha(path: Path, header: Header) -> None:
     key = "adapter.lora.alpha"
     alpha = "an array" if key in header.arrays else header.values.get(key, 0.0)
@@ -152,12 +173,14 @@ def _require_alpha(path: Path, header: Header) -> None:
 
 def _require_text(path: Path, header: Header, key: str, expected: str | None) -> None:
     found = header.values.get(key)
+    if found is None and not any(key.startswith("adapter.") for key in header.values) and key == "general.type":
+        raise AdapterError(f"`{path}` is {MODEL.what}, not an adapter", _EACH)
     if found is None:
         raise _damaged(f"`{path}` is no LoRA adapter: it has no {key}")
     value = metadata_text(header.values, key)
     if not value or (expected is not None and value != expected):
         wanted = f'"{expected}"' if expected else "text"
-        hint = "give the base model to --model and the adapter to --lora" if value == "model" else _DAMAGED
+        hint = _EACH if value == "model" else _DAMAGED
         raise AdapterError(f"`{path}` is no LoRA adapter: its {key} is {shown(found)!r}, {wanted} was expected", hint)
 
 

@@ -15,6 +15,8 @@ from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
 from localft.files import atomic_path, open_file, read_text, write_text
 from localft.json_text import parse_json
+from localft.kinds.file_kind import Kind, unfit
+from localft.kinds.folder_kind import MLX_FOLDER, folder_kind
 from localft.model import qk_order
 from localft.model.gguf.check import check_gguf
 from localft.model.gguf.header import Header
@@ -120,6 +122,10 @@ def _peft_scale(config: Mapping[str, Any], module: str, rank: int) -> float:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "adapter_config.json"
+    if folder_kind(folder) is MLX_FOLDER:
+        raise AdapterError(f"`{folder}` is {MLX_FOLDER.what}", MLX_FOLDER.hint)
+    if found := unfit(path, Kind.EMPTY, Kind.UTF16, Kind.WEB_PAGE):
+        raise AdapterError(f"`{path}` is {found.what}", found.hint)
     try:
         config = parse_json(read_text(path))
     except (OSError, ValueError) as error:
@@ -160,6 +166,8 @@ def _read_factors(folder: Path, base: Header) -> dict[str, tuple[Factor, Factor]
     from safetensors import SafetensorError, deserialize
 
     path = folder / "adapter_model.safetensors"
+    if found := unfit(path, Kind.EMPTY, Kind.WEB_PAGE, Kind.BINARY):
+        raise AdapterError(f"`{path}` is {found.what}", found.hint)
     try:
         with open_file(path) as file:
             stored = deserialize(file.read())  # type: ignore[no-untyped-call]

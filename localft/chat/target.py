@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.adapter.file import metadata_text, read_adapter_header
+from localft.adapter.file import metadata_text, read_adapter_header, require_adapter_file
 from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
+from localft.kinds.file_kind import Kind
+from localft.kinds.folder_kind import folder_kind
+from localft.model.source import resolve_model
 from localft.report import Report
 
 
@@ -58,14 +61,24 @@ def find_target(
         assert given is not None
         return Target(given, None, None)
     if newest or Path(lora).is_dir():
+        if not newest:
+            _require_run(Path(lora))
         return _from_run(lora, newest, last, given, progress)
     path = Path(lora)
-    if not path.exists():
+    if path.exists():
+        require_adapter_file(path)
+    else:
         raise AdapterError(
             f"`{lora}` is neither a run's folder nor an adapter file",
             "`localft chat --lora` without a value takes the newest run",
         )
     return Target(given or _recorded_base(path), path, None)
+
+
+def _require_run(folder: Path) -> None:
+    kind = folder_kind(folder)
+    if kind and kind.kind is not Kind.RUN:
+        raise AdapterError(f"`{folder}` is {kind.what} and not a run", kind.hint)
 
 
 def _from_run(lora: str, newest: bool, last: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
@@ -99,8 +112,9 @@ def _recorded_base(adapter: Path) -> Path:
 
 
 def _resolve_model(model: str, progress: Callable[[str], None], report: Report | None) -> Path:
-    if model.endswith(".gguf"):
-        return Path(model)
+    source = resolve_model(model)
+    if source.gguf is not None:
+        return source.gguf
     from localft.model.convert import convert
 
     result = convert(model, progress=report)

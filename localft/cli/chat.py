@@ -113,7 +113,7 @@ def open_session(options: dict[str, Any]) -> ChatSession:
 
 
 def _read_prompt(prompt: str) -> str:
-    return sys.stdin.read() if prompt == "-" else prompt
+    return sys.stdin.read().removeprefix("\ufeff") if prompt == "-" else prompt
 
 
 def answer_once(session: ChatSession, prompt: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import pathspec
 
 from localft.errors import ConfigError
+from localft.kinds.file_kind import SHORT_HEAD, Kind, head_kind
 
 VENDORED, LOCK, LICENCE, GENERATED, MINIFIED, DATA = (
     "vendored",
@@ -149,11 +150,12 @@ def reason_by_content(path: str, content: bytes, keep: Collection[str]) -> str:
     """Why a file is left out for what it holds, or ""; binary and broken text cannot be kept."""
     if not content or content.isspace():
         return EMPTY
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    kind = head_kind(content[:SHORT_HEAD]).kind
+    if kind is Kind.UTF16:
         return UTF16
     if b"\0" in content:
         return BINARY if b"\0" in content[:8000] else NUL
-    if content.startswith(b"version https://git-lfs.github.com/spec/"):
+    if kind is Kind.POINTER:
         return LFS
     try:
         content.decode("utf-8")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from localft.data.reading.data_file import data_suffix
+from localft.data.reading.data_format import no_lines
 from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.lines import json_values
 from localft.data.rows.documents import number_documents
@@ -31,7 +31,6 @@ from localft.settings.data_settings import OnLeak
 from localft.units import count
 
 SHARE = 0.1
-_LINES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,8 @@ def split_data(
 
 def _check(paths: Sequence[Path], train: Path, test: Path, share: float | None) -> None:
     for path in paths:
-        if path.is_dir() or (path.exists() and data_suffix(path) not in _LINES):
-            hint = f"`localft data build {path} -o rows.jsonl` makes some" if path.is_dir() else "give a .jsonl file"
-            raise ConfigError(f"`{path}` is no file of JSON lines", hint)
+        if found := no_lines(path):
+            raise ConfigError(f"`{path}` is {found[0]}, expected JSON lines", found[1])
         if real_path(path) in (real_path(train), real_path(test)):
             raise ConfigError(f"`{path}` is read, and would be written", "give another folder")
     if share is not None and test.exists():

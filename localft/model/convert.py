@@ -177,7 +177,7 @@ def _convert(
     # before the vocabulary: the weights tell whether there are as many tokens as config.json says
     tensors = plan_tensors(checkpoint, hparams, first.main)
     vocabulary = read_vocabulary(folder, hparams)
-    general = _general(source, digest, [*_window_warning(hparams), *vocabulary.warnings])
+    general = _general(source, digest, [*checkpoint.notes, *_window_warning(hparams), *vocabulary.warnings])
     with atomic_path(target) as temporary:
         if first is kind:
             write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)

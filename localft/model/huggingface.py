@@ -142,10 +142,10 @@ def needed_files(repo_id: str, names: Iterable[str]) -> list[str]:
         stem = whole.removesuffix(f".{suffix}")
         parts = sorted(name for name in there if re.fullmatch(rf"{re.escape(stem)}-\d+-of-\d+\.{suffix}", name))
         index = f"{whole}.index.json"
-        if index in there and parts:
-            weights = [index, *parts]
-        elif whole in there:
+        if whole in there and index not in there:
             weights = [whole]
+        elif parts:
+            weights = [name for name in (index,) if name in there] + parts
         if weights:
             break
     if "config.json" not in there or not weights:

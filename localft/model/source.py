@@ -8,6 +8,8 @@ from pathlib import Path
 
 from localft.errors import ConfigError, ModelError
 from localft.files import real_path
+from localft.kinds.file_kind import WEIGHTS, Kind, file_kind
+from localft.kinds.folder_kind import folder_kind
 from localft.model.card import ModelCard, find_card, load_cards
 from localft.report import Report
 from localft.spelling import nearest
@@ -55,17 +57,41 @@ def resolve_model(model: str) -> ModelSource:
     if not path.exists():
         raise ConfigError(f"the file `{text}` does not exist", "check the path, or give a card's name")
     if path.is_file():
-        if path.suffix.lower() != ".gguf":
-            raise ConfigError(
-                f"`{text}` is neither a folder nor a .gguf file", "give the folder of a Hugging Face checkpoint"
-            )
-        return ModelSource(path.stem, gguf=path)
+        return _file(text, path)
     if not path.is_dir():
         raise ConfigError(f"`{text}` is a pipe or a device", "give a folder or a .gguf file")
     return _folder(text, path)
 
 
+_GGUF = (Kind.MODEL, Kind.ADAPTER, Kind.CHECKPOINT)
+
+
+def _file(text: str, path: Path) -> ModelSource:
+    try:
+        kind = file_kind(path)
+    except OSError as error:
+        raise ConfigError(f"`{text}` cannot be read: {error.strerror}", "check that you may read it") from None
+    if kind.kind in _GGUF:
+        # Ollama keeps its models under their hashes
+        blob = re.fullmatch(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}", path.name)
+        return ModelSource(blob[1] if blob else path.stem if path.suffix.lower() == ".gguf" else path.name, gguf=path)
+    if kind.kind is Kind.WEIGHTS:
+        raise ConfigError(f"`{text}` is {kind.what}", f"{kind.hint}: `{path.parent}`" if kind is WEIGHTS else kind.hint)
+    if kind.what and kind.kind is not Kind.UNKNOWN:
+        raise ConfigError(f"`{text}` is {kind.what}", kind.hint)
+    if path.suffix.lower() == ".gguf":
+        raise ConfigError(f"`{text}` is no GGUF, whatever its name says", "download or convert it again")
+    hint = "give the folder of a Hugging Face checkpoint"
+    if path.suffix == ".json":
+        hint = f"give the folder that it is in: `{path.parent}`"
+    elif kind.form.is_json:
+        hint = "give rows to --data"
+    raise ConfigError(f"`{text}` is neither a folder nor a .gguf file", hint)
+
+
 def _folder(text: str, path: Path) -> ModelSource:
+    if (kind := folder_kind(path)) and kind.kind is not Kind.MODEL_FOLDER:
+        raise ConfigError(f"`{text}` is {kind.what} and not a model", kind.hint)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"did you mean `{ggufs[0]}`?" if ggufs else "give the folder of a Hugging Face checkpoint"

@@ -9,6 +9,7 @@ from typing import Any
 
 from localft.errors import ConfigError
 from localft.files import read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 
@@ -47,6 +48,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
         import tomllib
     else:
         import tomli as tomllib
+    if found := unfit(path, Kind.UTF16, Kind.WEB_PAGE):
+        raise ConfigError(f"config file `{path}` is {found.what}", found.hint)
     try:
         values = tomllib.loads(read_text(path))
     except OSError as error:

@@ -105,7 +105,7 @@ def wrong_bytes(sound: bytes) -> dict[str, tuple[str, bytes]]:
     return {
         "magic": ("does not start", b"GGML" + sound[4:]),
         "version": ("version", number(4, "<I", 99)),
-        "empty": ("does not start", b""),
+        "empty": ("is empty", b""),
         "cut-header": ("ends in the middle", sound[:100]),
         "cut-data": ("truncated", sound[:-40]),
         "many-tensors": ("more than it can hold", number(8, "<Q", 2**60)),

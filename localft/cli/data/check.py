@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.data.piped import Named, piped
 from localft.cli.setting_options import setting_options
 from localft.errors import ConfigError
 
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
 
 HELP = """Look through data before a run: every problem with its file and line, tokens, lengths, time, leakage.
 
-DATA is what `localft finetune --data` takes, one or several; the other options are those of `localft finetune` too, and
-rows are chosen, cut and counted by the same code. With --model rows are counted in its tokens; a model that is not on
-this machine is not downloaded. The exit status is 1 if there is something that `localft finetune` would refuse, and 0
-where there are only warnings.
+DATA is what `localft finetune --data` takes, one or several, or - for what is piped to it; the other options are those
+of `localft finetune` too, and rows are chosen, cut and counted by the same code. With --model rows are counted in its
+tokens; a model that is not on this machine is not downloaded. The exit status is 1 if there is something that `localft
+finetune` would refuse, and 0 where there are only warnings.
 
 \b
 Examples:
   localft data check my.jsonl
   localft data check my.jsonl --model demo
   localft data check examples/parrot --model demo --all
+  head -50 my.jsonl | localft data check -
   localft data check pairs.csv:2 notes --prompt-column question --answer-column reply
   localft data check my.jsonl --val-data held-out.jsonl --json > report.json
 """
@@ -45,21 +47,22 @@ def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as
     from localft.settings.resolve import resolve
 
     given = {name: value for name, value in flags.items() if value is not None}
-    resolved = resolve({**given, **({"data": data} if data else {})}, config, card_defaults)
-    if not resolved.data:
-        raise ConfigError("there is no data to look at", "name files or folders: `localft data check my.jsonl`")
-    with progress_line() as report:
-        found = check(resolved, report)
+    with piped(data) as (paths, named):
+        resolved = resolve({**given, **({"data": paths} if data else {})}, config, card_defaults)
+        if not resolved.data:
+            raise ConfigError("there is no data to look at", "name files or folders: `localft data check my.jsonl`")
+        with progress_line() as report:
+            found = check(resolved, report)
     if as_json:
         import json
 
-        put(json.dumps(found.to_dict()))  # names of files may hold bytes that UTF-8 has not
+        put(named(json.dumps(found.to_dict())))  # names of files may hold bytes that UTF-8 has not
     else:
-        _print(found, everything)
+        _print(found, everything, named)
     sys.exit(1 if found.errors else 0)
 
 
-def _print(found: CheckReport, everything: bool) -> None:
+def _print(found: CheckReport, everything: bool, named: Named) -> None:
     from localft.inspect.check.report import sections, verdict, wrapped
     from localft.screen.border import columns, say
     from localft.visible import Styled, visible
@@ -67,9 +70,9 @@ def _print(found: CheckReport, everything: bool) -> None:
     width = columns(out=True)
     for section in sections(found, everything):
         say(Styled(section.title, _TONES.get(section.tone), bold=True), out=True)
-        lines = (visible(line) for line in section.lines)
+        lines = (visible(named(line)) for line in section.lines)
         say("".join(f"{wrapped(line, width) if width else line}\n" for line in lines), out=True)
-    say(Styled(verdict(found), "red" if found.errors else None), out=True)
+    say(Styled(named(verdict(found)), "red" if found.errors else None), out=True)
 
 
 command = click.Command(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from localft.addresses import without_secrets
+from localft.cli.data.piped import piped
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
 
 HELP = """Show rows as the model will see them: what is supervised (learned), special tokens, where answers end.
 
-DATA is a file, a folder or an address, as for `localft finetune --data`; of a folder its training rows are shown.
-Supervised text is green on a terminal and stands between « and » elsewhere. Special tokens are marked where they are
-real, not where characters only look like them. The model has to be on this machine.
+DATA is a file, a folder or an address, as for `localft finetune --data`, or - for what is piped to it; of a folder its
+training rows are shown. Supervised text is green on a terminal and stands between « and » elsewhere. Special tokens are
+marked where they are real, not where characters only look like them. The model has to be on this machine.
 
 \b
 Examples:
@@ -60,8 +62,10 @@ def command(
     from localft.screen.border import say
 
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
-    shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
-    data = without_secrets(data)
+    with piped([data]) as ((path,), named):
+        shown = _read(path, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
+    shown.rows[:] = [replace(row, source=named(row.source), error=named(row.error)) for row in shown.rows]
+    data = named(without_secrets(path))
     if html:
         _write(html, data, model, shown)
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.data.piped import piped
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 HELP = """Keep a test set apart: whole documents, chosen once, that no run trains or validates on.
 
-ROWS are files of JSON lines, as `localft data build`, `synth` and `github` write them. FOLDER gets a train.jsonl and a
-test.jsonl: rows with the same "doc" are on one side, and so are rows that are equal but for case and white space. Where
-conversations and texts are given, the conversations test, and texts of their documents are in neither file.
+ROWS are files of JSON lines, as `localft data build`, `synth` and `github` write them, or - for stdin. FOLDER gets a
+train.jsonl and a test.jsonl: rows with the same "doc" are on one side, and so are rows that are equal but for case and
+white space. Where conversations and texts are given, the conversations test, and texts of their documents are in
+neither file.
 
 `localft finetune --data FOLDER` leaves test.jsonl alone. A test set that is there already stays as it is: given more
 rows, the command leaves those of its documents out of train.jsonl again.
@@ -76,7 +78,8 @@ def command(
     from localft.curation.test_set import split_data
     from localft.screen.border import put
 
-    found = split_data(rows, out, share, seed, on_leak, allow_expansion)
+    with piped([str(path) for path in rows]) as (paths, _):
+        found = split_data([Path(path) for path in paths], out, share, seed, on_leak, allow_expansion)
     if as_json:
         import json
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.data.piped import piped
 from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from localft.curation.synthetic.report import Price
     from localft.curation.synthetic.synth import Request, Result
 
-HELP = """Turn rows of `localft data build` into conversations: questions with their answers.
+HELP = """Turn rows of `localft data build` (files, or - for stdin) into conversations: questions with their answers.
 
 Templates need no model: "What does src/app.py look like in owner/name?" is answered by the file, a question about a
 section by the section, one about a commit or a pull request by what it says of itself. A model adds pairs of its own
@@ -134,8 +135,10 @@ def command(
     from localft.curation.synthetic.synth import Request
 
     _check(model)
-    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion)
-    run(request, out, model, Price(*price) if price else None, as_json)
+    with piped([str(path) for path in rows]) as (paths, _):
+        read = tuple(map(Path, paths))
+        request = Request(read, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion)
+        run(request, out, model, Price(*price) if price else None, as_json)
 
 
 def _check(model: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import pathspec
 from localft.curation.file_rules import VENDORED, reason_by_name
 from localft.curation.repository.ledger import File
 from localft.errors import DatasetError
+from localft.kinds.file_kind import Kind, file_kind
 
 Skip = Callable[[str, str], None]
 LINK, CIRCLE = "symbolic link, not followed", "symbolic link that leads in a circle"
@@ -183,4 +184,13 @@ def check_folder(path: Path, given: str) -> None:
             message = f"`{given}` is a symbolic link that leads in a circle"
             raise DatasetError(message, "give the folder itself") from None
         raise DatasetError(f"the folder `{given}` cannot be read: {why(error)}", "check its permissions") from None
-    raise DatasetError(f"`{given}` is not a folder", "give the folder it lies in, with `--include` and the file's name")
+    raise _no_folder(path, given)
+
+
+def _no_folder(path: Path, given: str) -> DatasetError:
+    kind = file_kind(path)
+    include = "give the folder it lies in, with `--include` and the file's name"
+    if kind.form.is_json or kind.kind is Kind.PARQUET:
+        return DatasetError(f"`{given}` is a file of rows, and not a folder", "`localft finetune --data` takes rows")
+    what = f"{kind.what}, and not a folder" if kind.what else "not a folder"
+    return DatasetError(f"`{given}` is {what}", kind.hint or include)

@@ -11,6 +11,7 @@ from sys import getsizeof
 from typing import Any
 
 from localft.data.reading.data_file import place
+from localft.data.reading.data_format import no_lines
 from localft.data.reading.expansion import refuse_expansion
 from localft.data.reading.lines import json_values
 from localft.data.rows.formats import read_row
@@ -149,6 +150,8 @@ def read_documents(
 
 
 def _pieces(path: Path, found: Material) -> Iterator[Passage]:
+    if other := no_lines(path):
+        raise DatasetError(f"`{path}` is {other[0]}, expected JSON lines", other[1])
     before = found.n_rows
     for line, value in json_values(path):
         row = read_row(path, line, value, USUAL_COLUMNS).row

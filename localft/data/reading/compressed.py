@@ -7,20 +7,25 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from localft.errors import DatasetError
 
-SUFFIXES = (".gz", ".zst")
+Packing = Literal["", "gzip", "zstd"]
+SUFFIXES: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
 
 
-def decompressed(path: Path, file: BinaryIO, size: int) -> Iterator[bytes]:
-    """What a compressed file holds, at most `size` bytes at a time; `path` says how it is compressed.
+def decompressed(path: Path, file: BinaryIO, packing: Packing, size: int) -> Iterator[bytes]:
+    """What a compressed file holds, at most `size` bytes at a time.
+
+    Args:
+        path: for messages.
+        packing: how it is compressed.
 
     Raises:
         DatasetError: it is damaged, not whole, or nothing here reads Zstandard.
     """
-    how, open_stream, errors = _gzip() if path.suffix.lower() == ".gz" else _zstandard(path)
+    how, open_stream, errors = _gzip() if packing == "gzip" else _zstandard(path)
     try:
         with open_stream(file, "rb") as stream:
             while chunk := stream.read(size):

@@ -5,26 +5,24 @@ from __future__ import annotations
 import errno
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
 from localft.data.reading.compressed import decompressed
+from localft.data.reading.data_format import data_format, data_packing, data_suffix
 from localft.errors import DatasetError
-from localft.files import open_file
+from localft.files import BOM, open_file
+from localft.kinds.file_kind import HEAD, FileKind, Kind, head_kind
 
 EXPECTED = (
     'a row has "messages", "prompt" and "completion", "input" and "output", "instruction" and "output", or "text"'
 )
-_FOREIGN = (
-    *(".arrow", ".feather", ".xlsx", ".xls", ".ods", ".pdf", ".docx", ".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z"),
-    *(".gguf", ".safetensors"),
-)
-_TABLES = (".csv", ".tsv", ".parquet")
 _CHUNK = 1 << 20
-BOM = b"\xef\xbb\xbf"
+NO_PIPE = "save it as a file; `localft data check`, `show`, `split` and `synth` take `-` for what is piped to them"
+_PAGES = (".html", ".htm", ".xhtml", ".md")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w-]*")
 OnProblem = Callable[[int, DatasetError], None]
 
@@ -34,17 +32,6 @@ def refuse(line: int, error: DatasetError) -> None:
     raise error
 
 
-def data_suffix(path: Path) -> str:
-    """What a file holds, in lower case: its suffix, the one before .gz or .zst where it is compressed."""
-    stem = path.stem if path.suffix.lower() in COMPRESSED else path.name
-    return Path(stem).suffix.lower()
-
-
-def is_table(path: Path) -> bool:
-    """Whether rows have columns and not keys."""
-    return data_suffix(path) in _TABLES
-
-
 def place(path: str | Path, line: int) -> str:
     """ "line 3 of `x.jsonl`", "row 3 of `x.parquet`"."""
     return f"{_numbered(str(path))} {line} of `{path}`"
@@ -52,7 +39,7 @@ def place(path: str | Path, line: int) -> str:
 
 @functools.lru_cache(64)
 def _numbered(path: str) -> str:
-    return "row" if data_suffix(Path(path)) == ".parquet" else "line"
+    return "row" if data_format(Path(path)).rows == "parquet" else "line"
 
 
 def no_such_file(path: Path | str) -> DatasetError:
@@ -65,31 +52,50 @@ def no_such_file(path: Path | str) -> DatasetError:
     return DatasetError(f"no data file `{path}`", hint)
 
 
-def read_chunks(path: Path, size: int) -> Iterator[bytes]:
+def read_chunks(path: Path, size: int) -> Generator[bytes, None, None]:
     """A file as it stands, or decompressed, at most `size` bytes at a time.
 
     Raises:
         DatasetError: not there, not readable, damaged, or of a kind that is not read.
     """
-    if data_suffix(path) in _FOREIGN or path.suffix.lower() in _FOREIGN:
-        hint = f"export it as .jsonl ({EXPECTED}), .csv, .parquet or .txt"
-        raise DatasetError(f"`{path}` is a {data_suffix(path)} file, which is not read", hint)
     try:
         with open_file(path) as file:
-            if path.suffix.lower() in COMPRESSED:
-                yield from decompressed(path, file, size)
+            packing = data_packing(path, _kind(path, file.read(HEAD)))
+            file.seek(0)
+            if not packing:
+                yield from iter(lambda: file.read(size), b"")
                 return
-            while chunk := file.read(size):
+            for number, chunk in enumerate(decompressed(path, file, packing, size)):
+                if number == 0:
+                    _kind(path, chunk[:HEAD])
                 yield chunk
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ELOOP):
-            raise no_such_file(path) from None
-        if path.is_dir():
-            hint = f"name a file in it; `localft data build {path} -o rows.jsonl` makes rows of code and pages"
-            raise DatasetError(f"`{path}` is a folder, expected a file", hint) from None
-        raise DatasetError(
-            f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read"
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _kind(path: Path, head: bytes) -> FileKind:
+    """What a file, or what is packed in it, begins as.
+
+    Raises:
+        DatasetError: as none that is read.
+    """
+    kind = head_kind(head)
+    page = kind.kind is Kind.WEB_PAGE and data_suffix(path) in _PAGES
+    # damaged bytes are told of by their lines, and so are files without any
+    if kind.what and kind.kind not in (Kind.EMPTY, Kind.UNKNOWN) and not page:
+        raise DatasetError(f"`{path}` is {kind.what}", kind.hint)
+    return kind
+
+
+def _unreadable(path: Path, error: OSError) -> DatasetError:
+    if error.errno in (errno.ENOENT, errno.ELOOP):
+        return no_such_file(path)
+    if path.is_dir():
+        hint = f"name a file in it; `localft data build {path} -o rows.jsonl` makes rows of code and pages"
+        return DatasetError(f"`{path}` is a folder, expected a file", hint)
+    if path.is_fifo():
+        return DatasetError(f"`{path}` is a pipe, and a run reads its data again", NO_PIPE)
+    return DatasetError(f"cannot read `{path}`: {error.strerror}", "check that it is a file that you may read")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -102,11 +108,10 @@ def read_text(path: Path, on_problem: OnProblem = refuse) -> str:
     `on_problem` and left empty.
 
     Raises:
-        DatasetError: see `read_bytes`; or it is UTF-16.
+        DatasetError: see `read_bytes`.
     """
     data = read_bytes(path)
-    refuse_utf16(path, data)
-    offset = len(BOM) if data.startswith(BOM) else 0
+    offset = bom_length(data)
     return decode_lines(path, 1, offset, data[offset:], on_problem)
 
 
@@ -130,14 +135,9 @@ def decode_lines(path: Path, first: int, offset: int, data: bytes, on_problem: O
     return "\n".join(lines)
 
 
-def refuse_utf16(path: Path, start: bytes) -> None:
-    """Refuse a file that starts like UTF-16.
-
-    Raises:
-        DatasetError: it does.
-    """
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DatasetError(f"`{path}` is UTF-16, expected UTF-8", "save the file as UTF-8")
+def bom_length(start: bytes) -> int:
+    """Bytes of the byte order marks that a file begins with; programs that read one as text write another before it."""
+    return next(n for n in range(0, len(start) + len(BOM), len(BOM)) if not start.startswith(BOM, n))
 
 
 def decode_line(path: Path, number: int, offset: int, line: bytes) -> str:
@@ -162,9 +162,18 @@ def decode_line(path: Path, number: int, offset: int, line: bytes) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class UnreadValue:
+    """A value for which Python has no type; it stands in a column that cannot be a text, and is of no use as one."""
+
+    type: str
+
+
 def name_of(value: Any) -> str:
     """What a value is, in the words of an error."""
     if value is None:
         return "null"
+    if isinstance(value, UnreadValue):
+        return f"a value of the type {value.type}"
     names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
     return "an empty list" if value == [] else names.get(type(value), type(value).__name__)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
-from localft.data.reading.data_file import data_suffix, read_chunks
+from localft.data.reading.data_file import read_chunks
+from localft.data.reading.data_format import data_format
 from localft.data.reading.parquet import parquet_sizes
 from localft.errors import DatasetError
 from localft.units import file_size, size
@@ -40,7 +40,8 @@ def refuse_expansion(path: Path) -> None:
 
 
 def _sizes(path: Path) -> Iterator[int]:
-    if path.suffix.lower() in COMPRESSED:
+    form = data_format(path)
+    if form.packing:
         yield from map(len, read_chunks(path, _CHUNK))
-    if data_suffix(path) == ".parquet":
+    if form.rows == "parquet":
         yield from parquet_sizes(path)

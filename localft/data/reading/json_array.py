@@ -40,7 +40,7 @@ def array_values(path: Path, texts: Iterator[str], most: int, on_problem: OnProb
             where = line
             if isinstance(error, json.JSONDecodeError):
                 where = window.place(error)
-            on_problem(where, not_json(path, where, error))
+            on_problem(where, not_json(path, where, error, in_array=True))
             return
         if length > most:
             message = f"the row on line {line} of `{path}` is longer than {most:,} characters, which are the most"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.reading.data_file import BOM, OnProblem, decode_line, decode_lines, read_chunks, refuse, refuse_utf16
+from localft.data.reading.data_file import OnProblem, bom_length, decode_line, decode_lines, read_chunks, refuse
 from localft.data.reading.json_array import array_values
-from localft.data.reading.not_json import not_json
+from localft.data.reading.not_json import no_rows, not_json
 from localft.errors import DatasetError
 
 BLOCK = 1 << 18  # bytes
@@ -29,15 +29,14 @@ def blocks(path: Path, on_problem: OnProblem = refuse) -> Iterator[Block]:
     """A file as blocks of whole lines, without a byte order mark; each is about `BLOCK` bytes, or one line.
 
     Raises:
-        DatasetError: see `read_chunks`; or it is UTF-16.
+        DatasetError: see `read_chunks`.
     """
     line, offset = 1, 0
     kept: list[bytes] = []  # the beginning of a line
     n_kept = 0
     for number, chunk in enumerate(read_chunks(path, BLOCK)):
         if number == 0:
-            refuse_utf16(path, chunk)
-            offset = len(BOM) if chunk.startswith(BOM) else 0
+            offset = bom_length(chunk)
             chunk = chunk[offset:]
         end = chunk.rfind(b"\n") + 1
         if n_kept > MAX_LINE:
@@ -70,7 +69,8 @@ def block_values(path: Path, block: Block, on_problem: OnProblem = refuse) -> It
             on_problem(number, _too_long(path, number, len(data)))
         elif data and not data.isspace():
             try:
-                value = json.loads(decode_line(path, number, offset, data))
+                # files that were put together have a byte order mark where each began
+                value = json.loads(decode_line(path, number, offset, data).lstrip("\ufeff"))
             except DatasetError as error:
                 on_problem(number, error)
             except (ValueError, RecursionError) as error:
@@ -89,8 +89,7 @@ def _pieces(path: Path) -> Iterator[Block]:
     line, offset, kept = 1, 0, b""
     for number, chunk in enumerate(read_chunks(path, BLOCK)):
         if number == 0:
-            refuse_utf16(path, chunk)
-            offset = len(BOM) if chunk.startswith(BOM) else 0
+            offset = bom_length(chunk)
             chunk = chunk[offset:]
         data = kept + chunk
         end = data.rfind(b"\n") + 1
@@ -131,10 +130,10 @@ def json_values(path: Path, on_problem: OnProblem = refuse) -> Iterator[tuple[in
         texts = (_text(path, piece, on_problem) for piece in _pieces(path))
         yield from array_values(path, texts, MAX_LINE, on_problem)
         return
-    for number, block in enumerate(blocks(path, on_problem)):
-        if number == 0 and (error := spread_object(path, block)):
-            on_problem(1, error)
-            return
+    if error := no_rows(path):
+        on_problem(1, error)
+        return
+    for block in blocks(path, on_problem):
         yield from block_values(path, block, on_problem)
 
 
@@ -147,7 +146,7 @@ def is_array(path: Path) -> bool:
         DatasetError: see `read_chunks`.
     """
     for number, chunk in enumerate(read_chunks(path, BLOCK)):
-        text = (chunk.removeprefix(BOM) if number == 0 else chunk).lstrip()
+        text = chunk[bom_length(chunk) if number == 0 else 0 :].lstrip()
         if text:
             return text[:1] == b"[" and not _begins_with_turn(text)
     return False
@@ -163,24 +162,6 @@ def _begins_with_turn(text: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(first, dict) and ({"role", "content"} <= first.keys() or {"from", "value"} <= first.keys())
-
-
-def spread_object(path: Path, first: Block) -> DatasetError | None:
-    """What to say about a file that is one JSON object over several lines, and not one a line; else None."""
-    if b"\n" not in first.data[:-1]:
-        return None
-    try:
-        json.loads(first.data.partition(b"\n")[0])
-    except (ValueError, RecursionError) as error:
-        if first.line != 1:
-            return None
-        try:
-            whole = isinstance(json.loads(first.data), dict)
-        except (ValueError, RecursionError):
-            return None
-        hint = "the file is one JSON object over several lines: put the rows on a line each, or in one array"
-        return not_json(path, 1, error, hint) if whole else None
-    return None
 
 
 def _too_long(path: Path, number: int, length: int) -> DatasetError:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
-from localft.data.reading.data_file import place, read_chunks
+from localft.data.reading.data_file import UnreadValue, place, read_chunks
+from localft.data.reading.data_format import data_format
 from localft.data.reading.lines import MAX_LINE
 from localft.errors import DatasetError
 from localft.files import open_file
@@ -38,9 +38,19 @@ def parquet_values(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _cells(path: Path, batch: Any, i: int) -> dict[str, Any]:
     columns = zip(batch.schema.names, batch.columns, strict=True)
     try:
-        return {name: cell for name, column in columns if (cell := column[i].as_py()) is not None}
+        return {name: cell for name, column in columns if (cell := _cell(column[i])) is not None}
     except UnicodeDecodeError as error:
         raise _damaged(path, error) from None
+
+
+def _cell(value: Any) -> Any:
+    """A cell as Python has it; one that it has not, such as a time in nanoseconds or a far date, as no text."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, LookupError, ArithmeticError, NotImplementedError, ImportError):
+        return UnreadValue(str(value.type))
 
 
 def parquet_sizes(path: Path) -> Iterator[int]:
@@ -103,8 +113,8 @@ def _is_text(column: Any) -> bool:
 def _seekable(path: Path) -> Iterator[BinaryIO]:
     chunks = read_chunks(path, _CHUNK)
     first = next(chunks, b"")
-    if path.suffix.lower() not in COMPRESSED:
-        chunks.close()  # type: ignore[attr-defined]
+    if not data_format(path).packing:
+        chunks.close()
         with open_file(path) as file:
             yield file
         return

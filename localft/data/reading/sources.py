@@ -10,19 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localft.addresses import without_secrets
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
-from localft.data.reading.data_file import data_suffix
+from localft.data.reading.data_file import NO_PIPE
 from localft.data.reading.expansion import refuse_expansion
+from localft.data.reading.folder_files import SPLITS, VALID, named, names_of, nothing_in, require_readable, texts_in
 from localft.errors import ConfigError, DatasetError
+from localft.kinds.folder_kind import folder_kind
 from localft.report import Report
 from localft.settings.setting import split_share
 
-_SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
-# looked for where there is none of the above, so that a table beside a train.jsonl is not read twice
-_MORE_SUFFIXES = (".csv", ".tsv", ".parquet", ".md")
-_TEXTS = (".txt", ".md")
-_VALID = ("valid", "validation", "val", "dev")
-_SPLITS = ("train", *_VALID, "test")
 MOST_PASSES = 1000
 
 
@@ -147,16 +142,18 @@ class _Finder:
         name = without_secrets(name)
         if not path.is_dir():
             return Part(name, (path,), weight)
-        _require_readable(path)
-        train = _named(path, ("train",))
-        if not train and not _named(path, _SPLITS) and (texts := self.texts(path)):
+        require_readable(path)
+        train = named(path, ("train",))
+        if not train and (kind := folder_kind(path)):
+            raise DatasetError(f"`{path}` is {kind.what}", kind.hint)
+        if not train and not named(path, SPLITS) and (texts := self.texts(path)):
             prefix = path.resolve().name
             docs = tuple(f"{prefix}:{text.relative_to(path).as_posix()}" for text in texts)
             return Part(name, tuple(texts), weight, docs)
         if not train:
-            raise self.nothing_in(path)
-        self.found.val += _named(path, _VALID)
-        self.tests += _named(path, ("test",))
+            raise nothing_in(path)
+        self.found.val += named(path, VALID)
+        self.tests += named(path, ("test",))
         return Part(name, tuple(train), weight)
 
     def finished(self) -> Sources:
@@ -165,22 +162,10 @@ class _Finder:
         self.found.notes += [f"`{test}` is kept for testing and not read" for test in kept]
         return self.found
 
-    def nothing_in(self, folder: Path) -> DatasetError:
-        if not any(folder.iterdir()):
-            return DatasetError(f"the folder `{folder}` is empty", "check the path; name a folder or file with rows")
-        expected = f"expected one of {_names('train')}; or texts (.txt, .md) alone"
-        held = [each.name for each in sorted(folder.iterdir()) if data_suffix(each) in (*_SUFFIXES, *_MORE_SUFFIXES)]
-        if held:
-            names = ", ".join(f"`{name}`" for name in held[:3]) + (", …" if len(held) > 3 else "")
-            return DatasetError(f"`{folder}` has no train file", f"{expected}; or name a file itself: it has {names}")
-        hint = f"{expected}; of code and pages `localft data build {folder} -o rows.jsonl` makes rows"
-        return DatasetError(f"`{folder}` has neither a train file nor texts", hint)
-
     def texts(self, folder: Path) -> list[Path]:
-        """Every text in a folder and the folders in it, in order of their names; nothing hidden."""
-        files = _walk(folder)
-        texts = [path for path in files if data_suffix(path) in _TEXTS]
-        if texts and (n_other := len(files) - len(texts)):
+        """The texts of a folder that has no train file."""
+        texts, n_other = texts_in(folder)
+        if texts and n_other:
             others = "1 other file is" if n_other == 1 else f"{n_other:,} other files are"
             code = "`localft data build` makes rows of code"
             self.found.notes.append(f"`{folder}`: {others} no text (.txt, .md) and not read; {code}")
@@ -192,19 +177,23 @@ class _Finder:
             self.found.notes.append(f"--val-data takes the place of {names}")
         path = self.local(name)
         if path.is_dir():
-            _require_readable(path)
-        self.found.val = (_named(path, _VALID) or _named(path, ("test",))) if path.is_dir() else [path]
+            require_readable(path)
+        self.found.val = (named(path, VALID) or named(path, ("test",))) if path.is_dir() else [path]
         if not self.found.val:
-            raise DatasetError(f"`{path}` has no valid file", f"expected one of {_names('valid')}")
+            raise DatasetError(f"`{path}` has no valid file", f"expected one of {names_of('valid')}")
 
     def local(self, name: str) -> Path:
         """The file or folder on this machine, fetched where it is elsewhere."""
+        if name == "-":
+            raise DatasetError("`-` is stdin, and a run reads its data again", NO_PIPE)
         if not is_remote(name):
             try:
                 (self.root / name).exists()
             except OSError as error:
                 shown = name if len(name) <= 80 else f"{name[:79]}…"
                 raise DatasetError(f"cannot read `{shown}`: {error.strerror}", "check the path") from None
+            if (self.root / name).is_fifo():
+                raise DatasetError(f"`{name}` is a pipe, and a run reads its data again", NO_PIPE)
             return self.root / name
         from localft.data.reading import hub_dataset, web
 
@@ -221,50 +210,3 @@ class _Finder:
         path = hub_dataset.fetch(name[len("hf:") :], self.report) if on_hub else web.download(name, self.report)
         self.found.notes.append(f"`{shown}` is kept in `{path}`: delete that to fetch it anew")
         return path
-
-
-def _named(folder: Path, stems: Sequence[str]) -> list[Path]:
-    for suffixes in (_SUFFIXES, _MORE_SUFFIXES):
-        found = [path for stem in stems for suffix in suffixes if (path := _first(folder / f"{stem}{suffix}"))]
-        if found:
-            return found
-    return []
-
-
-def _first(path: Path) -> Path | None:
-    """The file, or else the same compressed."""
-    for suffix in ("", *COMPRESSED):
-        if (whole := path.with_name(path.name + suffix)).is_file():
-            return whole
-    return None
-
-
-def _require_readable(folder: Path) -> None:
-    """Refuse a folder that cannot be listed, or whose files cannot be reached."""
-    try:
-        with os.scandir(folder) as entries:
-            if entry := next(entries, None):
-                entry.stat(follow_symlinks=False)
-    except OSError as error:
-        raise _unreadable(folder, error) from None
-
-
-def _unreadable(folder: Path, error: OSError) -> DatasetError:
-    name = shlex.quote(str(folder))
-    hint = f"`ls -ld {name}` says who may read it, its owner allows it with `chmod u+rx {name}`; or name other files"
-    return DatasetError(f"cannot read the folder `{folder}`: {error.strerror}", hint)
-
-
-def _walk(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise _unreadable(Path(error.filename), error)
-
-    found = []
-    for where, folders, names in os.walk(folder, onerror=refuse):  # links to folders are not followed
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(where) / name for name in names if not name.startswith(".")]
-    return sorted(found)
-
-
-def _names(stem: str) -> str:
-    return ", ".join(f"{stem}{suffix}" for suffix in (*_SUFFIXES, *_MORE_SUFFIXES))

@@ -45,7 +45,7 @@ def csv_values(
                 hint = f"fields with commas or line breaks stand in double quotes, {_QUOTE}"
                 on_problem(line, DatasetError(message, hint))
                 continue
-            yield line, {name: field for name, field in zip(names, fields, strict=True) if name}
+            yield line, {name: _unix(field) for name, field in zip(names, fields, strict=True) if name}
     finally:
         csv.field_size_limit(before)
 
@@ -64,6 +64,11 @@ def _csv_lines(path: Path, texts: Iterable[str], delimiter: str) -> Iterator[tup
             return
         if fields:
             yield start, fields
+
+
+def _unix(field: str) -> str:
+    """A field with "\\n" where Windows and old Macs end a line, as in a text."""
+    return field.replace("\r\n", "\n").replace("\r", "\n") if "\r" in field else field
 
 
 def _check_header(path: Path, line: int, names: list[str], delimiter: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from localft.addresses import without_secrets
 from localft.connection import REDIRECTS, Answer, Connection, NoAnswerError
-from localft.data.reading.data_file import data_suffix
+from localft.data.reading.data_format import data_suffix
 from localft.errors import DatasetError
 from localft.files import atomic_path
 from localft.home import localft_home

@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from localft.data.reading.data_file import EXPECTED, data_suffix, is_table, name_of, place
+from localft.data.reading.data_file import EXPECTED, name_of, place
+from localft.data.reading.data_format import data_format
 from localft.data.rows.context import in_context
 from localft.data.rows.flags import row_flags
 from localft.data.rows.foreign import refuse_foreign, refuse_media
@@ -197,14 +198,16 @@ def _unknown(path: Path, where: str, value: Mapping[str, Any], columns: Columns)
     message = f'{where} has no "messages", "prompt", "question", "instruction", "input" or "text" key'
     if columns.given:
         message += f", nor {' and '.join(f'`{name}`' for name in columns.given)}"
-    return DatasetError(message.replace(" key", " column") if is_table(path) else message, _what_it_has(path, value))
+    is_table = data_format(path).is_table
+    return DatasetError(message.replace(" key", " column") if is_table else message, _what_it_has(path, value))
 
 
 def _what_it_has(path: Path, value: Mapping[str, Any]) -> str:
-    if not is_table(path):
+    found = data_format(path)
+    if not found.is_table:
         return f"it has {_keys(value)}; {EXPECTED}; or {NAME_THEM}"
     hint = f"its columns are {_keys(value)}: {NAME_THEM}"
-    if data_suffix(path) != ".parquet":
+    if found.rows != "parquet":
         hint += "; if that is a row already, put a line with names above it, such as `prompt,completion`"
     return hint
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localft.data.reading.data_file import EXPECTED, OnProblem, data_suffix, read_text, refuse
+from localft.data.reading.data_file import EXPECTED, OnProblem, read_text, refuse
+from localft.data.reading.data_format import DataFormat, data_format, data_suffix
 from localft.data.reading.lines import Block, block_values, json_values, text_lines
 from localft.data.reading.parquet import parquet_values
 from localft.data.reading.tables import csv_values
@@ -18,6 +17,7 @@ from localft.data.rows.formats import read_row
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
 from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
+from localft.kinds.text_kind import TextForm
 
 MOST_LISTED = 10_000
 NOT_TRAINED = "no answer that is to be learned"
@@ -47,8 +47,9 @@ def read_file(
 ) -> Rows:
     """Read one data file.
 
-    `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array; `.csv`, `.tsv` and `.parquet` hold named
-    columns; any other text file is one document. Each may be compressed (`.gz`, `.zst`).
+    `.jsonl`, `.ndjson` and `.json` hold JSON objects, one a line or one array, and so does what begins like them;
+    `.csv`, `.tsv` and Parquet hold named columns; any other text file is one document. Each may be compressed (gzip,
+    Zstandard).
 
     Args:
         path: the file.
@@ -62,11 +63,17 @@ def read_file(
         DatasetError: not there, not UTF-8, empty, or a line that is no row of a known format (named, with its number).
     """
     found = Rows()
-    values = _values(path, on_problem)
+    form = data_format(path)
+    values = _values(path, form, on_problem)
     if values is None:
         text = read_text(path, on_problem).replace("\r\n", "\n").replace("\r", "\n")
+        if form.form in (TextForm.COMMAS, TextForm.TABS):
+            say = "looks like a table and is read as text: name it .csv or .tsv to have its rows"
+            found.notes.append(f"`{path.name}` {say}")
         _add_documents(found, path, text, sample_start, doc)
     else:
+        if data_suffix(path) in (".txt", ".md"):
+            found.notes.append(f"`{path.name}` holds JSON and no text: it is read as rows")
         _add_rows(found, path, values, columns, on_problem)
     if not found.rows and not found.empty:
         on_problem(1, DatasetError(f"`{path}` has no rows", f"{EXPECTED}; see docs/data.md"))
@@ -90,14 +97,13 @@ def _add_rows(
             on_problem(line, error)
 
 
-def _values(path: Path, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
+def _values(path: Path, form: DataFormat, on_problem: OnProblem) -> Iterator[tuple[int, Any]] | None:
     """Each object of a file with the line that it starts on; None for a file of plain text."""
-    suffix = data_suffix(path)
-    if suffix in (".jsonl", ".json", ".ndjson"):
+    if form.rows == "json":
         return json_values(path, on_problem)
-    if suffix in (".csv", ".tsv"):
-        return csv_values(path, text_lines(path, on_problem), "," if suffix == ".csv" else "\t", on_problem)
-    return parquet_values(path) if suffix == ".parquet" else None
+    if form.rows in ("csv", "tsv"):
+        return csv_values(path, text_lines(path, on_problem), "," if form.rows == "csv" else "\t", on_problem)
+    return parquet_values(path) if form.rows == "parquet" else None
 
 
 def _add_row(found: Rows, path: Path, line: int, value: Any, columns: Columns) -> None:
@@ -137,8 +143,6 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
         if len(starts) == 1:
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
     kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
-    if _looks_like_json(text):
-        found.notes.append(f"`{path.name}` looks like JSON lines and is read as text: name it .jsonl to have its rows")
     source_kind = "file" if doc else ""
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]
@@ -150,14 +154,3 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             found.empty["empty text"] += 1
             if len(found.left_out) < MOST_LISTED:
                 found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
-
-
-def _looks_like_json(text: str) -> bool:
-    start = re.match(r"\s*\{", text)
-    if start is None:
-        return False
-    end = text.find("\n", start.end())
-    try:
-        return isinstance(json.loads(text[start.end() - 1 : end if end >= 0 else len(text)]), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.arrays import whole
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
+from localft.data.reading.data_format import data_format
 from localft.data.reading.lines import Block, blocks
 from localft.data.rows.documents import content_key
 from localft.data.rows.reader import read_block
@@ -176,6 +176,7 @@ class _Words:
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path, self._columns = path, columns
+        self._packed = bool(data_format(path).packing)
         self._ahead: Iterator[Row] = iter(())
         self._last: Row | None = None
         self._lock = threading.Lock()
@@ -188,7 +189,7 @@ class _Words:
         """
         with self._lock:
             if self._last is None or self._last.line != line:
-                ahead = self._onward(line) if self._path.suffix.lower() in COMPRESSED else self._at(line, offset)
+                ahead = self._onward(line) if self._packed else self._at(line, offset)
                 self._last = next((row for row in ahead if row.line == line), None)
             if self._last is None:
                 message = f"line {line} of `{self._path}` changed while it was read"

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from localft.data.reading.compressed import SUFFIXES as COMPRESSED
-from localft.data.reading.data_file import data_suffix
-from localft.data.reading.lines import Block, blocks, is_array, spread_object
+from localft.data.reading.data_format import data_format
+from localft.data.reading.lines import Block, blocks, is_array
+from localft.data.reading.not_json import no_rows
 from localft.data.rows.row import Columns
 from localft.data.tokens import cache
 from localft.data.tokens.run_wording import RunWording
@@ -27,7 +27,7 @@ _MAX_PROCESSES = 8
 def is_large(path: Path) -> bool:
     """Whether a file may hold so many rows that it is worth keeping their tokens."""
     try:
-        return data_suffix(path) in (".jsonl", ".ndjson", ".json") and path.stat().st_size >= MIN_BYTES
+        return path.stat().st_size >= MIN_BYTES and data_format(path).rows == "json"
     except OSError:
         return False
 
@@ -47,7 +47,7 @@ def read_large(path: Path, wording: RunWording, columns: Columns, report: Report
     first = None if is_array(path) else next(blocks(path), None)
     if first is None:
         return None
-    if error := spread_object(path, first):
+    if error := no_rows(path):
         raise error
     name = cache.key(file_sha256(path), file_sha256(wording.tokenizer.path), wording.made_of, columns)
 
@@ -80,7 +80,7 @@ def _pieces(path: Path, wording: RunWording, columns: Columns, report: Report | 
 
 
 def _reported(path: Path, found: Iterable[Block], report: Report | None) -> Iterator[Block]:
-    total = 0 if path.suffix.lower() in COMPRESSED else path.stat().st_size
+    total = 0 if data_format(path).packing else path.stat().st_size
     for block in found:
         yield block
         if report:

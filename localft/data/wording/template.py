@@ -14,6 +14,7 @@ from localft.data.wording.chat_template import ChatTemplate, RenderError
 from localft.data.wording.conversation import Formatter
 from localft.errors import ConfigError, DatasetError, ModelError
 from localft.files import read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.tokenizer import Tokenizer
 
 TemplateKind = Literal["chat", "alpaca", "completion", "messages", "raw"]
@@ -137,6 +138,8 @@ def _named_template(tokenizer: Tokenizer, template: str | None, day: str) -> Tem
         kind: Any = "completion" if template == "raw" else template
         return TemplateInfo(kind, BUILT_IN[kind], "built-in", day)
     path = Path(str(template))
+    if found := unfit(path, Kind.UTF16, Kind.WEB_PAGE):
+        raise ConfigError(f"--template `{path}` is {found.what}", found.hint)
     try:
         return TemplateInfo("chat", read_text(path), str(template), day)
     except (OSError, UnicodeDecodeError):

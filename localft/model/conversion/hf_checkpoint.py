@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from localft.errors import ModelError
 from localft.files import open_file
+from localft.kinds.file_kind import Kind, tensors_kind, unfit
 from localft.model.conversion.hparams import read_json
 
 SAFETENSORS = "model.safetensors"
@@ -45,11 +47,12 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class HfCheckpoint:
-    """Every tensor of a checkpoint by its Hugging Face name, and the files that they lie in."""
+    """Every tensor of a checkpoint by its Hugging Face name, their files, and what the user should know of them."""
 
     folder: Path
     files: tuple[Path, ...]
     tensors: dict[str, StoredTensor] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -64,10 +67,31 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             return _indexed(index)
         if (folder / name).is_file():
             return (folder / name,)
+        if parts := _numbered(folder, name):
+            return parts
     raise ModelError(
         f"`{folder}` has no weights: neither `{SAFETENSORS}` nor `{PYTORCH}`, whole or in parts",
         "give the folder of a Hugging Face checkpoint, or download it again",
     )
+
+
+def _numbered(folder: Path, name: str) -> tuple[Path, ...]:
+    """Parts without their index, which say themselves how many they are; none where there are none.
+
+    Raises:
+        ModelError: some are missing.
+    """
+    stem, suffix = name.rsplit(".", 1)
+    pattern = re.compile(rf"{re.escape(stem)}-(\d+)-of-(\d+)\.{suffix}")
+    found = {path: match for path in sorted(folder.glob(f"{stem}-*")) if (match := pattern.fullmatch(path.name))}
+    if not found:
+        return ()
+    there, n = {int(match[1]) for match in found.values()}, max(int(match[2]) for match in found.values())
+    if there != set(range(1, n + 1)):
+        missing = next(i for i in range(1, n + 1) if i not in there)
+        message = f"`{folder}` has {len(there)} of {n} parts of its weights: number {missing} is missing"
+        raise ModelError(message, "download the model again; what is there already is kept")
+    return tuple(found)
 
 
 def _indexed(index: Path) -> tuple[Path, ...]:
@@ -95,14 +119,46 @@ def open_checkpoint(folder: Path) -> HfCheckpoint:
         if twice:
             raise ModelError(f"tensor `{min(twice)}` is in two parts of `{folder}`", "download the model again")
         tensors |= part
-    return HfCheckpoint(folder, files, tensors)
+    if kind := tensors_kind(tensors, (tensor.dtype for tensor in tensors.values())):
+        raise ModelError(f"`{folder}` is {kind.what}", kind.hint)
+    plain = _without_wrappers(folder, tensors)
+    wrappers = sorted({name.removesuffix(plain_name) for name, plain_name in zip(tensors, plain, strict=True)} - {""})
+    note = f"the names of the tensors begin with {_quoted(wrappers)}, which is left out" if wrappers else ""
+    return HfCheckpoint(folder, files, plain, (note,) if note else ())
+
+
+def _quoted(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+# what DistributedDataParallel and torch.compile put before every name
+_WRAPPERS = re.compile(r"(?:module\.|_orig_mod\.)+")
+
+
+def _without_wrappers(folder: Path, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    plain = {
+        _WRAPPERS.sub("", name, count=1) if _WRAPPERS.match(name) else name: each for name, each in tensors.items()
+    }
+    if len(plain) < len(tensors):
+        message = f"`{folder}` has tensors twice, with and without `module.` or `_orig_mod.` before their names"
+        raise ModelError(message, "save the model itself, and not what wraps it")
+    return plain
 
 
 def _bad(path: Path, what: str) -> ModelError:
     return ModelError(f"`{path}` is damaged: {what}", "download the model again")
 
 
+_NO_WEIGHTS = (Kind.EMPTY, Kind.WEB_PAGE, Kind.BINARY, Kind.MODEL, Kind.ADAPTER, Kind.CHECKPOINT)
+
+
+def _require_weights(path: Path) -> None:
+    if found := unfit(path, *_NO_WEIGHTS):
+        raise ModelError(f"`{path}` is {found.what}", found.hint)
+
+
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
+    _require_weights(path)
     size = path.stat().st_size
     with open_file(path) as file:
         n_header = int.from_bytes(file.read(8), "little")
@@ -190,6 +246,7 @@ def to_f32(stored: NDArray[Any], dtype: str) -> NDArray[np.float32]:
 
 
 def _read_pytorch(path: Path) -> dict[str, StoredTensor]:
+    _require_weights(path)
     try:
         import torch
     except ImportError as error:

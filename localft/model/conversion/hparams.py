@@ -12,6 +12,7 @@ from typing import Any
 from localft.errors import ModelError
 from localft.files import read_text
 from localft.json_text import require_characters
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.card import Shape
 from localft.model.gguf.limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.gguf.tensor_shapes import llama_shapes
@@ -84,6 +85,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: the file is missing, is not JSON in UTF-8, or holds something other than an object.
     """
+    if found := unfit(path, Kind.EMPTY, Kind.UTF16, Kind.WEB_PAGE, Kind.BINARY):
+        raise ModelError(f"`{path}` is {found.what}", found.hint)
     try:
         text = read_text(path)
         value = json.loads(text)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from localft.errors import ModelError
 from localft.files import read_bytes
+from localft.kinds.file_kind import Kind, unfit
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _MODEL_TYPES = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
@@ -146,6 +147,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     Raises:
         ModelError: unreadable, damaged, or no sentencepiece model.
     """
+    if found := unfit(path, Kind.EMPTY, Kind.WEB_PAGE):
+        raise ModelError(f"`{path}` is {found.what}", found.hint)
     try:
         return parse(read_bytes(path))
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 from gguf import SpecialVocab, TokenType
 
 from localft.errors import ModelError
-from localft.files import read_text
+from localft.files import BOM, open_file, read_text
+from localft.kinds.file_kind import Kind, unfit
 from localft.model.conversion.hparams import read_json
 
 # The gguf package logs remarks about templates that it only half understands; what matters is checked here.
@@ -20,6 +22,7 @@ logging.getLogger("gguf").addHandler(logging.NullHandler())
 
 # Ends of an assistant's turn, in the spelling of the chat formats that use them.
 _END_OF_TURN = ("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>")
+_READ = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.json", "chat_template.jinja")
 ChatTemplate = str | Sequence[Mapping[str, str]]
 
 
@@ -61,7 +64,7 @@ def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
     """
     by_text = {text: id_ for id_, text in enumerate(vocabulary.tokens)}
     try:
-        special = SpecialVocab(folder, n_vocab=len(vocabulary.tokens))
+        special = _special_vocab(folder, len(vocabulary.tokens))
         config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
         first, last = _template_ends(folder)
         named = {name: by_text[text] for name in ("bos", "eos") if (text := _name(config, name)) in by_text}
@@ -87,6 +90,25 @@ def read_specials(folder: Path, vocabulary: Vocabulary) -> Vocabulary:
         add_eos=add_eos,
         chat_template=template,
     )
+
+
+def _special_vocab(folder: Path, n_vocab: int) -> SpecialVocab:
+    """What the gguf package finds; it knows no byte order marks, so files that begin with one are read as copies."""
+    paths = [folder / name for name in _READ if (folder / name).is_file()]
+    for path in paths:
+        if found := unfit(path, Kind.UTF16, Kind.WEB_PAGE):
+            raise ModelError(f"`{path}` is {found.what}", found.hint)
+    if not any(_is_marked(path) for path in paths):
+        return SpecialVocab(folder, n_vocab=n_vocab)
+    with tempfile.TemporaryDirectory() as plain:
+        for path in paths:
+            Path(plain, path.name).write_text(read_text(path), encoding="utf-8")
+        return SpecialVocab(plain, n_vocab=n_vocab)
+
+
+def _is_marked(path: Path) -> bool:
+    with open_file(path) as file:
+        return file.read(len(BOM)) == BOM
 
 
 def _flag(config: Mapping[str, Any], name: str, otherwise: bool) -> bool:
@@ -128,7 +150,7 @@ def _chat_template(folder: Path, special: SpecialVocab, config: Mapping[str, Any
             message = f"the chat template of `{folder}` is `{template!r}`; {what}"
             raise ModelError(message, "correct tokenizer_config.json, or download the model again")
     found: ChatTemplate | None = special.chat_template
-    return found
+    return found.lstrip("\ufeff") if isinstance(found, str) else found
 
 
 def _are_named(templates: Any) -> bool:

@@ -105,6 +105,12 @@ def _plan(
         raise ModelError(f"`{checkpoint.folder}` has no tensor for `{name}`", hint or "download the model again")
     source = found[name]
     stored = checkpoint.tensors[source]
+    if name in ("token_embd.weight", "output.weight") and stored.shape[1:] == shape[1:] and stored.shape != shape:
+        raise ModelError(
+            f"tensor `{source}` of `{checkpoint.folder}` has {stored.shape[0]} rows, one a token, and "
+            f'"vocab_size" in its config.json is {shape[0]}: the vocabulary was resized',
+            f'set "vocab_size" to {stored.shape[0]} in config.json, if the tokenizer has no more tokens than that',
+        )
     if stored.shape != shape:
         raise ModelError(
             f"tensor `{source}` of `{checkpoint.folder}` has the shape {list(stored.shape)}; "

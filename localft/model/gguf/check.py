@@ -9,6 +9,7 @@ import numpy as np
 from gguf.constants import GGMLQuantizationType, GGUFValueType
 
 from localft.errors import ModelError
+from localft.kinds.file_kind import CHECKPOINT
 from localft.model.gguf.header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
 from localft.model.gguf.limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
 from localft.model.gguf.tensor_shapes import llama_shapes
@@ -66,6 +67,8 @@ def _check_kind(header: Header) -> None:
             f"`{header.path}` is a LoRA adapter, not a base model",
             "give the adapter to `--lora` and its base to `--model`",
         )
+    if kind == "checkpoint":
+        raise ModelError(f"`{header.path}` is {CHECKPOINT.what}", CHECKPOINT.hint)
     if kind != "model":
         raise damaged(header.path, f'it is of the type "{shown(kind)}", not "model"')
     if header.values.get("split.count", 1) not in (0, 1):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from localft.errors import ModelError
 from localft.files import open_file
+from localft.kinds.file_kind import Kind, file_kind
 from localft.visible import one_line
 
 Scalar = int | float | bool | str
@@ -87,6 +88,13 @@ def damaged(path: Path, what: str) -> ModelError:
 def shown(value: object) -> str:
     """A value of the file as a message shows it: at most 80 characters, on one line."""
     return one_line(str(value), 80)
+
+
+def _no_gguf(path: Path) -> ModelError:
+    kind = file_kind(path)
+    if kind.what and kind.kind is not Kind.UNKNOWN:
+        return ModelError(f"`{path}` is {kind.what}", kind.hint)
+    return damaged(path, "it does not start as a GGUF file does")
 
 
 class _Reader:
@@ -180,7 +188,7 @@ def read_header(path: Path) -> Header:
 
 def _read(reader: _Reader) -> Header:
     if reader.size < 24 or reader.take(4) != b"GGUF":
-        raise damaged(reader.path, "it does not start as a GGUF file does")
+        raise _no_gguf(reader.path)
     version = reader.u32()
     if version not in (2, 3):
         raise damaged(reader.path, f"its version is {version}; 2 and 3 can be read")

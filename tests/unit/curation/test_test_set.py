@@ -39,6 +39,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def plain(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
@@ -118,8 +123,10 @@ def test_empty_rows_belong_to_nobody(given: list[Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder, "is no file of JSON lines"),
-        (lambda folder: write(folder / "a.csv", []), "is no file of JSON lines"),
+        (lambda folder: folder, "is a folder, expected JSON lines"),
+        (lambda folder: plain(folder / "a.csv", "text\na\n"), "is a table, expected JSON lines"),
+        (lambda folder: plain(folder / "a.txt", "It was.\n"), "is a text, expected JSON lines"),
+        (lambda folder: plain(folder / "a.jsonl", "GGUF\3\0\0\0"), "is a model (GGUF), expected JSON lines"),
         (lambda folder: write(folder / "data/train.jsonl", [pair(0)]), "is read, and would be written"),
         (lambda folder: write(folder / "a.jsonl", []), "has no rows"),
         (lambda folder: write(folder / "a.jsonl", [pair(0)]), "too few rows to keep 10% of them apart: 1 row"),

@@ -243,7 +243,7 @@ def test_truncated_safetensors(tmp_path: Path, home: Path) -> None:
     data = path.read_bytes()
     for n in (0, 4, 8, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:n])
-        assert "is damaged" in fails(checkpoint, home).message
+        assert ("is damaged" if n else "is empty") in fails(checkpoint, home).message
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_truncated_safetensors(tmp_path: Path, home: Path) -> None:
         ({"dtype": "F32", "shape": [64], "data_offsets": [1 << 50, (1 << 50) + 256]}, "is truncated"),
         ({"shape": [64], "data_offsets": [0, 256]}, "cannot be understood"),
         ("nothing", "cannot be understood"),
-        ({"dtype": "F8_E4M3", "shape": [64]}, "is stored as F8_E4M3"),
+        ({"dtype": "F8_E4M3", "shape": [64]}, "is already quantised (FP8)"),
         ({"dtype": "F32", "shape": [64], "data_offsets": [0, 256]}, "share bytes"),
         ({"dtype": "F32", "shape": [64], "data_offsets": [128, 384]}, "share bytes"),
         ({"dtype": "F8_E4M3", "shape": [64], "data_offsets": [64, 0]}, "cannot be understood"),

@@ -261,7 +261,7 @@ def test_a_record_that_does_not_say_what_it_is(run: Runner) -> None:
         ('[{"number": 1', "line 1 of `{}` is not JSON: ", "save it again"),
         ('[\n{"number": 1,\n "title": tru}]', "line 3 of `{}` is not JSON: Expecting value", "save it again"),
         ('[\n{"number": 1, "title": "x"},\n', "`{}` ends in the middle of 1 list", "saved only in part"),
-        ("<!DOCTYPE html>", "line 1 of `{}` is not JSON", "it is a page"),
+        ("<!DOCTYPE html>", "`{}` is a web page (HTML)", "the address of the file itself"),
         ("[[[1]]]", "line 1 of `{}` is a number, expected an object", "gh api"),
         ('\n["x"]', "line 2 of `{}` is 'x', expected an object", "gh api"),
         ('[{"a": 1, "b": 2}]', "line 1 of `{}` is no pull request, issue, comment, review or file: a, b", "gh api"),

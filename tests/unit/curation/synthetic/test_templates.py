@@ -320,7 +320,7 @@ def test_odd_sources_are_no_crash(tmp_path: Path, lines: Any) -> None:
 def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         read_documents([tmp_path])
-    assert caught.value.message == f"`{tmp_path}` is a folder, expected a file"
+    assert caught.value.message == f"`{tmp_path}` is a folder, expected JSON lines"
     assert f"`localft data build {tmp_path} -o rows.jsonl`" in (caught.value.hint or "")
 
 

@@ -309,13 +309,11 @@ def test_a_file_that_may_not_be_read_has_its_sentence(
     ("data", "words"),
     [
         (b"", "no whole Zstandard file"),
-        (ONE, "no whole Zstandard file"),
         (zstd.compress(ONE * 99)[:-3], "no whole Zstandard file"),
         (zstd.compress(ONE) + ONE, "no whole Zstandard file"),
-        (gzip.compress(ONE, mtime=0), "no whole Zstandard file"),
         (zstd.compress(zstd.compress(ONE)), "is not UTF-8"),
     ],
-    ids=["empty", "plain", "cut", "more behind it", "gzip", "twice"],
+    ids=["empty", "cut", "more behind it", "twice"],
 )
 def test_damaged_zstandard_has_its_sentence(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "x.jsonl.zst"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import bz2
 import gzip
 import json
 import sys
@@ -108,7 +109,7 @@ def test_csv_lines_and_quotes(tmp_path: Path) -> None:
     text = '\ufeffprompt,completion,,note\r\n"two\nlines, ""so""","a\r\nb",,1\r\n\r\nq,a,,2\r\n'
     found = read_file(write(tmp_path / "x.csv", text))
     assert [(row.line, row.messages) for row in found.rows] == [
-        (2, (Message("user", 'two\nlines, "so"'), Message("assistant", "a\r\nb"))),
+        (2, (Message("user", 'two\nlines, "so"'), Message("assistant", "a\nb"))),
         (6, (QUESTION, ANSWER)),
     ]
     assert (dict(found.formats), dict(found.unknown_keys)) == ({"prompt/completion": 2}, {"note": 2})
@@ -207,6 +208,9 @@ def test_parquet_that_is_refused(tmp_path: Path) -> None:
     assert error(path).message.startswith(f"`{path}` is no whole Parquet file: ")
 
 
+_BEGINNINGS = {"pyarrow": b"x", "backports": b"\x28\xb5\x2f\xfd"}
+
+
 @pytest.mark.parametrize("name", ["pyarrow", "backports"])
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     kept = builtins.__import__
@@ -217,7 +221,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return kept(wanted, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    path = write(tmp_path / {"pyarrow": "x.parquet", "backports": "x.txt.zst"}[name], b"x")
+    path = write(tmp_path / {"pyarrow": "x.parquet", "backports": "x.txt.zst"}[name], _BEGINNINGS[name])
     said = error(path)
     assert said.message.endswith({"pyarrow": "needs pyarrow", "backports": "needs backports.zstd"}[name])
     extra = {"pyarrow": "parquet", "backports": "zstd"}[name]
@@ -235,14 +239,16 @@ def test_compressed_files(tmp_path: Path, suffix: str, pack: Any) -> None:
     path = write(tmp_path / f"e.jsonl{suffix}", pack(b'{"text": "t"}\n{"txt": 1}\n'))
     assert error(path).message.startswith(f'line 2 of `{path}` has no "messages"')
     whole = pack(b"words " * 1000)
-    for number, damaged in enumerate((b"no such thing", whole[:-3], whole[:-8] + b"damaged!")):
+    for number, damaged in enumerate((b"no such\0thing", whole[:-3], whole[:-8] + b"damaged!")):
         path = write(tmp_path / f"{number}.txt{suffix}", damaged)
         assert error(path).message.startswith(f"`{path}` is no whole ")
 
 
 def test_archives_are_refused(tmp_path: Path) -> None:
-    for name in ("x.tar.gz", "x.zip", "x.bz2"):
-        assert "which is not read" in error(write(tmp_path / name, b"x")).message
+    tar = bytes(257) + b"ustar" + bytes(250)
+    packed = {"x.tar.gz": gzip.compress(tar), "x.txt": b"PK\x03\x04" + bytes(40), "x.jsonl": bz2.compress(b"x")}
+    for name, data in packed.items():
+        assert "which is not read" in error(write(tmp_path / name, data)).message
 
 
 def test_columns_of_other_names(tmp_path: Path) -> None:

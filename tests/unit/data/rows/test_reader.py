@@ -182,8 +182,6 @@ def test_a_line_that_is_too_long_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 def test_files_that_are_not_there_or_not_read(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no data file"):
         read_file(tmp_path / "missing.jsonl")
-    with pytest.raises(DatasetError, match=r"is a \.xlsx file"):
-        read_file(write(tmp_path / "x.xlsx", "a,b"))
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DatasetError, match="is a folder, expected a file"):
         read_file(tmp_path / "folder.jsonl")
@@ -210,9 +208,9 @@ def test_a_folder_without_a_train_file_is_an_error(tmp_path: Path) -> None:
         find_sources([tmp_path], None)
     assert f"`localft data build {tmp_path} -o rows.jsonl`" in (caught.value.hint or "")
     (tmp_path / "pairs.csv").write_text("prompt,completion")
-    with pytest.raises(DatasetError, match="has no train file") as caught:
+    with pytest.raises(DatasetError, match=r"has no train file, and rows under other names: `pairs\.csv`") as caught:
         find_sources([tmp_path], None)
-    assert (caught.value.hint or "").endswith("name a file itself: it has `pairs.csv`")
+    assert f"`--data {tmp_path / 'pairs.csv'}`" in (caught.value.hint or "")
     with pytest.raises(DatasetError, match="has no valid file"):
         find_sources([tmp_path / "x.txt"], tmp_path)
 
@@ -228,8 +226,8 @@ def test_a_text_that_is_not_split_is_not_said_to_be(tmp_path: Path) -> None:
 def test_rows_in_a_text_file_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "rows.txt"
     path.write_text('{"prompt": "a", "completion": "b"}\n' * 2)
-    assert read_file(path).notes == [
-        "`rows.txt` looks like JSON lines and is read as text: name it .jsonl to have its rows"
-    ]
+    found = read_file(path)
+    assert found.notes == ["`rows.txt` holds JSON and no text: it is read as rows"]
+    assert found.formats == {"prompt/completion": 2}
     path.write_text("{curly} words\n")
     assert read_file(path).notes == []

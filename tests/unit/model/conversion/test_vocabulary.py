@@ -253,7 +253,7 @@ def test_two_added_tokens_of_one_id_are_refused(tmp_path: Path) -> None:
 def test_damaged_sentencepiece_models_are_refused(data: bytes, tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "a")
     (checkpoint / "tokenizer.model").write_bytes(data)
-    with pytest.raises(ModelError, match="is no sentencepiece model"):
+    with pytest.raises(ModelError, match="is no sentencepiece model" if data else "is empty"):
         read(checkpoint)
 
 
