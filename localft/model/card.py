@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from localft.errors import ConfigError
+from localft.errors import ConfigError, LocalftError
 from localft.files import read_text
 from localft.spelling import nearest
 
@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 PACKAGE = Path(__file__).resolve().parents[1]
+CARD = "localft.convert.card"  # in a converted file: the name of the card that it was converted from
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 # What a card may preset: settings of a training run that depend on the model. Their values are checked where
@@ -213,6 +214,24 @@ def find_card(name: str) -> ModelCard | None:
 
 
 def card_defaults(model: str) -> Mapping[str, object]:
-    """The settings that the card of `model` presets; none where it has no card."""
+    """The settings that the card of `model` presets; none where it has no card.
+
+    Args:
+        model: as `--model` takes it. A file that was converted from a card keeps the card's name; the type of its
+            weights is its own.
+    """
     card = find_card(model)
-    return card.defaults if card else {}
+    if card is not None:
+        return card.defaults
+    card = _card_of_file(Path(model).expanduser())
+    return {key: value for key, value in card.defaults.items() if key != "outtype"} if card else {}
+
+
+def _card_of_file(path: Path) -> ModelCard | None:
+    from localft.model.gguf.header import read_header
+
+    try:
+        name = read_header(path).values.get(CARD) if path.is_file() else None
+    except (LocalftError, OSError):
+        return None
+    return load_cards().get(str(name))

@@ -11,8 +11,8 @@ from checkpoints import random_tensors, write_checkpoint
 from converted import config_of, tensors_of, types_of
 from numpy.typing import NDArray
 
-from localft.model.conversion.hparams import RopeScaling, read_hparams
-from localft.model.conversion.weights import rope_factors
+from localft.model.conversion.hparams import read_hparams
+from localft.model.conversion.rope import RopeScaling, rope_factors
 from localft.model.convert import convert
 from localft.model.gguf.header import read_header
 from localft.model.qk_order import to_gguf
