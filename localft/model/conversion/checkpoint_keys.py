@@ -300,9 +300,10 @@ GENERATION_CONFIG = (
         "_from_model_config transformers_version use_cache cache_implementation cache_config max_cache_len "
         "compile_config disable_compile continuous_batching_config prefill_chunk_size low_memory "
         "return_dict_in_generate return_dict output_attentions output_hidden_states output_logits output_scores "
-        "trust_remote_code assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight assistant_lookbehind "
-        "is_assistant num_assistant_tokens num_assistant_tokens_schedule prompt_lookup_num_tokens "
-        "max_matching_ngram_size speculation_type target_lookbehind use_mtp generation_kwargs",
+        "trust_remote_code assistant_confidence_threshold assistant_early_exit assistant_ensemble_weight "
+        "assistant_lookbehind is_assistant num_assistant_tokens num_assistant_tokens_schedule "
+        "prompt_lookup_num_tokens max_matching_ngram_size speculation_type target_lookbehind use_mtp "
+        "generation_kwargs",
         *("harmless", "how it is run", "ignored"),
         "no part of the answer",
     ),

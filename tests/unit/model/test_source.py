@@ -148,6 +148,7 @@ def tiny(tmp_path: Path, hub: Hub) -> Path:
     folder = write_checkpoint(tmp_path / "tiny", vocabulary="llama3", n_shards=2)
     for name in ("README.md", "pytorch_model.bin", "model.onnx", "vocab.json"):
         (folder / name).write_bytes(b"x" * 10)
+    (folder / "generation_config.json").write_text("{}")
     hub.repos["owner/tiny"] = Repo(folder)
     return folder
 
