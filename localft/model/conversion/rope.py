@@ -68,7 +68,7 @@ def read_rope(config: JsonObject, n_ctx_train: int) -> tuple[float, RopeScaling 
 def rope_warnings(config: JsonObject) -> list[str]:
     """A sentence where config.json says two things about RoPE."""
     older, newer = config.get("rope_scaling"), config.get("rope_parameters")
-    if not older or not newer or _meant(older) == _meant(newer):
+    if not older or not newer or (isinstance(newer, dict) and _meant(older) == _meant(newer)):
         return []
     return [
         'config.json has both "rope_scaling" and "rope_parameters", and they differ: as in transformers, '
@@ -76,7 +76,7 @@ def rope_warnings(config: JsonObject) -> list[str]:
     ]
 
 
-def _meant(values: Any) -> Any:
+def _meant(values: dict[str, Any]) -> dict[str, Any]:
     return {("rope_type" if key == "type" else key): value for key, value in values.items() if value is not None}
 
 

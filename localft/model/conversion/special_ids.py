@@ -115,8 +115,9 @@ def _with_ends(
     ends = _unique(_places(ids) + given)
     places = [name for name in ("eot", "eom") if name not in ids]
     unknown = [id_ for id_ in ends if id_ not in _places(ids) and texts[id_] not in _ENDS_BY_SPELLING]
-    if len(unknown) > len(places) and (ids.get("eot") == ids["eos"] or texts[ids["eot"]] in _ENDS_BY_SPELLING):
-        places.append("eot")  # it ends an answer without its place
+    needless = "eot" in ids and (ids["eot"] == ids["eos"] or texts[ids["eot"]] in _ENDS_BY_SPELLING)
+    if len(unknown) > len(places) and needless:
+        places.append("eot")
     if len(unknown) > len(places):
         shown = ", ".join(f"`{texts[id_][:40]}`" for id_ in ends[:8])
         raise ModelError(

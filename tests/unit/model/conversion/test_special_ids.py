@@ -116,8 +116,10 @@ def test_ends_that_llama_cpp_knows_by_spelling_need_no_place(tmp_path: Path) -> 
     assert ends_of(convert(str(checkpoint)).path) >= {"<|im_end|>", *names}
 
 
-def test_more_ends_than_llama_cpp_has_places_for_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, None])
+def test_more_ends_than_llama_cpp_has_places_for_are_refused(template: str | None, tmp_path: Path) -> None:
     checkpoint = write(tmp_path / "a")
+    edit(checkpoint / "tokenizer_config.json", chat_template=template)
     ids = with_spare(checkpoint, ["<A>", "<B>", "<C>"])
     edit(checkpoint / "config.json", eos_token_id=ids)
     with pytest.raises(
