@@ -24,7 +24,6 @@ pytestmark = pytest.mark.conformance
 
 PRE = {"llama3": "llama-bpe", "smollm": "smollm", "gpt2": "gpt-2"}
 LLAMA3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-ORIGINAL = {"original_max_position_embeddings": 16}
 LINEAR = {"rope_type": "linear", "factor": 4.0}
 CASES: dict[str, dict[str, Any]] = {
     "sentencepiece": {"vocabulary": "sentencepiece"},
@@ -49,7 +48,6 @@ CASES: dict[str, dict[str, Any]] = {
     "head-dim": {"head_dim": 32, "num_key_value_heads": 1},
     "padded": {"vocab_size": 600},
     "scaled-without-original": {"rope_scaling": LLAMA3},
-    "original-outside": {"rope_scaling": LLAMA3 | {"original_max_position_embeddings": 64}, **ORIGINAL},
     "two-scalings": {"rope_scaling": LINEAR, "rope_parameters": LLAMA3},
 }
 

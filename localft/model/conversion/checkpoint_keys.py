@@ -64,8 +64,8 @@ CONFIG = (
     Key("rope_parameters rope_theta", "used", "used", "as transformers", "see the table of RoPE below"),
     Key(
         "original_max_position_embeddings",
-        *("used", "taken before the one inside rope_parameters", "as transformers"),
-        "the context before Llama 3's scaling; without either, max_position_embeddings",
+        *("used", "taken before the one inside rope_parameters", "where AutoConfig filled none in"),
+        "the context before Llama 3's scaling, as transformers; without either, max_position_embeddings",
     ),
     Key(
         "tie_word_embeddings",
@@ -184,7 +184,7 @@ ROPE = (
     Key("rope_theta", "used", "taken before the one outside", "as transformers", "10,000 without either"),
     Key("factor", "used", "needed by linear and llama3", "8 for llama3 without it", "needed, not guessed"),
     Key("low_freq_factor high_freq_factor", "used", "needed by llama3", "1 and 4 without them", "needed, not guessed"),
-    Key("original_max_position_embeddings", "used", "see config.json", "as transformers", "see config.json"),
+    Key("original_max_position_embeddings", "used", "after the one outside", "used", "as transformers"),
     Key(
         "partial_rotary_factor",
         *("only", "RoPE over a part of the head", "ignored for llama"),
