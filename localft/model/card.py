@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from localft.errors import ConfigError, LocalftError
+from localft.errors import ConfigError
 from localft.files import read_text
 from localft.spelling import nearest
 
@@ -211,27 +211,3 @@ def find_card(name: str) -> ModelCard | None:
     return next(
         (card for card in cards.values() if card.hf_id is not None and card.hf_id.lower() == name.lower()), None
     )
-
-
-def card_defaults(model: str) -> Mapping[str, object]:
-    """The settings that the card of `model` presets; none where it has no card.
-
-    Args:
-        model: as `--model` takes it. A file that was converted from a card keeps the card's name; the type of its
-            weights is its own.
-    """
-    card = find_card(model)
-    if card is not None:
-        return card.defaults
-    card = _card_of_file(Path(model).expanduser())
-    return {key: value for key, value in card.defaults.items() if key != "outtype"} if card else {}
-
-
-def _card_of_file(path: Path) -> ModelCard | None:
-    from localft.model.gguf.header import read_header
-
-    try:
-        name = read_header(path).values.get(CARD) if path.is_file() else None
-    except (LocalftError, OSError):
-        return None
-    return load_cards().get(str(name))

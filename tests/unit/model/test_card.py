@@ -10,10 +10,12 @@ import pytest
 from checkpoints import write_checkpoint
 
 import localft.model.card as module
+import localft.model.source as source
 from localft.errors import ConfigError
-from localft.model.card import card_defaults, find_card, load_cards, read_card
+from localft.model.card import find_card, load_cards, read_card
 from localft.model.conversion.hparams import ARCHITECTURES
 from localft.model.convert import convert
+from localft.model.source import card_defaults
 from localft.settings.resolve import resolve
 
 GOOD = """\
@@ -165,6 +167,7 @@ def test_other_files_have_no_card(tmp_path: Path) -> None:
 def test_a_files_type_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = convert("demo").path
     card = dataclasses.replace(load_cards()["demo"], defaults={"outtype": "f16", "lr": 1.0})
-    monkeypatch.setattr(module, "load_cards", lambda: {"demo": card})
+    monkeypatch.setattr(source, "load_cards", lambda: {"demo": card})
+    monkeypatch.setattr(source, "find_card", {"demo": card}.get)
     assert card_defaults("demo") == {"outtype": "f16", "lr": 1.0}
     assert card_defaults(str(path)) == {"lr": 1.0}
