@@ -1,13 +1,14 @@
 """Write the pages that are made from the program itself: every command's --help, the settings, the model cards.
 
-python docs/make_docs.py           writes docs/commands.md, docs/settings.md and docs/models.md
+python docs/make_docs.py           writes docs/commands.md, docs/settings.md, docs/models.md and docs/checkpoints.md
 python docs/make_docs.py --check   says which of them are stale, exit 1
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import click
 
 from localft.cli import cli
 from localft.model.card import load_cards
+from localft.model.conversion.checkpoint_keys import TABLES, Key
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 
@@ -69,7 +71,8 @@ def models_page() -> str:
     """A table of the model cards."""
     head = (
         "# Model cards\n\nMade from `models/*.toml` by `make docs`. `--model` takes one of these names, a Hugging Face "
-        "repo id, a folder with a checkpoint, or a `.gguf` file.\n\n"
+        "repo id, a folder with a checkpoint, or a `.gguf` file. [What conversion reads](checkpoints.md) says what "
+        "becomes of every key of a checkpoint's files.\n\n"
         "| name | Hugging Face | parameters | licence | |\n|---|---|--:|---|---|\n"
     )
     rows = []
@@ -81,7 +84,46 @@ def models_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page, "models.md": models_page}
+def checkpoints_page() -> str:
+    """Every key of a checkpoint's files, and what becomes of it."""
+    head = (
+        "# What conversion reads\n\nMade by `make docs` from the table that conversion itself keeps to. A checkpoint's "
+        "weights become a GGUF that computes what transformers computes, or the checkpoint is refused with the key's "
+        "name. Where transformers and llama.cpp differ, training follows what llama.cpp will run. A key that is `null` "
+        "counts as one that is not there; keys that are not listed are said at conversion and left out.\n\n"
+        "*used*: read. *unset or …*: any other value is refused. *harmless*: changes no number and no token.\n\n"
+        "All of `eos_token_id` in `config.json` and `generation_config.json` and the tokenizer's `eos_token` end an "
+        "answer, in chat and in llama.cpp. EOS, behind texts and behind answers whose template writes no end, is the "
+        "tokenizer's `eos_token`; without one, of several ids the one that the chat template writes, else the first.\n"
+    )
+    return head + "".join(_keys(file, rows) for file, rows in TABLES.items())
+
+
+def _keys(file: str, rows: Sequence[Key]) -> str:
+    where = "RoPE: inside `rope_parameters` or `rope_scaling`" if file == "rope_parameters" else f"`{file}`"
+    lines = [
+        f"\n## {where}\n\n| key | transformers 5 | llama.cpp's converter | localft | why |\n|---|---|---|---|---|\n"
+    ]
+    for row in rows:
+        names = row.names if file == "added_tokens.json" else ", ".join(f"`{name}`" for name in row.names.split())
+        lines.append(f"| {names} | {row.transformers} | {row.llama_cpp} | {_use(row)} | {row.why} |\n")
+    return "".join(lines)
+
+
+def _use(row: Key) -> str:
+    if row.use == "same":
+        return f"unset or equal to `{row.allowed[0]}`"
+    if row.use == "only":
+        return f"unset{''.join(f' or `{json.dumps(value)}`' for value in row.allowed)}"
+    return row.use
+
+
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "models.md": models_page,
+    "checkpoints.md": checkpoints_page,
+}
 
 
 def main() -> int:

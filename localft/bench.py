@@ -17,13 +17,12 @@ from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch
 from localft.engine import Engine
 from localft.files import temporary_folder
 from localft.home import localft_home
-from localft.model.card import card_defaults
 from localft.model.conversion.outtype import find_outtype
 from localft.model.conversion.stand_in import write_stand_in
 from localft.model.convert import convert, converted
 from localft.model.gguf.header import file_type, read_header
 from localft.model.probe import usable_gguf
-from localft.model.source import resolve_model
+from localft.model.source import card_defaults, resolve_model
 from localft.report import Report
 from localft.settings.resolve import resolve
 from localft.settings.train_config import TrainConfig

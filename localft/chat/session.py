@@ -19,6 +19,7 @@ from localft.data.rows.row import Message
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
 from localft.hardware import choose_threads
+from localft.model.gguf.check import vocabulary_warnings
 from localft.model.probe import usable_gguf
 from localft.model.tokenizer import Tokenizer
 
@@ -73,11 +74,11 @@ class ChatSession:
         self.sampling = Sampling.of(**sampling)
         require_settings(n_ctx, n_threads, adapter_scale)
         self.model, self.lora = Path(model), Path(lora) if lora else None
-        usable_gguf(self.model)
+        header = usable_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()
-        self.notes: list[str] = []
+        self.notes: list[str] = vocabulary_warnings(header)
         self.n_ctx = n_ctx or min(self._tokenizer.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
         threads = n_threads or default_threads(self.model)
         self._runtime = LlamaRuntime(self.model, n_ctx=self.n_ctx, n_threads=threads, exact=exact)

@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 PACKAGE = Path(__file__).resolve().parents[1]
+CARD = "localft.convert.card"  # in a converted file: the name of the card that it was converted from
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 # What a card may preset: settings of a training run that depend on the model. Their values are checked where
@@ -210,9 +211,3 @@ def find_card(name: str) -> ModelCard | None:
     return next(
         (card for card in cards.values() if card.hf_id is not None and card.hf_id.lower() == name.lower()), None
     )
-
-
-def card_defaults(model: str) -> Mapping[str, object]:
-    """The settings that the card of `model` presets; none where it has no card."""
-    card = find_card(model)
-    return card.defaults if card else {}

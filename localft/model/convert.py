@@ -12,21 +12,22 @@ from pathlib import Path
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path, read_bytes, real_path, temporary_folder
 from localft.home import localft_home
+from localft.model.card import CARD
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
 from localft.model.conversion.outtype import OUTTYPES, OutType, fallback_warning, find_outtype
 from localft.model.conversion.quantize import quantize_gguf
 from localft.model.conversion.vocabulary import read_vocabulary
-from localft.model.conversion.weights import plan_tensors
-from localft.model.gguf.check import check_gguf, check_header
+from localft.model.conversion.weights import plan_tensors, with_own_head
+from localft.model.gguf.check import check_gguf, check_header, vocabulary_warnings
 from localft.model.gguf.header import Header, read_header
 from localft.model.probe import remember_usable
 from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
 from localft.report import Report
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
-FORMAT = 1
+FORMAT = 2
 _ORIGIN = "localft.convert.origin"
 _DIGEST = "localft.convert.digest"
 _FORMAT = "localft.convert.format"
@@ -111,9 +112,8 @@ def converted(model: str, outtype: str) -> Path | None:
 def _result(path: Path, header: Header, *, skipped: bool) -> ConvertResult:
     warnings = str(header.values.get(_WARNINGS, "")).splitlines()
     fallback = fallback_warning(header)
-    return ConvertResult(
-        path, skipped, (*warnings, fallback) if fallback else tuple(warnings), len(header.tensors), header.n_bytes
-    )
+    warnings += [*([fallback] if fallback else []), *vocabulary_warnings(header)]
+    return ConvertResult(path, skipped, tuple(warnings), len(header.tensors), header.n_bytes)
 
 
 def _origin(source: ModelSource) -> str:
@@ -171,13 +171,14 @@ def _newer(target: Path, folder: Path) -> bool:
 def _convert(
     source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Report | None
 ) -> None:
-    hparams = read_hparams(folder)
     checkpoint = open_checkpoint(folder)
+    hparams = with_own_head(checkpoint, read_hparams(folder))
     first = kind if kind.direct else _lossless(checkpoint)
     # before the vocabulary: the weights tell whether there are as many tokens as config.json says
     tensors = plan_tensors(checkpoint, hparams, first.main)
     vocabulary = read_vocabulary(folder, hparams)
-    general = _general(source, digest, [*checkpoint.notes, *_window_warning(hparams), *vocabulary.warnings])
+    said = [*checkpoint.notes, *hparams.warnings, *_window_warning(hparams), *vocabulary.warnings]
+    general = _general(source, digest, said)
     with atomic_path(target) as temporary:
         if first is kind:
             write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
@@ -207,6 +208,7 @@ def _general(source: ModelSource, digest: str, warnings: list[str]) -> dict[str,
     if source.repo_id is not None:
         general["general.source.huggingface.repository"] = source.repo_id
     if source.card is not None:
+        general[CARD] = source.card.name
         general["general.license"] = source.card.licence
     return general
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.errors import ConfigError, ModelError
+from localft.errors import ConfigError, LocalftError, ModelError
 from localft.files import real_path
 from localft.kinds.file_kind import WEIGHTS, Kind, file_kind
 from localft.kinds.folder_kind import folder_kind
-from localft.model.card import ModelCard, find_card, load_cards
+from localft.model.card import CARD, ModelCard, find_card, load_cards
+from localft.model.gguf.header import read_header
 from localft.report import Report
 from localft.spelling import nearest
 
@@ -109,6 +111,28 @@ def _by_name(text: str) -> ModelSource:
     close = nearest(text, cards)
     hint = f"did you mean `{close}`?" if close else f"cards: {', '.join(cards)}"
     raise ConfigError(f"`{text}` is neither a model card, a folder, a .gguf file nor a Hugging Face repo id", hint)
+
+
+def card_defaults(model: str) -> Mapping[str, object]:
+    """The settings that the card of `model` presets; none where it has no card.
+
+    Args:
+        model: as `--model` takes it. A file that was converted from a card keeps the card's name; the type of its
+            weights is its own.
+    """
+    card = find_card(model)
+    if card is not None:
+        return card.defaults
+    card = _card_of_file(Path(model).expanduser())
+    return {key: value for key, value in card.defaults.items() if key != "outtype"} if card else {}
+
+
+def _card_of_file(path: Path) -> ModelCard | None:
+    try:
+        name = read_header(path).values.get(CARD) if path.is_file() else None
+    except (LocalftError, OSError):
+        return None
+    return load_cards().get(str(name))
 
 
 def fetch_checkpoint(source: ModelSource, progress: Report | None = None) -> Path:

@@ -22,6 +22,7 @@ from localft.model.special_tokens import Special, SpecialTokens
 from localft.model.word_limits import PieceLimits, WordLimits
 
 _SPM, _BPE = 1, 2
+_NAMED = {"unk": "unknown", "sep": "seperator", "pad": "padding", "mask": "mask"}  # as GGUF spells them
 _RECURSION_BYTES = 1 << 13
 _DEEP_STACK_BYTES = 1 << 30
 _SHORT, _MAX_KNOWN = 200, 4096  # characters of a fragment that is remembered, and how many are
@@ -119,6 +120,12 @@ class Tokenizer:
             return ""
         text: bytes = llama.load().llama_vocab_get_text(self._vocab, token)
         return text.decode("utf-8", "replace")
+
+    def template_tokens(self) -> dict[str, str]:
+        """What `bos_token` and the like print in a chat template; tokens without a name are missing."""
+        named = {name: self.metadata(f"tokenizer.ggml.{key}_token_id") for name, key in _NAMED.items()}
+        found = {f"{name}_token": self.token_text(int(id_)) for name, id_ in named.items() if id_ is not None}
+        return {"bos_token": self.token_text(self.bos_id), "eos_token": self.token_text(self.eos_id), **found}
 
     def encode(self, text: str, *, special: bool = False, prefix: bool = True) -> list[int]:
         """Token ids of `text`, never with a BOS added.

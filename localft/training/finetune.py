@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from localft.errors import ConfigError
 from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainEvent
 from localft.files import real_path
-from localft.model.card import card_defaults
 from localft.model.probe import remember_usable
+from localft.model.source import card_defaults
 from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
 from localft.run.folder import Run, create_run, now, require_free

@@ -5,7 +5,9 @@ Needs tests/conformance/setup.py to have run; LOCALFT_CONFORMANCE names its fold
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,16 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from checkpoints import write_checkpoint
+from checkpoints import random_tensors, write_checkpoint, write_safetensors
 
+from localft.model.conversion.checkpoint_keys import by_name
 from localft.model.convert import convert
 
 pytestmark = pytest.mark.conformance
 
 PRE = {"llama3": "llama-bpe", "smollm": "smollm", "gpt2": "gpt-2"}
 LLAMA3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LINEAR = {"rope_type": "linear", "factor": 4.0}
 CASES: dict[str, dict[str, Any]] = {
     "sentencepiece": {"vocabulary": "sentencepiece"},
     "sentencepiece-tied": {"vocabulary": "sentencepiece", "tied": True},
@@ -43,6 +47,8 @@ CASES: dict[str, dict[str, Any]] = {
     "linear-rope": {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
     "head-dim": {"head_dim": 32, "num_key_value_heads": 1},
     "padded": {"vocab_size": 600},
+    "scaled-without-original": {"rope_scaling": LLAMA3},
+    "two-scalings": {"rope_scaling": LINEAR, "rope_parameters": LLAMA3},
 }
 
 # Keys in which the two may differ, and why.
@@ -123,6 +129,44 @@ def test_f32_equals_llama_cpps(case: str, tmp_path: Path) -> None:
     # test_convert_parity.py shows that ours tokenize as sentencepiece does.
     scores = frozenset({"tokenizer.ggml.scores"}) if options.get("vocabulary") == "fallback" else frozenset[str]()
     compare_metadata(ours, theirs, scores)
+
+
+def test_another_head_beside_a_tied_embedding(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "m", tied=True)
+    tensors = random_tensors(json.loads((checkpoint / "config.json").read_text()))
+    head = -tensors["model.embed_tokens.weight"]
+    write_safetensors(checkpoint, tensors | {"lm_head.weight": head})
+    ours = convert(str(checkpoint), "f32").path
+    compare_tensors(ours, reference(checkpoint, tmp_path / "theirs.gguf", "f32", None))
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "flags"),
+    [
+        ("llama3", {"add_bos_token": False}),
+        ("smollm", {"add_bos_token": True, "pad_token": "<|im_start|>"}),
+        ("fallback", {"add_bos_token": False, "add_prefix_space": False}),
+        ("sentencepiece", {"add_bos_token": False, "add_prefix_space": False}),
+    ],
+)
+def test_what_tokenizer_config_says(vocabulary: str, flags: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "m", vocabulary=vocabulary)
+    path = checkpoint / "tokenizer_config.json"
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | flags))
+    ours = convert(str(checkpoint), "f32").path
+    theirs = reference(checkpoint, tmp_path / "theirs.gguf", "f32", PRE.get(vocabulary))
+    scores = frozenset({"tokenizer.ggml.scores"}) if vocabulary == "fallback" else frozenset[str]()
+    compare_metadata(ours, theirs, scores)
+
+
+def test_the_table_speaks_of_every_key_that_the_converter_reads() -> None:
+    folder = converter() / "source" / "vendor" / "llama.cpp" / "conversion"
+    text = "".join((folder / name).read_text(encoding="utf-8") for name in ("base.py", "llama.py"))
+    lists = re.findall(r"find_hparam\(\[([^]]*)\]", text)
+    names = re.findall(r"hparams(?:\.get\(|\[)[\"'](\w+)[\"']", text)
+    read = {name for each in lists for name in re.findall(r'"(\w+)"', each)} | set(names)
+    assert len(read) > 50
+    assert read <= by_name("config.json").keys() | by_name("rope_parameters").keys()
 
 
 @pytest.mark.parametrize("outtype", ["f16", "bf16", "q8_0"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoints import HARD_STRINGS, VOCABULARIES, random_tensors, write_checkpoint
+from checkpoints import HARD_STRINGS, VOCABULARIES, random_tensors, write_checkpoint, write_safetensors
 from convert_tokens import GOLDEN, reference
 from converted import tensors_of
 from numpy.typing import NDArray
 
+from localft.data.wording.chat_template import ChatTemplate
 from localft.errors import ModelError
-from localft.model.conversion.hparams import read_json
+from localft.model.conversion.checkpoint_keys import by_name
+from localft.model.conversion.hparams import read_hparams, read_json
+from localft.model.conversion.vocabulary import read_vocabulary
 from localft.model.convert import convert
+from localft.model.tokenizer import Tokenizer
 
 pytestmark = [
     pytest.mark.parity,
@@ -120,6 +125,105 @@ def test_logits_of_a_mistral_with_its_window_switched_off(tmp_path: Path) -> Non
     compare(folder, [1, 5, 9], sliding_window=None)
 
 
+LINEAR = {"rope_type": "linear", "factor": 4.0}
+LLAMA3 = {key: value for key, value in LLAMA3_SCALING.items() if key != "original_max_position_embeddings"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"rope_scaling": LINEAR, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}},
+        {"rope_scaling": LLAMA3_SCALING, "rope_parameters": LINEAR},
+        {"rope_parameters": LINEAR | {"rope_theta": 700.0}},
+        {"rope_scaling": LLAMA3},
+        {"rope_scaling": LLAMA3, "max_position_embeddings": 64},
+        {"rope_parameters": LLAMA3},
+        {"rope_scaling": LLAMA3_SCALING, "original_max_position_embeddings": 16},
+        {"rope_scaling": LLAMA3, "original_max_position_embeddings": 32},
+        {"rope_scaling": LINEAR | {"rope_theta": 300.0}, "rope_theta": 9000.0},
+        {"hidden_act": "swish"},
+        {"pad_token_id": -1, "eos_token_id": [2, 5]},
+        {"model_type": "mistral", "sliding_window": None},
+        {"architectures": ["MistralForCausalLM"], "sliding_window": 8},
+        {
+            **dict.fromkeys(("attention_dropout", "initializer_range"), 0.5),
+            **{"use_cache": False, "pretraining_tp": 2, "max_window_layers": 1, "use_sliding_window": True},
+            **{"n_positions": 8, "layer_norm_eps": 0.5, "torch_dtype": "float16", "top_k": 3, "temperature": 9.0},
+            **{"is_decoder": True, "tie_encoder_decoder": True, "num_labels": 4, "sliding_window": 8},
+        },
+    ],
+    ids=[
+        *("scaling-beside-parameters", "two-scalings", "parameters", "llama3-without-original", "short-context"),
+        *("llama3-parameters", "original-outside-too", "original-outside", "two-bases", "swish", "pad-and-ends"),
+        *("mistral-of-llama", "llama-of-mistral", "harmless"),
+    ],
+)
+def test_logits_of_what_a_config_says_twice_or_not_at_all(config: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "m", **({} if "rope_theta" in config else {"rope_theta": None}) | config)
+    values = {key: value for key, value in read_json(folder / "config.json").items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(values | {k: None for k, v in config.items() if v is None}))
+    compare(folder, [1, 5, 9])
+
+
+@pytest.mark.parametrize("tensors", ["another head", "the same head", "the head alone"])
+def test_logits_of_a_tied_checkpoint_that_holds_a_head(tensors: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "m", tied=True)
+    stored = random_tensors(read_json(folder / "config.json"))
+    head = stored["model.embed_tokens.weight"]
+    if tensors == "another head":
+        head = np.random.default_rng(5).standard_normal(head.shape, np.float32)
+    if tensors == "the head alone":
+        del stored["model.embed_tokens.weight"]
+    write_safetensors(folder, stored | {"lm_head.weight": head})
+    compare(folder, [1, 5, 9])
+
+
+@pytest.mark.parametrize("vocabulary", ["fallback", "llama3", "smollm"])
+@pytest.mark.parametrize("flags", [{}, {"add_bos_token": False}, {"add_bos_token": True, "add_eos_token": True}])
+def test_a_text_begins_and_ends_as_in_transformers(vocabulary: str, flags: dict[str, bool], tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = write_checkpoint(tmp_path / "m", vocabulary=vocabulary)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | flags))
+    theirs = AutoTokenizer.from_pretrained(folder, local_files_only=True).encode("the")
+    made = read_vocabulary(folder, read_hparams(folder))
+    assert made.add_bos is (theirs[0] == made.special_ids["bos"])
+    assert made.add_eos is (theirs[-1] == made.special_ids["eos"])
+
+
+def test_named_tokens_in_a_template_as_in_transformers(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    template = (
+        "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token }}|{{ sep_token }}|{{ messages[0].content }}"
+    )
+    folder = write_checkpoint(tmp_path / "m", vocabulary="smollm")
+    (folder / "chat_template.jinja").write_text(template)
+    path = folder / "tokenizer_config.json"
+    names = {"pad_token": "<|im_start|>", "unk_token": "<|im_end|>"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | names | {"chat_template": "older"}))
+    theirs = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    expected = theirs.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False)
+    tokenizer = Tokenizer(convert(str(folder)).path)
+    ours = ChatTemplate(str(tokenizer.chat_template), tokenizer.template_tokens(), "2025-01-01")
+    assert ours.render([{"role": "user", "content": "hi"}], generation_prompt=False) == expected
+    tokenizer.close()
+
+
+def test_the_table_speaks_of_every_key_that_transformers_has() -> None:
+    from dataclasses import fields
+
+    from transformers import GenerationConfig, LlamaConfig, MistralConfig, PreTrainedTokenizerBase
+    from transformers.modeling_rope_utils import RopeParameters
+
+    config = {field.name for kind in (LlamaConfig, MistralConfig) for field in fields(kind)}
+    assert config <= by_name("config.json").keys()
+    assert set(RopeParameters.__annotations__) <= by_name("rope_parameters").keys()
+    assert set(GenerationConfig().to_dict()) <= by_name("generation_config.json").keys()
+    assert set(PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES) <= by_name("tokenizer_config.json").keys()
+
+
 @pytest.mark.shared
 def test_logits_and_story_of_stories260k(shared: Path) -> None:
     compare(shared / "models" / "stories260K", [1, 403, 407, 261, 378], n=40)
@@ -127,8 +231,6 @@ def test_logits_and_story_of_stories260k(shared: Path) -> None:
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES)
 def test_the_golden_tokens_are_still_the_tokenizers_own(vocabulary: str, tmp_path: Path) -> None:
-    import json
-
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))[vocabulary]
     assert reference(write_checkpoint(tmp_path / "m", vocabulary=vocabulary), HARD_STRINGS) == golden
 
@@ -153,8 +255,6 @@ def test_llama_2s_vocabulary_tokenizes_as_sentencepiece_does(file: str, shared: 
 
 
 def write_pytorch(folder: Path, dtype: str, n_parts: int = 1) -> None:
-    import json
-
     import torch
 
     state = random_tensors(read_json(folder / "config.json"))

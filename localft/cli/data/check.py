@@ -42,7 +42,7 @@ _TONES = {"error": "red", "warning": "yellow"}
 def run_command(data: tuple[str, ...], config: Path | None, everything: bool, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import progress_line
     from localft.inspect.check.check import check
-    from localft.model.card import card_defaults
+    from localft.model.source import card_defaults
     from localft.screen.border import put
     from localft.settings.resolve import resolve
 

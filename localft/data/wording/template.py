@@ -162,8 +162,7 @@ def describe(info: TemplateInfo) -> str:
 
 def formatter(info: TemplateInfo, tokenizer: Tokenizer) -> Formatter:
     """What turns messages into token ids by one template and vocabulary."""
-    tokens = {"bos_token": tokenizer.token_text(tokenizer.bos_id), "eos_token": tokenizer.token_text(tokenizer.eos_id)}
-    template = ChatTemplate(info.source, tokens, info.date)
+    template = ChatTemplate(info.source, tokenizer.template_tokens(), info.date)
     return Formatter(template, tokenizer, join_input=info.kind == "chat")
 
 

@@ -23,6 +23,7 @@ SAFETENSORS = "model.safetensors"
 PYTORCH = "pytorch_model.bin"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _MAX_HEADER = 100 << 20
+_ROWS = 4096
 
 # Beside the weights: what a checkpoint may have that conversion reads.
 SMALL_FILES = (
@@ -30,7 +31,9 @@ SMALL_FILES = (
     "tokenizer.model",
     "tokenizer.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
     "added_tokens.json",
+    "generation_config.json",
     "chat_template.jinja",
     "chat_template.json",
 )
@@ -38,11 +41,30 @@ SMALL_FILES = (
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor's place. `load` reads it as float32; `dtype` is what the file holds: "F32", "F16", "BF16" or "F64"."""
+    """A tensor's place.
+
+    Attributes:
+        dtype: what the file holds: "F32", "F16", "BF16" or "F64".
+        rows: reads the rows from one to before another as float32.
+    """
 
     shape: tuple[int, ...]
     dtype: str
-    load: Callable[[], NDArray[np.float32]]
+    rows: Callable[[int, int], NDArray[np.float32]]
+
+    def load(self) -> NDArray[np.float32]:
+        """All of it."""
+        return self.rows(0, self.shape[0] if self.shape else 1)
+
+    def equals(self, other: StoredTensor) -> bool:
+        """Whether both hold the same numbers; some rows at a time, as both may be large."""
+        if self.shape != other.shape:
+            return False
+        n = self.shape[0] if self.shape else 1
+        return all(
+            np.array_equal(self.rows(start, min(start + _ROWS, n)), other.rows(start, min(start + _ROWS, n)))
+            for start in range(0, n, _ROWS)
+        )
 
 
 @dataclass(frozen=True)
@@ -213,10 +235,12 @@ def _entry(path: Path, name: str, value: Any, data_start: int, size: int) -> Sto
     if data_start + end > size:
         raise _bad(path, f"it is truncated; tensor `{name}` is not all there")
 
-    def load() -> NDArray[np.float32]:
-        return _load(path, name, dtype, shape, data_start + begin, end - begin)
+    def rows(first: int, last: int) -> NDArray[np.float32]:
+        row = (end - begin) // (shape[0] if shape else 1) if end > begin else 0
+        part = (last - first, *shape[1:]) if shape else ()
+        return _load(path, name, dtype, part, data_start + begin + first * row, (last - first) * row)
 
-    return StoredTensor(shape, dtype, load)
+    return StoredTensor(shape, dtype, rows)
 
 
 def _load(path: Path, name: str, dtype: str, shape: tuple[int, ...], offset: int, n_bytes: int) -> NDArray[np.float32]:
@@ -269,9 +293,10 @@ def _read_pytorch(path: Path) -> dict[str, StoredTensor]:
         if isinstance(name, str) and isinstance(tensor, torch.Tensor):
             dtype = names.get(tensor.dtype, str(tensor.dtype))
 
-            def load(tensor: Any = tensor) -> NDArray[np.float32]:
-                result: NDArray[np.float32] = tensor.detach().to(torch.float32).numpy()
+            def rows(first: int, last: int, tensor: Any = tensor) -> NDArray[np.float32]:
+                part = tensor.detach()[first:last] if tensor.dim() else tensor.detach()
+                result: NDArray[np.float32] = part.to(torch.float32).numpy()
                 return result
 
-            tensors[name] = StoredTensor(tuple(tensor.shape), dtype, load)
+            tensors[name] = StoredTensor(tuple(tensor.shape), dtype, rows)
     return tensors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,11 @@ from localft.files import read_text
 from localft.json_text import require_characters
 from localft.kinds.file_kind import Kind, unfit
 from localft.model.card import Shape
+from localft.model.conversion.json_object import JsonObject, unknown_keys
+from localft.model.conversion.rope import RopeScaling, read_rope, rope_warnings
 from localft.model.gguf.limits import MAX_CONTEXT, MAX_LAYERS
 from localft.model.gguf.tensor_shapes import llama_shapes
+from localft.visible import one_line
 
 MOST_TOKENS = 1 << 20  # of a vocabulary; those of the largest models have a quarter of it
 
@@ -27,30 +29,27 @@ class Architecture:
     Attributes:
         gguf: GGUF's name of the architecture, which selects tensor names, metadata keys and llama.cpp's graph.
         permute_qk: rows of Q and K are reordered from rotate-half to llama.cpp's pairs of neighbours.
-        window: the architecture's config may declare a sliding window that llama.cpp's graph does not apply.
+        model_type: transformers' name of its class.
+        n_ctx_train, n_head_kv, window: what its config class takes where config.json leaves them out; `n_head_kv` None
+            = as many as there are heads. `window` is a sliding window, which llama.cpp's graph does not apply; None =
+            the class has none.
     """
 
     gguf: str
     permute_qk: bool
-    window: bool = False
+    model_type: str
+    n_ctx_train: int
+    n_head_kv: int | None = None
+    window: int | None = None
 
 
+_LLAMA = Architecture("llama", permute_qk=True, model_type="llama", n_ctx_train=2048)
+_MISTRAL = Architecture("llama", permute_qk=True, model_type="mistral", n_ctx_train=131072, n_head_kv=8, window=4096)
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "LlamaForCausalLM": Architecture("llama", permute_qk=True),
-    "LLaMAForCausalLM": Architecture("llama", permute_qk=True),
-    "MistralForCausalLM": Architecture("llama", permute_qk=True, window=True),
+    "LlamaForCausalLM": _LLAMA,
+    "LLaMAForCausalLM": _LLAMA,
+    "MistralForCausalLM": _MISTRAL,
 }
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How positions beyond the original context are squeezed. `kind` is "linear" or "llama3" (Llama 3.1 and later)."""
-
-    kind: str
-    factor: float
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    n_ctx_orig: int = 8192
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Hparams(Shape):
     Attributes:
         n_embd_head: width of one head; also `n_rot`, the dimensions that RoPE turns.
         window: the sliding window that the config declares, or None.
+        warnings: what config.json says that is taken otherwise, or left out.
     """
 
     architecture: Architecture
@@ -69,6 +69,7 @@ class Hparams(Shape):
     rope_freq_base: float
     rope_scaling: RopeScaling | None = None
     window: int | None = None
+    warnings: tuple[str, ...] = ()
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name → shape (NumPy's order, rows first) of every weight that the GGUF must have, in model order."""
@@ -102,60 +103,30 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-class _Config:
-    """Typed access to config.json; each failure names the file, the key and what was expected."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.values = read_json(path)
-
-    def error(self, key: str, wanted: str) -> ModelError:
-        return ModelError(
-            f'"{key}" in `{self.path}` is `{self.values.get(key)!r}`; {wanted} is needed', "download the model again"
-        )
-
-    def size(self, key: str, highest: int, default: int | None = None) -> int:
-        value = self.values.get(key)
-        value = default if value is None else value
-        if type(value) is not int or not 1 <= value <= highest:
-            raise self.error(key, f"a whole number from 1 to {highest}")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.values.get(key)
-        value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-            raise self.error(key, "a number above 0")
-        return float(value)
-
-    def flag(self, key: str) -> bool:
-        value = self.values.get(key, False)
-        if not isinstance(value, bool):
-            raise self.error(key, "true or false")
-        return value
-
-
 def read_hparams(folder: Path) -> Hparams:
     """Read and check config.json.
 
     Raises:
         ModelError: an architecture or a feature that cannot be converted (named, with what can be), or a bad value.
     """
-    config = _Config(folder / "config.json")
-    architecture = _architecture(config)
-    _refuse(config)
+    path = folder / "config.json"
+    values = read_json(path)
+    named = _architecture(path, values)
+    _refuse_quantised(path, values)
+    config = JsonObject(path, values)
+    architecture = _of_class(config, named)
     n_embd = config.size("hidden_size", 1 << 20)
     n_head = config.size("num_attention_heads", 1 << 16)
-    n_head_kv = config.size("num_key_value_heads", n_head, n_head)
+    n_head_kv = config.size("num_key_value_heads", n_head, _default_heads(config, architecture, n_head))
     if n_head % n_head_kv:
         raise config.error("num_key_value_heads", f"a divisor of the {n_head} heads")
-    if config.values.get("head_dim") is None and n_embd % n_head:
+    if config.get("head_dim") is None and n_embd % n_head:
         raise config.error("hidden_size", f"a multiple of the {n_head} heads")
     n_embd_head = config.size("head_dim", 1 << 16, n_embd // n_head)
     if n_embd_head % 2:
         raise config.error("head_dim", "an even number")
-    base, scaling = _rope(config)
-    window = config.values.get("sliding_window") if architecture.window else None
+    n_ctx_train = config.size("max_position_embeddings", MAX_CONTEXT, architecture.n_ctx_train)
+    base, scaling = read_rope(config, n_ctx_train)
     return Hparams(
         architecture=architecture,
         n_vocab=config.size("vocab_size", MOST_TOKENS),
@@ -165,72 +136,65 @@ def read_hparams(folder: Path) -> Hparams:
         n_head_kv=n_head_kv,
         n_ff=config.size("intermediate_size", 1 << 24),
         n_embd_head=n_embd_head,
-        n_ctx_train=config.size("max_position_embeddings", MAX_CONTEXT, 2048),
+        n_ctx_train=n_ctx_train,
         rms_eps=config.number("rms_norm_eps", 1e-6),
         rope_freq_base=base,
         rope_scaling=scaling,
         tied=config.flag("tie_word_embeddings"),
-        window=window if isinstance(window, int) else None,
+        window=_window(config, architecture),
+        warnings=(*rope_warnings(config), *unknown_keys([config])),
     )
 
 
-def _architecture(config: _Config) -> Architecture:
-    names = config.values.get("architectures")
+def _default_heads(config: JsonObject, architecture: Architecture, n_head: int) -> int:
+    """Where "num_key_value_heads" is null as many as there are heads; where it is left out, the class's default."""
+    left_out = "num_key_value_heads" not in config.values
+    return architecture.n_head_kv if left_out and architecture.n_head_kv else n_head
+
+
+def _window(config: JsonObject, architecture: Architecture) -> int | None:
+    if architecture.window is None:
+        return None
+    window = config.get("sliding_window") if "sliding_window" in config.values else architecture.window
+    if window is not None and type(window) is not int:
+        raise config.error("sliding_window", "a number of tokens")
+    return window
+
+
+def _architecture(path: Path, values: Mapping[str, Any]) -> Architecture:
+    names = values.get("architectures")
     name = names[0] if isinstance(names, list) and names else None
     if not isinstance(name, str):
-        raise config.error("architectures", "the name of an architecture")
+        shown = one_line(repr(names), 80)
+        raise ModelError(
+            f'"architectures" in `{path}` is `{shown}`; the name of an architecture is needed',
+            "download the model again",
+        )
     if name not in ARCHITECTURES:
         raise ModelError(
-            f"the architecture `{name}` in `{config.path}` cannot be converted",
+            f"the architecture `{name[:80]}` in `{path}` cannot be converted",
             f"these can: {', '.join(sorted(set(ARCHITECTURES)))}",
         )
     return ARCHITECTURES[name]
 
 
-def _refuse(config: _Config) -> None:
-    """Refuse by name what the graph would silently get wrong."""
-    if config.values.get("hidden_act", "silu") != "silu":
-        raise config.error("hidden_act", '"silu"')
-    for key in ("attention_bias", "mlp_bias"):
-        if config.flag(key):
-            raise config.error(key, "false (weights without biases)")
-    partial = config.values.get("partial_rotary_factor")
-    if partial not in (None, 1, 1.0):
-        raise config.error("partial_rotary_factor", "1 (RoPE over the whole head)")
-    quantization = config.values.get("quantization_config")
+def _of_class(config: JsonObject, architecture: Architecture) -> Architecture:
+    """transformers chooses its class, and with it the defaults, by "model_type" and not by "architectures"."""
+    model_type = config.get("model_type")
+    if model_type is None:
+        return architecture
+    known = {each.model_type: each for each in ARCHITECTURES.values()}
+    if model_type not in known:
+        wanted = " or ".join(f'"{name}"' for name in known)
+        raise config.error("model_type", wanted, f"`{config.get('architectures')[0]}` is of another class")
+    return known[model_type]
+
+
+def _refuse_quantised(path: Path, values: Mapping[str, Any]) -> None:
+    quantization = values.get("quantization_config")
     if quantization:
         method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
         raise ModelError(
-            f"the checkpoint of `{config.path}` is already quantised (`{method}`)",
+            f"the checkpoint of `{path}` is already quantised (`{method}`)",
             "take the model's full-precision checkpoint; localft quantises it itself",
         )
-
-
-def _rope(config: _Config) -> tuple[float, RopeScaling | None]:
-    # transformers 5 writes rope_parameters with the base inside; before, rope_theta stood beside rope_scaling.
-    key = "rope_parameters" if config.values.get("rope_parameters") is not None else "rope_scaling"
-    values = config.values.get(key) or {}
-    if not isinstance(values, dict):
-        raise config.error(key, "an object")
-    inner = _Config.__new__(_Config)
-    inner.path, inner.values = config.path, {"rope_theta": config.values.get("rope_theta")} | values
-    base = inner.number("rope_theta", 10000.0)
-    kind = values.get("rope_type", values.get("type")) or "default"
-    if kind == "default":
-        return base, None
-    if kind == "linear":
-        return base, RopeScaling("linear", inner.number("factor", 1.0))
-    if kind != "llama3":
-        raise ModelError(
-            f"the RoPE scaling `{kind}` in `{config.path}` cannot be converted", "these can: default, linear, llama3"
-        )
-    scaling = RopeScaling(
-        "llama3",
-        inner.number("factor", 8.0),
-        inner.number("low_freq_factor", 1.0),
-        inner.number("high_freq_factor", 4.0),
-        inner.size("original_max_position_embeddings", MAX_CONTEXT, 8192),
-    )
-    if scaling.low_freq_factor >= scaling.high_freq_factor:
-        raise inner.error("low_freq_factor", f'a number below "high_freq_factor" ({scaling.high_freq_factor})')
-    return base, scaling

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from gguf import TokenType
 
 from localft.errors import ModelError
 from localft.model.conversion import sentencepiece as spm
-from localft.model.conversion.hparams import Hparams, read_json
+from localft.model.conversion.hparams import Hparams
 from localft.model.conversion.sentencepiece import read_sentencepiece
 from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
-from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges, token_id
+from localft.model.conversion.tokenizer_files import TokenizerFiles, read_tokenizer_files
+from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
 from localft.model.gguf.check import as_llama_cpp_reads
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -27,19 +26,20 @@ def read_vocabulary(folder: Path, hparams: Hparams) -> Vocabulary:
     Raises:
         ModelError: no tokenizer, a damaged one, or one that llama.cpp cannot imitate.
     """
+    files = read_tokenizer_files(folder)
     if (folder / "tokenizer.model").is_file():
-        vocabulary = _from_sentencepiece(folder, hparams.n_vocab)
+        vocabulary = _from_sentencepiece(files, hparams.n_vocab)
     elif (folder / "tokenizer.json").is_file():
         tokenizer = read_tokenizer_json(folder / "tokenizer.json")
         read = _from_fallback_bpe if tokenizer.pre is None else _from_byte_bpe
-        vocabulary = read(folder, tokenizer, hparams.n_vocab)
+        vocabulary = read(files, tokenizer, hparams.n_vocab)
     else:
         raise ModelError(
             f"`{folder}` has no tokenizer: neither `tokenizer.model` nor `tokenizer.json`",
             "download the model again, with its tokenizer",
         )
     _check_unique(folder, vocabulary)
-    return read_specials(folder, vocabulary)
+    return read_specials(files, vocabulary)
 
 
 class _Slots:
@@ -57,6 +57,11 @@ class _Slots:
             return
         self.tokens[id_], self.types[id_], self.scores[id_] = text, kind, score
 
+    def is_control(self, id_: int, text: str) -> bool:
+        """Whether the token is there, and none that a user's text gives."""
+        there = id_ < len(self.tokens) and self.tokens[id_] == text
+        return there and self.types[id_] in (TokenType.CONTROL, TokenType.UNKNOWN)
+
     def warnings(self) -> tuple[str, ...]:
         if not self.left_out:
             return ()
@@ -67,18 +72,20 @@ class _Slots:
         )
 
 
-def _from_sentencepiece(folder: Path, n_vocab: int) -> Vocabulary:
-    model = read_sentencepiece(folder / "tokenizer.model")
+def _from_sentencepiece(files: TokenizerFiles, n_vocab: int) -> Vocabulary:
+    path = files.folder / "tokenizer.model"
+    model = read_sentencepiece(path)
     if model.model_type != "bpe":
         raise ModelError(
-            f"`{folder / 'tokenizer.model'}` is a sentencepiece model of the kind `{model.model_type}`",
+            f"`{path}` is a sentencepiece model of the kind `{model.model_type}`",
             "these can be converted: bpe",
         )
     slots = _Slots(n_vocab)
     for id_, piece in enumerate(model.pieces):
         kind = piece.kind if spm.NORMAL <= piece.kind <= spm.BYTE else spm.NORMAL
         slots.put(id_, piece.text, TokenType(kind), piece.score)
-    for id_, (text, special) in _added_tokens(folder).items():
+    added = {id_: token for id_, token in _plain_tokens(files).items() if not slots.is_control(id_, token[0])}
+    for id_, (text, special) in (added | _decoder_tokens(files)).items():
         slots.put(id_, text, TokenType.CONTROL if special else TokenType.USER_DEFINED, -1000.0)
     warnings = list(slots.warnings())
     if model.normalizer not in ("identity", ""):
@@ -99,10 +106,10 @@ def _from_sentencepiece(folder: Path, n_vocab: int) -> Vocabulary:
     )
 
 
-def _from_fallback_bpe(folder: Path, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
+def _from_fallback_bpe(files: TokenizerFiles, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
     slots = _Slots(n_vocab)
     scores = scores_from_merges(tokenizer)
-    added = {id_: (token.text, token.special) for id_, token in tokenizer.added.items()} | _added_tokens(folder)
+    added = _added(files, tokenizer)
     for id_, text in tokenizer.tokens.items():
         slots.put(id_, text, TokenType.BYTE if _BYTE.fullmatch(text) else TokenType.NORMAL, scores[id_])
     for id_, (text, special) in added.items():
@@ -120,9 +127,9 @@ def _from_fallback_bpe(folder: Path, tokenizer: BpeTokenizer, n_vocab: int) -> V
     )
 
 
-def _from_byte_bpe(folder: Path, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
+def _from_byte_bpe(files: TokenizerFiles, tokenizer: BpeTokenizer, n_vocab: int) -> Vocabulary:
     slots = _Slots(n_vocab)
-    added = {id_: (token.text, token.special) for id_, token in tokenizer.added.items()} | _added_tokens(folder)
+    added = _added(files, tokenizer)
     for id_, text in tokenizer.tokens.items():
         slots.put(id_, text, TokenType.NORMAL)
     for id_, (text, special) in added.items():
@@ -146,27 +153,25 @@ def _looks_special(text: str) -> bool:
     return text in ("<pad>", "<mask>") or (text.startswith("<|") and text.endswith("|>"))
 
 
-def _added_tokens(folder: Path) -> dict[int, tuple[str, bool]]:
-    """id → (text, special) from added_tokens.json and tokenizer_config.json, the second winning."""
-    added: dict[int, tuple[str, bool]] = {}
-    plain, config = folder / "added_tokens.json", folder / "tokenizer_config.json"
-    with _understood(plain):
-        for text, id_ in (read_json(plain) if plain.is_file() else {}).items():
-            added[token_id(id_)] = (text, _looks_special(text))
-    with _understood(config):
-        entries = (read_json(config) if config.is_file() else {}).get("added_tokens_decoder") or {}
-        for id_, entry in entries.items():
-            text = entry["content"]
-            added[token_id(id_)] = (text, bool(entry.get("special")) or _looks_special(text))
-    return {id_: (text if special else text.replace("▁", " "), special) for id_, (text, special) in added.items()}
+def _added(files: TokenizerFiles, tokenizer: BpeTokenizer) -> dict[int, tuple[str, bool]]:
+    """id → (text, special) of added_tokens.json, under tokenizer.json, under tokenizer_config.json."""
+    own = {id_: (token.text, token.special) for id_, token in tokenizer.added.items()}
+    return _plain_tokens(files) | own | _decoder_tokens(files)
 
 
-@contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"the added tokens in `{path}` cannot be understood: {error}", "download it again") from error
+def _plain_tokens(files: TokenizerFiles) -> dict[int, tuple[str, bool]]:
+    """id → (text, special) of added_tokens.json, which does not say what is special."""
+    named = {*files.named.values(), *files.special}
+    return {id_: _spelled(text, text in named) for text, id_ in files.plain.items()}
+
+
+def _decoder_tokens(files: TokenizerFiles) -> dict[int, tuple[str, bool]]:
+    return {id_: _spelled(text, special) for id_, (text, special) in files.decoder.items()}
+
+
+def _spelled(text: str, special: bool) -> tuple[str, bool]:
+    special = special or _looks_special(text)
+    return text if special else text.replace("▁", " "), special
 
 
 def _check_unique(folder: Path, vocabulary: Vocabulary) -> None:

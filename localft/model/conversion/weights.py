@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from localft.errors import ModelError
 from localft.model import qk_order
 from localft.model.conversion.hf_checkpoint import HfCheckpoint
-from localft.model.conversion.hparams import Hparams, RopeScaling
+from localft.model.conversion.hparams import Hparams
+from localft.model.conversion.rope import rope_factors
 
 # Buffers that old checkpoints carry and that follow from the config.
 _IGNORED = re.compile(r".*\.(rotary_emb\.inv_freq|attention\.(masked_)?bias)")
+
+
+_EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,6 @@ class PlannedTensor:
         return int(math.prod(self.shape) // block * block_bytes)
 
 
-def rope_factors(scaling: RopeScaling, n_rot: int, freq_base: float) -> NDArray[np.float32]:
-    """Divisors of the n_rot / 2 RoPE frequencies for Llama 3's scaling, as transformers' `llama3` RoPE defines it."""
-    freqs = 1.0 / freq_base ** (np.arange(0, n_rot, 2, dtype=np.float32) / np.float32(n_rot))
-    wavelengths = 2 * np.pi / freqs.astype(np.float64)
-    low, high = scaling.low_freq_factor, scaling.high_freq_factor
-    smooth = np.clip((scaling.n_ctx_orig / wavelengths - low) / (high - low), 0.0, 1.0)
-    factors: NDArray[np.float32] = (1.0 / ((1.0 - smooth) / scaling.factor + smooth)).astype(np.float32)
-    return factors
-
-
 def plan_tensors(checkpoint: HfCheckpoint, hparams: Hparams, kind: GGMLQuantizationType) -> tuple[PlannedTensor, ...]:
     """Match the checkpoint with the tensors that the architecture must have; gives them in model order.
 
@@ -57,8 +51,10 @@ def plan_tensors(checkpoint: HfCheckpoint, hparams: Hparams, kind: GGMLQuantizat
         ModelError: a tensor is missing, unknown, or has another shape than config.json says.
     """
     found = _rename(checkpoint, hparams)
+    if hparams.tied and _EMBEDDING not in found and _HEAD in found:
+        found[_EMBEDDING] = found.pop(_HEAD)
     shapes = hparams.weight_shapes()
-    unknown = found.keys() - shapes.keys() - {"output.weight"}
+    unknown = found.keys() - shapes.keys() - {_HEAD}
     if unknown:
         raise _unplaced(checkpoint, found[min(unknown)])
     tensors = [_plan(checkpoint, hparams, found, name, shape, kind) for name, shape in shapes.items()]
@@ -66,6 +62,23 @@ def plan_tensors(checkpoint: HfCheckpoint, hparams: Hparams, kind: GGMLQuantizat
         factors = rope_factors(hparams.rope_scaling, hparams.n_embd_head, hparams.rope_freq_base)
         tensors.insert(0, PlannedTensor("rope_freqs.weight", factors.shape, GGMLQuantizationType.F32, lambda: factors))
     return tuple(tensors)
+
+
+def with_own_head(checkpoint: HfCheckpoint, hparams: Hparams) -> Hparams:
+    """`hparams`, not tied where the checkpoint holds a head other than its embedding: transformers then takes that."""
+    if not hparams.tied:
+        return hparams
+    found = _rename(checkpoint, hparams)
+    if _HEAD not in found or _EMBEDDING not in found:
+        return hparams
+    head, embedding = (checkpoint.tensors[found[name]] for name in (_HEAD, _EMBEDDING))
+    if head.equals(embedding):
+        return hparams
+    warning = (
+        f'config.json says "tie_word_embeddings", but `{found[_HEAD]}` differs from `{found[_EMBEDDING]}`: '
+        "it is kept, as in transformers"
+    )
+    return replace(hparams, tied=False, warnings=(*hparams.warnings, warning))
 
 
 def _rename(checkpoint: HfCheckpoint, hparams: Hparams) -> dict[str, str]:
@@ -99,9 +112,7 @@ def _plan(
     kind: GGMLQuantizationType,
 ) -> PlannedTensor:
     if name not in found:
-        hint = (
-            'set "tie_word_embeddings" in config.json if its head is its embedding' if name == "output.weight" else None
-        )
+        hint = 'set "tie_word_embeddings" in config.json if its head is its embedding' if name == _HEAD else None
         raise ModelError(f"`{checkpoint.folder}` has no tensor for `{name}`", hint or "download the model again")
     source = found[name]
     stored = checkpoint.tensors[source]

@@ -13,7 +13,13 @@ from localft.kinds.file_kind import CHECKPOINT
 from localft.model.gguf.header import Array, Header, Scalar, TensorInfo, damaged, read_header, shown
 from localft.model.gguf.limits import INTEGERS, MAX_LAYERS, check_limits, whole_number
 from localft.model.gguf.tensor_shapes import llama_shapes
-from localft.model.gguf.vocabulary_names import BYTE_PAIR, PRE_TOKENIZERS, SENTENCEPIECE, TOKENIZER_MODELS
+from localft.model.gguf.vocabulary_names import (
+    BYTE_PAIR,
+    BYTE_PAIR_BY_NAME,
+    PRE_TOKENIZERS,
+    SENTENCEPIECE,
+    TOKENIZER_MODELS,
+)
 
 _NOT_WEIGHTS = {
     GGMLQuantizationType.I8,
@@ -128,8 +134,24 @@ def _check_vocabulary_names(header: Header, model: Scalar | None) -> None:
             header.path, f'"tokenizer.ggml.model" is {shown(model)!r}, which localft cannot read: not {known}'
         )
     pre = header.values.get("tokenizer.ggml.pre", "")
-    if not isinstance(pre, str) or (model in BYTE_PAIR and pre and pre not in PRE_TOKENIZERS):
-        raise damaged(header.path, f'"tokenizer.ggml.pre" is {shown(pre)!r}, no pre-tokenizer that localft can use')
+    if not isinstance(pre, str):
+        raise damaged(header.path, f'"tokenizer.ggml.pre" is {shown(pre)!r}, which is no text')
+    if model in BYTE_PAIR and pre and pre not in PRE_TOKENIZERS:
+        raise ModelError(
+            f"`{header.path}` cuts text by a pre-tokenizer that localft does not know: "
+            f'"tokenizer.ggml.pre" is {shown(pre)!r}',
+            "give the model's checkpoint to be converted here, or a file made for an older llama.cpp",
+        )
+
+
+def vocabulary_warnings(header: Header) -> list[str]:
+    """What llama.cpp makes of a vocabulary that says too little: a file of before May 2024 names no pre-tokenizer."""
+    if header.values.get("tokenizer.ggml.model") not in BYTE_PAIR_BY_NAME or header.values.get("tokenizer.ggml.pre"):
+        return []
+    return [
+        'the file names no pre-tokenizer ("tokenizer.ggml.pre"): llama.cpp cuts text by its `default`, in training and '
+        "chat alike, which may be otherwise than the model has learned; a newer file of the model is better"
+    ]
 
 
 def _check_tokens(header: Header, tokens: Array) -> None:

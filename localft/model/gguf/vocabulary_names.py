@@ -9,6 +9,7 @@ from __future__ import annotations
 
 SENTENCEPIECE = "llama"
 BYTE_PAIR = frozenset({"gpt2", "gemma4", "hybriddna"})
+BYTE_PAIR_BY_NAME = frozenset({"gpt2", "hybriddna"})  # those that cut text by the pre-tokenizer's name
 TOKENIZER_MODELS = BYTE_PAIR | {SENTENCEPIECE}
 
 _PRE_TOKENIZERS = """
@@ -21,5 +22,5 @@ minerva-7b minicpm5 minimax-m2 modern-bert mpt olmo phi-2 pixtral poro-chat qwen
 seed-coder smaug-bpe smollm solar-open spark2_5 stablelm2 starcoder superbpe talkie tekken tiny_aya trillion ufakzeka
 viking youtu
 """
-# Only "gpt2" and "hybriddna" look at this name; without one, or with "", llama.cpp takes "default".
+# Without a name, or with "", llama.cpp takes "default".
 PRE_TOKENIZERS = frozenset(_PRE_TOKENIZERS.split())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoints import write_checkpoint
 from tiny_llama import N_CTX_TRAIN, random_adapter, write_model
 
 from localft.adapter import merge, write_adapter
@@ -15,6 +16,7 @@ from localft.chat import ChatSession
 from localft.chat.prompter import continued
 from localft.data.rows.row import Message
 from localft.errors import AdapterError, ConfigError, EngineError, ModelError
+from localft.model.convert import convert
 
 IDS = [1, 260, 261, 265, 262, 263]
 
@@ -331,3 +333,33 @@ def test_nothing_of_llama_cpp_reaches_the_terminal(files: dict[str, Path], capfd
     with session(files, lora=True) as chat:
         "".join(chat.ask("the cat"))
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("end", ["<A>", "<B>", "<|endoftext|>", "<|im_end|>"])
+def test_every_end_that_the_checkpoint_names_ends_an_answer(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a list only the first did, and none that only generation_config.json names."""
+    checkpoint = write_checkpoint(tmp_path / "m", vocabulary="smollm", vocab_size=460, bos_token_id=None)
+    names = {457: "<A>", 458: "<B>", 459: "<|endoftext|>"}
+    for file, values in (
+        ("config.json", {"eos_token_id": [457, 459]}),
+        ("generation_config.json", {"eos_token_id": 458}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {str(i): {"content": t} for i, t in names.items()}}),
+    ):
+        there = json.loads((checkpoint / file).read_text()) if (checkpoint / file).exists() else {}
+        (checkpoint / file).write_text(json.dumps(there | values))
+    with ChatSession(convert(str(checkpoint)).path, n_threads=1) as chat:
+        (id_,) = chat._tokenizer.encode(end, special=True)
+        monkeypatch.setattr("localft.chat.session.choose", lambda *_: id_)
+        assert ("".join(chat.ask("hi")), chat.stop_reason) == ("", "end")
+
+
+def test_a_vocabulary_that_names_no_pre_tokenizer_is_noted(tmp_path: Path) -> None:
+    made = convert(str(write_checkpoint(tmp_path / "m", vocabulary="smollm")), "f32").path
+    with ChatSession(made, n_threads=1) as chat:
+        assert chat.notes == []
+    older = tmp_path / "older.gguf"
+    older.write_bytes(made.read_bytes().replace(b"tokenizer.ggml.pre", b"tokenizer.ggml.xxx"))
+    with ChatSession(older, n_threads=1) as chat:
+        assert 'names no pre-tokenizer ("tokenizer.ggml.pre")' in chat.notes[0]

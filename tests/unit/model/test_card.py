@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
+from checkpoints import write_checkpoint
 
 import localft.model.card as module
+import localft.model.source as source
 from localft.errors import ConfigError
 from localft.model.card import find_card, load_cards, read_card
 from localft.model.conversion.hparams import ARCHITECTURES
+from localft.model.convert import convert
+from localft.model.source import card_defaults
+from localft.settings.resolve import resolve
 
 GOOD = """\
 hf_id = "owner/name"
@@ -137,3 +143,31 @@ def test_bad_names_and_bytes(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_card(tmp_path / "bytes.toml")
+
+
+def test_a_file_that_was_converted_from_a_card_keeps_its_settings(tmp_path: Path) -> None:
+    """`--model demo-q8_0.gguf` trained with the general defaults, and not with the demo model's."""
+    moved = tmp_path / "anything"
+    for outtype in ("q8_0", "q4_k_m"):
+        for path in (convert("demo", outtype).path, moved.with_suffix(".gguf"), moved):
+            if not path.exists():
+                shutil.copy(convert("demo", outtype).path, path)
+            assert card_defaults(str(path)) == card_defaults("demo") != {}
+            config = resolve({"model": str(path), "epochs": 3}, None, card_defaults)
+            assert (config.lr, config.sources["lr"], config.epochs) == (1e-3, "model card", 3)
+
+
+def test_other_files_have_no_card(tmp_path: Path) -> None:
+    plain = convert(str(write_checkpoint(tmp_path / "demo"))).path
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + bytes(9))
+    for path in (plain, tmp_path / "x.gguf", tmp_path, tmp_path / "missing.gguf", Path("x" * 5000)):
+        assert card_defaults(str(path)) == {}
+
+
+def test_a_files_type_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = convert("demo").path
+    card = dataclasses.replace(load_cards()["demo"], defaults={"outtype": "f16", "lr": 1.0})
+    monkeypatch.setattr(source, "load_cards", lambda: {"demo": card})
+    monkeypatch.setattr(source, "find_card", {"demo": card}.get)
+    assert card_defaults("demo") == {"outtype": "f16", "lr": 1.0}
+    assert card_defaults(str(path)) == {"lr": 1.0}

@@ -102,7 +102,8 @@ def test_rows_that_no_block_fits_are_named(tmp_path: Path) -> None:
 
 
 def test_a_sliding_window_is_warned_of_also_when_skipped(tmp_path: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path / "m", architectures=["MistralForCausalLM"], sliding_window=32)
+    mistral = {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+    checkpoint = write_checkpoint(tmp_path / "m", **mistral, sliding_window=32)
     text = (
         "the model declares a sliding window of 32 tokens, which llama.cpp does not apply: "
         "training and chat attend to the whole context"
@@ -111,16 +112,45 @@ def test_a_sliding_window_is_warned_of_also_when_skipped(tmp_path: Path) -> None
     again = convert(str(checkpoint))
     assert (again.skipped, again.warnings) == (True, (text,))
     for window in (None, 256):
-        other = write_checkpoint(tmp_path / str(window), architectures=["MistralForCausalLM"], sliding_window=window)
+        other = write_checkpoint(tmp_path / str(window), **mistral, sliding_window=window)
         assert convert(str(other)).warnings == ()
+    # transformers' class takes 4096 where config.json leaves it out; Llama's has no window whatever that says
+    assert "4096" in convert(str(write_checkpoint(tmp_path / "l", **mistral, max_position_embeddings=8192))).warnings[0]
+    assert convert(str(write_checkpoint(tmp_path / "n", sliding_window=32))).warnings == ()
 
 
-def test_a_head_beside_a_tied_embedding_is_left_out(tmp_path: Path) -> None:
-    # transformers ties the two whatever the file says, so the file's head is dead weight.
+def test_a_head_equal_to_a_tied_embedding_is_left_out(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "a", tied=True, vocab_size=5000)
+    tensors = random_tensors(config_of(checkpoint))
+    write_safetensors(checkpoint, tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"]})
+    result = convert(str(checkpoint))
+    assert ("output.weight" in types_of(result.path), result.warnings) == (False, ())
+
+
+@pytest.mark.parametrize("row", [0, 4095, 4096, -1])
+def test_another_head_beside_a_tied_embedding_is_kept_and_said(row: int, tmp_path: Path) -> None:
+    # It was left out in silence: transformers and llama.cpp both compute with the head that the file holds.
+    checkpoint = write_checkpoint(tmp_path / "a", tied=True, vocab_size=5000)
+    tensors = random_tensors(config_of(checkpoint))
+    head = tensors["model.embed_tokens.weight"].copy()
+    head[row, 5] += 1
+    write_safetensors(checkpoint, tensors | {"lm_head.weight": head})
+    result = convert(str(checkpoint), "f32")
+    np.testing.assert_array_equal(tensors_of(result.path)["output.weight"], head)
+    assert result.warnings == (
+        'config.json says "tie_word_embeddings", but `lm_head.weight` differs from `model.embed_tokens.weight`: '
+        "it is kept, as in transformers",
+    )
+
+
+def test_a_tied_checkpoint_may_hold_its_head_alone(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(tmp_path / "a", tied=True)
-    tensors = random_tensors(config_of(checkpoint) | {"tie_word_embeddings": False})
-    write_safetensors(checkpoint, tensors)
-    assert "output.weight" not in types_of(convert(str(checkpoint)).path)
+    tensors = random_tensors(config_of(checkpoint))
+    embedding = tensors.pop("model.embed_tokens.weight")
+    write_safetensors(checkpoint, tensors | {"lm_head.weight": embedding})
+    made = tensors_of(convert(str(checkpoint), "f32").path)
+    np.testing.assert_array_equal(made["token_embd.weight"], embedding)
+    assert "output.weight" not in made
 
 
 def test_progress_counts_every_byte(tmp_path: Path) -> None:

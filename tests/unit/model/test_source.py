@@ -146,8 +146,9 @@ def fetch(model: str, endpoint: str, before: str = "", **env: str) -> Outcome:
 @pytest.fixture
 def tiny(tmp_path: Path, hub: Hub) -> Path:
     folder = write_checkpoint(tmp_path / "tiny", vocabulary="llama3", n_shards=2)
-    for name in ("README.md", "pytorch_model.bin", "model.onnx", "generation_config.json"):
+    for name in ("README.md", "pytorch_model.bin", "model.onnx", "vocab.json"):
         (folder / name).write_bytes(b"x" * 10)
+    (folder / "generation_config.json").write_text("{}")
     hub.repos["owner/tiny"] = Repo(folder)
     return folder
 
@@ -156,6 +157,7 @@ WANTED = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "generation_config.json",
     "model.safetensors.index.json",
     "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors",
@@ -263,7 +265,7 @@ def test_what_cannot_be_converted_is_refused_before_its_weights_are_fetched(tiny
     (tiny / "config.json").write_text(json.dumps(config | {"architectures": ["FalconForCausalLM"]}))
     outcome = fetch("owner/tiny", hub.url)
     assert "`FalconForCausalLM`" in outcome.error
-    assert hub.fetched == WANTED[:3]
+    assert hub.fetched == WANTED[:4]
 
 
 def test_a_repo_without_a_checkpoint(tmp_path: Path, hub: Hub) -> None:

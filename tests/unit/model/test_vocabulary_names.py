@@ -10,7 +10,8 @@ from gguf_file import File, text, u32
 from gguf_mutations import whole_files
 
 from localft.errors import ModelError
-from localft.model.gguf.check import check_gguf
+from localft.model.convert import convert
+from localft.model.gguf.check import check_gguf, vocabulary_warnings
 from localft.model.gguf.vocabulary_names import PRE_TOKENIZERS, TOKENIZER_MODELS
 from localft.python_process import module_command
 
@@ -82,6 +83,33 @@ def test_another_pre_tokenizer_is_refused(name: str, files: dict[str, File], tmp
     for model in ("gpt2", "hybriddna"):
         file = files["qwen2"].set(tokenizer__ggml__model=text(model), tokenizer__ggml__pre=text(name))
         refused(file, '"tokenizer.ggml.pre" is ', tmp_path)
+
+
+@pytest.mark.parametrize("pre", ["foo", "qwen99", "llama-bpe2", "Qwen2"])
+def test_a_newer_pre_tokenizer_is_named_with_a_way_out(pre: str, files: dict[str, File], tmp_path: Path) -> None:
+    path = tmp_path / "newer.gguf"
+    path.write_bytes(files["qwen2"].set(tokenizer__ggml__pre=text(pre)).write())
+    for act in (check_gguf, lambda path: convert(str(path))):
+        with pytest.raises(
+            ModelError, match=f"that localft does not know: \"tokenizer.ggml.pre\" is '{pre}'"
+        ) as caught:
+            act(path)
+        assert caught.value.hint is not None
+        assert "give the model's checkpoint" in caught.value.hint
+
+
+@pytest.mark.parametrize("base", ["qwen2", "llama bpe", "gpt2"])
+def test_a_missing_pre_tokenizer_is_said(base: str, files: dict[str, File], tmp_path: Path) -> None:
+    """llama.cpp then cuts text by "default" and says so to its own log only."""
+    path = tmp_path / "older.gguf"
+    for file in (files[base].drop("tokenizer.ggml.pre"), files[base].set(tokenizer__ggml__pre=text(""))):
+        path.write_bytes(file.write())
+        (warning,) = convert(str(path)).warnings
+        assert warning.startswith('the file names no pre-tokenizer ("tokenizer.ggml.pre"): llama.cpp cuts text by its')
+    path.write_bytes(files[base].set(tokenizer__ggml__pre=text("qwen2")).write())
+    assert convert(str(path)).warnings == ()
+    path.write_bytes(files["llama spm"].drop("tokenizer.ggml.pre").write())
+    assert vocabulary_warnings(check_gguf(path)) == []
 
 
 @pytest.mark.parametrize("key", ["model", "pre"])

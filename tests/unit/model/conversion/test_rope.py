@@ -11,8 +11,9 @@ from checkpoints import random_tensors, write_checkpoint
 from converted import config_of, tensors_of, types_of
 from numpy.typing import NDArray
 
-from localft.model.conversion.hparams import RopeScaling, read_hparams
-from localft.model.conversion.weights import rope_factors
+from localft.errors import ModelError
+from localft.model.conversion.hparams import read_hparams
+from localft.model.conversion.rope import RopeScaling, rope_factors
 from localft.model.convert import convert
 from localft.model.gguf.header import read_header
 from localft.model.qk_order import to_gguf
@@ -82,3 +83,78 @@ def test_rope_scaling_in_the_file(tmp_path: Path) -> None:
     linear = convert(str(write_checkpoint(tmp_path / "b", rope_scaling={"type": "linear", "factor": 2.0})), "f32").path
     values = read_header(linear).values
     assert (values["llama.rope.scaling.type"], values["llama.rope.scaling.factor"]) == ("linear", 2.0)
+
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LINEAR = {"rope_type": "linear", "factor": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("config", "base", "scaling"),
+    [
+        # as transformers: rope_scaling hides all of rope_parameters, its base too
+        (
+            {"rope_scaling": LINEAR, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}},
+            10000.0,
+            RopeScaling("linear", 4.0),
+        ),
+        ({"rope_scaling": {}, "rope_parameters": LINEAR | {"rope_theta": 7.0}}, 7.0, RopeScaling("linear", 4.0)),
+        ({"rope_scaling": None, "rope_parameters": LINEAR}, 10000.0, RopeScaling("linear", 4.0)),
+        ({"rope_scaling": LINEAR | {"rope_theta": 3.0}, "rope_theta": 9.0}, 3.0, RopeScaling("linear", 4.0)),
+        ({"rope_scaling": {"type": "linear", "rope_type": "default", "factor": 2.0}}, 10000.0, None),
+        ({"rope_parameters": LLAMA3}, 10000.0, RopeScaling("llama3", 8.0, 1.0, 4.0, 256)),
+        ({"rope_scaling": LLAMA3, "max_position_embeddings": 64}, 10000.0, RopeScaling("llama3", 8.0, 1.0, 4.0, 64)),
+        (
+            {"rope_scaling": LLAMA3 | {"original_max_position_embeddings": 32}},
+            10000.0,
+            RopeScaling("llama3", 8.0, 1.0, 4.0, 32),
+        ),
+        (
+            {
+                "rope_scaling": LLAMA3 | {"original_max_position_embeddings": 32},
+                "original_max_position_embeddings": 16,
+            },
+            10000.0,
+            RopeScaling("llama3", 8.0, 1.0, 4.0, 16),
+        ),
+    ],
+)
+def test_which_of_two_words_about_rope_counts(
+    config: dict[str, Any], base: float, scaling: RopeScaling | None, tmp_path: Path
+) -> None:
+    hparams = read_hparams(write_checkpoint(tmp_path / "a", weights="none", **config))
+    assert (hparams.rope_freq_base, hparams.rope_scaling) == (base, scaling)
+
+
+def test_two_scalings_that_differ_are_said(tmp_path: Path) -> None:
+    both = {"rope_scaling": LINEAR, "rope_parameters": LLAMA3}
+    (warning,) = read_hparams(write_checkpoint(tmp_path / "a", weights="none", **both)).warnings
+    assert warning.endswith('they differ: as in transformers, "rope_scaling" is taken')
+    same = {"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_parameters": LINEAR}
+    assert read_hparams(write_checkpoint(tmp_path / "a", weights="none", **same)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("scaling", "message"),
+    [
+        *(
+            ({key: value for key, value in LLAMA3.items() if key != missing}, f'"{missing}" in')
+            for missing in list(LLAMA3)[1:]
+        ),
+        ({"rope_type": "linear"}, '"factor" in'),
+        (LINEAR | {"factor": 0}, '"factor" in'),
+        (LLAMA3 | {"high_freq_factor": 1.0}, '"low_freq_factor" in'),
+        (LINEAR | {"partial_rotary_factor": 0.5}, '"partial_rotary_factor" in'),
+        ({"rope_type": "default", "mrope_section": [2, 3, 3]}, '"mrope_section" in'),
+        ({"full_attention": LLAMA3, "sliding_attention": LINEAR}, '"full_attention" in'),
+        ([LLAMA3], '"rope_scaling" in'),
+        *(
+            ({"rope_type": kind, "factor": 2.0}, f"scaling `{kind}` in")
+            for kind in ("dynamic", "longrope", "su", "Llama3")
+        ),
+    ],
+)
+def test_scalings_that_are_not_all_there_or_not_known(scaling: Any, message: str, tmp_path: Path) -> None:
+    """llama.cpp's converter fills in 8, 1, 4 and 8192, transformers refuses: nothing is guessed."""
+    with pytest.raises(ModelError, match=message):
+        read_hparams(write_checkpoint(tmp_path / "a", weights="none", rope_scaling=scaling))

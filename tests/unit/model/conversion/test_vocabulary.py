@@ -114,7 +114,7 @@ def test_an_added_token_takes_its_place(tmp_path: Path) -> None:
 
 
 def test_ids_come_from_the_tokenizer_before_the_config(tmp_path: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path / "a", vocabulary="llama3", eos_token_id=[5, 6], bos_token_id=7)
+    checkpoint = write_checkpoint(tmp_path / "a", vocabulary="llama3", eos_token_id=5, bos_token_id=7)
     vocabulary = read(checkpoint)
     assert vocabulary.tokens[vocabulary.special_ids["bos"]] == "<|begin_of_text|>"
     assert vocabulary.tokens[vocabulary.special_ids["eos"]] == "<|im_end|>"
@@ -132,11 +132,18 @@ def test_no_end_token_is_an_error(tmp_path: Path) -> None:
         read(checkpoint)
 
 
-@pytest.mark.parametrize("stated", [True, False])
-def test_tokenizer_config_says_whether_bos_is_added(stated: bool, tmp_path: Path) -> None:
-    checkpoint = write_checkpoint(tmp_path / "a", vocabulary="llama3" if not stated else "smollm")
-    edit(checkpoint / "tokenizer_config.json", add_bos_token=stated)
-    assert read(checkpoint).add_bos is stated
+@pytest.mark.parametrize(("vocabulary", "added"), [("llama3", True), ("smollm", False), ("fallback", True)])
+@pytest.mark.parametrize("stated", [True, False, None])
+def test_the_post_processor_says_whether_bos_is_added(
+    vocabulary: str, added: bool, stated: bool | None, tmp_path: Path
+) -> None:
+    """tokenizer_config.json's word was taken, which transformers and llama.cpp's converter do not beside one."""
+    checkpoint = write_checkpoint(tmp_path / "a", vocabulary=vocabulary)
+    edit(checkpoint / "tokenizer_config.json", add_bos_token=stated, add_eos_token=True)
+    assert (read(checkpoint).add_bos, read(checkpoint).add_eos) == (added, False)
+    edit(checkpoint / "tokenizer.json", post_processor=None)
+    default = vocabulary == "fallback"
+    assert (read(checkpoint).add_bos, read(checkpoint).add_eos) == (default if stated is None else stated, True)
 
 
 def test_chat_template_from_its_own_file(tmp_path: Path) -> None:
@@ -180,7 +187,17 @@ NAMED = {"name": "default", "template": "{{ messages }}"}
 @pytest.mark.parametrize(
     "template",
     [
-        *(3, {}, [3], [None], [[]], [{}], [NAMED, NAMED], [NAMED, {"name": "x"}], [{"name": 3, "template": "x"}]),
+        *(
+            3,
+            {"default": 3},
+            [3],
+            [None],
+            [[]],
+            [{}],
+            [NAMED, NAMED],
+            [NAMED, {"name": "x"}],
+            [{"name": 3, "template": "x"}],
+        ),
         [{"name": name, "template": "x"} for name in ("tool use", "tool_use")],
     ],
 )
