@@ -48,8 +48,9 @@ class Prompter:
 def continued(messages: Sequence[Message]) -> str:
     """Raw text so far: turns end to end, a user's words on a line of their own."""
     text = ""
-    for role, content, _ in messages:
-        if role == "user" and text and content and not text[-1].isspace() and not content[0].isspace():
+    for message in messages:
+        content = message.content
+        if message.role == "user" and text and content and not text[-1].isspace() and not content[0].isspace():
             text += "\n"
         text += content
     return text

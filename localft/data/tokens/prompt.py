@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from localft.data.rows.row import Message
 from localft.data.tokens.tokenize import encode
 from localft.data.wording.chat_template import RenderError
-from localft.data.wording.template import REFUSED, TemplateInfo, formatter
+from localft.data.wording.template import TemplateInfo, formatter
 from localft.errors import ModelError
 from localft.model.tokenizer import Tokenizer
 
@@ -38,5 +38,5 @@ def prompt_ids(
     try:
         segments = formatter(info, tokenizer).prompt(messages)
     except RenderError as error:
-        raise ModelError(f"the chat template refuses this conversation: {error}", REFUSED) from None
+        raise ModelError(f"the chat template refuses this conversation: {error}", error.hint) from None
     return encode(segments, tokenizer).ids.tolist()

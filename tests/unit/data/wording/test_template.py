@@ -16,7 +16,7 @@ from localft.data.rows.row import Message
 from localft.data.tokens import tokenize
 from localft.data.tokens.prompt import prompt_ids
 from localft.data.wording.chat_template import ChatTemplate, RenderError
-from localft.data.wording.conversation import Segment
+from localft.data.wording.segments import Segment
 from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter
 from localft.errors import ConfigError, ModelError
 from localft.model.tokenizer import Tokenizer
@@ -279,7 +279,7 @@ def test_a_row_is_what_llama_cpp_makes_of_the_whole_string(
     ]
     (row,) = rows(INFOS[name], tokenizer, messages)
     text = ChatTemplate(vocabs.TEMPLATES[name], {"bos_token": "<s>", "eos_token": "</s>"}, DATE).render(
-        [m._asdict() for m in messages], generation_prompt=False
+        [{"role": m.role, "content": m.content} for m in messages], generation_prompt=False
     )
     whole = tokenizer.encode(text, special=True)
     if tokenizer.add_bos and whole[0] != 1:
