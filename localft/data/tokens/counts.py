@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from localft.data.rows.reader import Rows
 from localft.data.rows.row import RowKind
-from localft.data.tokens.run_wording import RunWording
+from localft.data.tokens.run_wording import Habits, RunWording
 from localft.units import count
 
 
@@ -22,7 +22,7 @@ class Counts:
         unknown_keys: keys that no format knows.
         n_unanswered: conversations that end with a question.
         n_blunt: rows with nothing between prompt and completion.
-        adds_end: the chat template wrote no end token behind an answer.
+        habits: what the chat template did with the answers.
     """
 
     formats: Counter[str] = field(default_factory=Counter)
@@ -31,7 +31,7 @@ class Counts:
     unknown_keys: Counter[str] = field(default_factory=Counter)
     n_unanswered: int = 0
     n_blunt: int = 0
-    adds_end: bool = False
+    habits: Habits = field(default_factory=Habits)
 
     @classmethod
     def of(cls, found: Rows, wording: RunWording) -> Counts:
@@ -43,7 +43,7 @@ class Counts:
             unknown_keys=found.unknown_keys,
             n_unanswered=sum(bool(row.messages) and row.messages[-1].role != "assistant" for row in found.rows),
             n_blunt=sum(wording.joins_bluntly(row) for row in found.rows),
-            adds_end=wording.adds_end,
+            habits=wording.habits,
         )
 
     def __iadd__(self, other: Counts) -> Counts:
@@ -53,7 +53,7 @@ class Counts:
         self.unknown_keys += other.unknown_keys
         self.n_unanswered += other.n_unanswered
         self.n_blunt += other.n_blunt
-        self.adds_end = self.adds_end or other.adds_end
+        self.habits = self.habits.joined(other.habits)
         return self
 
     @property
@@ -79,11 +79,12 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable values; `from_dict` reads them."""
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        plain = {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        return {**plain, "habits": asdict(self.habits)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Counts:
         counts: dict[str, Any] = {
             n: Counter(value) if isinstance(value, dict) else value for n, value in values.items()
         }
-        return cls(**counts)
+        return cls(**{**counts, "habits": Habits(**values["habits"])})

@@ -86,7 +86,7 @@ class Formatter:
         if not trained:
             raise RenderError("no answer in it is to be learned", "leave the row out")
         self.thinks = self.thinks or any(_thinks(joined[i]) for i in trained)
-        whole = self._whole(joined[: trained[-1] + 1])
+        whole = self._whole(self._reasoning.readings(joined[: trained[-1] + 1])[0])
         if whole is not None:
             return [self._noted(_with_prompts(whole) if train_on_prompt else whole)]
         rows, n_seen = list[list[Segment]](), 0
@@ -120,13 +120,8 @@ class Formatter:
         """What stands before the next answer, as chat gives it."""
         return (self._render(turns, True) if opening.given else "") + opening.header
 
-    def _whole(self, messages: Sequence[Message]) -> list[Segment] | None:
+    def _whole(self, turns: Sequence[Turn]) -> list[Segment] | None:
         """One row for the whole conversation, if every answer in it follows the prompt that chat would give."""
-        readings = self._reasoning.readings(messages)
-        found = (self._whole_of(turns) for turns in readings)
-        return next((segments for segments in found if segments is not None), None)
-
-    def _whole_of(self, turns: Sequence[Turn]) -> list[Segment] | None:
         if is_long(turns):
             with suppress(UnsharedError):
                 return self._long(turns)
@@ -177,12 +172,15 @@ class Formatter:
             opening = self._marked.opening(turns, thinks)
             filled = fill(split(opening.text), contents(turns), self._real(turns, opening))
             if filled is not None:
-                cuts = self._marked.prompt_cuts(turns) if long else self._marked.cuts(turns, True)
+                cuts = self._prompt_cuts(turns, long) if opening.given else []
                 return segments_of(opening.text, self._last_answer(turns, opening) if cuts is None else cuts, filled)
         opening, text = self._guarded_prompt(readings[0], thinks)
         if not self._guard.fits(text, self._real(readings[0], opening)):
             raise _rewritten()
         return [Segment(spans_of(text, self._guard.table), False)]
+
+    def _prompt_cuts(self, turns: Sequence[Turn], long: bool) -> list[Cut] | None:
+        return self._marked.prompt_cuts(turns) if long else self._marked.cuts(turns, True)
 
     def _guarded_prompt(self, turns: Sequence[Turn], thinks: bool) -> tuple[Opening, str]:
         """The opening of an answer behind messages that the template rewrites, and all of the prompt."""

@@ -50,10 +50,9 @@ class LoneAnswer:
         if turn.reasoning or (turn.closing and opening.tag):
             return self._thought(prompt, between, opening)
         begun = thinks_first(turn.content) and not (between or "").strip() and has_tag(opening.tail)
+        if begun and opening.tag != "<think>":
+            raise _no_place(opening)
         if begun:
-            if opening.tag != "<think>":
-                reason = "its prompt ends the thinking, and this answer begins with `<think>`"
-                raise RenderError(reason, _WITHOUT)
             return self._from_content(behind_open_tag(opening.text, self._filled[self._i, "content"]))
         joins = between is not None and not PLACEHOLDER.search(between)
         return self._segment(spans_of(self._text[len(prompt) if joins else self._at : self._stop], self._filled))
@@ -63,7 +62,7 @@ class LoneAnswer:
         if between is not None and placeholder(self._i, "reasoning") in between:
             return self._segment(spans_of(self._text[len(prompt) : self._stop], self._filled))
         if turn.key or opening.tag != "<think>":
-            raise RenderError("it leaves out the reasoning of an answer that is to be learned", _WITHOUT)
+            raise _no_place(opening)
         said = f"{turn.opening}{turn.reasoning}{turn.closing}{self._filled[self._i, 'content']}"
         return self._from_content(behind_open_tag(opening.text, said))
 
@@ -72,3 +71,9 @@ class LoneAnswer:
 
     def _segment(self, spans: tuple[Span, ...]) -> Segment:
         return Segment(spans, True, self._add_end, True)
+
+
+def _no_place(opening: Opening) -> RenderError:
+    if has_tag(opening.tail) and not opening.tag:
+        return RenderError("its prompt ends the thinking before an answer that begins with reasoning", _WITHOUT)
+    return RenderError("it has no place behind its prompt for the reasoning of an answer that is learned", _WITHOUT)

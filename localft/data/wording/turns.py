@@ -104,7 +104,9 @@ class Reasoning:
         self._template = template
 
     def readings(self, messages: Sequence[Message]) -> list[list[Turn]]:
-        """The ways in which these messages may be given to the template, the likeliest first.
+        """The ways in which these messages may be given to the template: the one for answers first.
+
+        In the others earlier answers are given as a template may take those, the last message as in the first.
 
         Raises:
             RenderError: a message holds reasoning apart, and the template prints none.
@@ -113,7 +115,8 @@ class Reasoning:
             return [[Turn(m.role, m.content, m.input, trained=m.trained) for m in messages]]
         if any(m.reasoning for m in messages) and not self.key:
             raise RenderError("it does not print the reasoning that the row holds apart from the answer", _NOT_PRINTED)
-        return [[self._turn(m, way) for m in messages] for way in _WAYS[self._way]]
+        ways = _WAYS[self._way]
+        return [[self._turn(m, way if m is not messages[-1] else ways[0]) for m in messages] for way in ways]
 
     def _turn(self, message: Message, way: str) -> Turn:
         role, content, given, reasoning, trained = message
@@ -145,13 +148,14 @@ class Reasoning:
     def _way(self) -> Literal["inline", "key", "content"]:
         """Where the reasoning belongs that stands in the content between `<think>` and `</think>`.
 
-        It stays there where the template looks for it, and where it prints it as any text without writing another
-        such block of its own.
+        It stays there where the template looks for it, and where the template prints it as any text without writing
+        another such block of its own.
         """
         reasoning, said = placeholder(1, "reasoning"), placeholder(1, "content")
-        written = f"<think>\n{reasoning}\n</think>\n\n{said}"
+        written = f"<think>{reasoning}</think>{said}"
         text = self._answer(written)
-        if written not in text:
+        spaced = f"<think>\n{reasoning}\n</think>\n\n{said}"
+        if self._answer(said).replace(said, written) != text or spaced not in self._answer(spaced):
             return "inline"
         if not self.key:
             return "content"
@@ -216,7 +220,7 @@ def _within(content: str) -> tuple[str, str, str, str]:
 
 _ASKED = "localft asks"
 _QUESTION = [{"role": "user", "content": _ASKED}]
-_WAYS = {"inline": ("inline", "content"), "key": ("key", "content"), "content": ("content", "inline")}
+_WAYS = {"inline": ("inline", "content"), "key": ("key",), "content": ("content", "inline")}
 _NOT_PRINTED = (
     "write the reasoning into the answer, between <think> and </think>, or leave it out, or use another template "
     "(--template)"
