@@ -21,7 +21,7 @@ from localft.data.wording.lone_answer import LoneAnswer
 from localft.data.wording.long_conversation import follows_prompts
 from localft.data.wording.marked_texts import MarkedTexts, Opening, is_long
 from localft.data.wording.placeholders import PLACEHOLDER, fill, holds, placeholder, split
-from localft.data.wording.segments import Segment, segments_of, spans_of, text_of
+from localft.data.wording.segments import Segment, fill_in, segments_of, spans_of
 from localft.data.wording.turns import Reasoning, Turn, contents, has_tag, plain, thinks_first
 from localft.model.tokenizer import Tokenizer
 
@@ -85,13 +85,14 @@ class Formatter:
         trained = [i for i, message in enumerate(joined) if message.role == "assistant" and message.trained]
         if not trained:
             raise RenderError("no answer in it is to be learned", "leave the row out")
-        self.thinks = self.thinks or any(_thinks(joined[i]) for i in trained)
-        whole = self._whole(self._reasoning.readings(joined[: trained[-1] + 1])[0])
+        turns = self._reasoning.readings(joined[: trained[-1] + 1])[0]
+        self.thinks = self.thinks or any(turns[i].thinks for i in trained)
+        whole = self._whole(turns)
         if whole is not None:
             return [self._noted(_with_prompts(whole) if train_on_prompt else whole)]
         rows, n_seen = list[list[Segment]](), 0
         for i in trained:
-            prompt = self._prompt(joined[:i], _thinks(joined[i]), long=False)
+            prompt = self._prompt(joined[:i], turns[i].thinks, long=False)
             answer = self._lone_answer(joined[: i + 1])
             if train_on_prompt:
                 n_seen = min(n_seen, len(prompt) - 1)
@@ -104,9 +105,9 @@ class Formatter:
         self.adds_end |= self._tokenizer.eos_id is not None and any(segment.add_end for segment in segments)
         return segments
 
-    def _note_tag(self, turn: Turn, opening: Opening) -> None:
-        if turn.trained and "</think>" not in turn.content and not turn.reasoning and not turn.closing:
-            self.open_tag = opening.tag or self.open_tag
+    def _note_tag(self, turn: Turn, tag: str) -> None:
+        if tag and turn.trained and "</think>" not in turn.content and not turn.reasoning and not turn.closing:
+            self.open_tag = tag
 
     def _joined(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not self._join_input:
@@ -123,24 +124,24 @@ class Formatter:
     def _whole(self, turns: Sequence[Turn]) -> list[Segment] | None:
         """One row for the whole conversation, if every answer in it follows the prompt that chat would give."""
         if is_long(turns):
+            if self._marked.is_too_long(turns):
+                return None
             with suppress(UnsharedError):
                 return self._long(turns)
-        cuts = self._marked.cuts(turns, False)
-        if cuts is None:
+        layout = self._marked.layout(turns)
+        if layout is None:
             return None
-        text = self._marked.text(turns, False)
+        text, places = layout
         filled = fill(split(text), contents(turns), self._render(turns, False))
         if filled is None:
             return None
-        answers = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
-        for i, cut in zip(answers, cuts, strict=True):
-            opening = self._marked.opening(turns[:i], turns[i].thinks)
+        for i, cut, opening, tag in places:
             if turns[i].trained and not _stands(turns[i], i, text[cut.start : cut.stop], opening):
                 return None
-            if text_of(spans_of(opening.text, filled)) != self._real(turns[:i], opening):
+            if fill_in(opening.text, filled) != self._real(turns[:i], opening):
                 return None
-            self._note_tag(turns[i], opening)
-        return segments_of(text, cuts, filled, [turns[i].trained for i in answers])
+            self._note_tag(turns[i], tag)
+        return segments_of(text, [place.cut for place in places], filled, [turns[place.i].trained for place in places])
 
     def _long(self, turns: Sequence[Turn]) -> list[Segment] | None:
         """The same of a long conversation.
@@ -156,8 +157,9 @@ class Formatter:
         filled = fill(split(text), contents(turns), real)
         if filled is None or not follows_prompts(self._template, messages, answers, text, filled, real):
             return None
+        tag = Opening(text[: answers[0].cut.start], "").tag
         for answer in answers:
-            self._note_tag(turns[answer.number], Opening(text[: answer.cut.start], ""))
+            self._note_tag(turns[answer.number], tag)
         return segments_of(text, [a.cut for a in answers], filled, [turns[a.number].trained for a in answers])
 
     def _prompt(self, messages: Sequence[Message], thinks: bool, long: bool = True) -> list[Segment]:
@@ -172,15 +174,12 @@ class Formatter:
             opening = self._marked.opening(turns, thinks)
             filled = fill(split(opening.text), contents(turns), self._real(turns, opening))
             if filled is not None:
-                cuts = self._prompt_cuts(turns, long) if opening.given else []
+                cuts = self._marked.prompt_cuts(turns, long) if opening.given else []
                 return segments_of(opening.text, self._last_answer(turns, opening) if cuts is None else cuts, filled)
         opening, text = self._guarded_prompt(readings[0], thinks)
         if not self._guard.fits(text, self._real(readings[0], opening)):
             raise _rewritten()
         return [Segment(spans_of(text, self._guard.table), False)]
-
-    def _prompt_cuts(self, turns: Sequence[Turn], long: bool) -> list[Cut] | None:
-        return self._marked.prompt_cuts(turns) if long else self._marked.cuts(turns, True)
 
     def _guarded_prompt(self, turns: Sequence[Turn], thinks: bool) -> tuple[Opening, str]:
         """The opening of an answer behind messages that the template rewrites, and all of the prompt."""
@@ -212,7 +211,7 @@ class Formatter:
             filled = fill(split(text), contents(turns), self._render(turns, False))
             if filled is not None:
                 opening = self._marked.opening(turns[:i], turns[i].thinks)
-                self._note_tag(turns[i], opening)
+                self._note_tag(turns[i], opening.tag)
                 closing = self._marked.closing(turns)
                 return LoneAnswer(self._tokenizer, turns[i], i, text, filled, closing).behind(opening.text, opening)
         return self._guarded_answer(readings[0])
@@ -227,13 +226,9 @@ class Formatter:
         filled = fill(split(text), {**self._guard.table, **own}, self._render(turns, False))
         if filled is None:
             raise _rewritten()
-        self._note_tag(answer, opening)
+        self._note_tag(answer, opening.tag)
         closing = self._marked.closing(turns)
         return LoneAnswer(self._tokenizer, answer, i, text, filled, closing).behind(prompt, opening)
-
-
-def _thinks(message: Message) -> bool:
-    return Turn(message.role, message.content, reasoning=message.reasoning).thinks
 
 
 def _stands(turn: Turn, i: int, answer: str, opening: Opening) -> bool:

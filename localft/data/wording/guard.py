@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from localft.data.wording.placeholders import Key, placeholder
-from localft.data.wording.segments import spans_of, text_of
+from localft.data.wording.segments import fill_in
 from localft.data.wording.turns import Turn
 from localft.model.tokenizer import Tokenizer
 
@@ -46,4 +46,4 @@ class Guard:
 
     def fits(self, text: str, real: str) -> bool:
         """Whether the template does the same to messages with placeholders as to those without."""
-        return text_of(spans_of(text, self.table)) == real
+        return fill_in(text, self.table) == real

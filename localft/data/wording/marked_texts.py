@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from localft.data.wording.bounded.trace import UnsharedError
@@ -14,6 +15,7 @@ from localft.data.wording.turns import Reasoning, Turn, has_tag, marked, open_ta
 from localft.model.tokenizer import Tokenizer
 
 _LONG = 16  # answers, from which on a conversation's prefixes are not rendered in full
+_MOST_LAYOUTS = 1 << 12
 _MOST_KNOWN = 1 << 24  # characters of renderings with placeholders that are remembered
 
 
@@ -43,6 +45,22 @@ class Opening(NamedTuple):
         return open_tag(self.tail) if has_tag(self.tail) else ""
 
 
+class Place(NamedTuple):
+    """Where an answer stands: which message it is, its cut, what stands before it, and the tag left open by that."""
+
+    i: int
+    cut: Cut
+    opening: Opening
+    tag: str
+
+
+class Layout(NamedTuple):
+    """A conversation with placeholders, and its answers."""
+
+    text: str
+    places: list[Place]
+
+
 class MarkedTexts:
     """Renderings with placeholders by one template; those of conversations of the same shape are made once."""
 
@@ -51,6 +69,7 @@ class MarkedTexts:
         self._texts: dict[tuple[object, ...], str] = {}
         self._n_characters = 0
         self._cuts: dict[tuple[object, ...], list[Cut] | None] = {}
+        self._layouts: dict[tuple[object, ...], Layout | None] = {}
 
     def text(self, turns: Sequence[Turn], generation_prompt: bool) -> str:
         """The conversation as a string.
@@ -126,7 +145,7 @@ class MarkedTexts:
         Raises:
             RenderError: the template refuses the turns.
         """
-        key = (generation_prompt, *((turn.shape, turn.thinks) for turn in turns))
+        key = (generation_prompt, *(turn.shape for turn in turns))
         if key not in self._cuts:
             text = self.text(turns, generation_prompt)
             cuts = [self._cut(turns, text, i) for i, turn in enumerate(turns) if turn.role == "assistant"]
@@ -146,15 +165,45 @@ class MarkedTexts:
         end = self.closing(turns[: i + 1]).behind(self._tokenizer, text, at + len(here))
         return None if end is None else Cut(len(opening), *end)
 
-    def prompt_cuts(self, turns: Sequence[Turn]) -> list[Cut] | None:
-        """The same of a prompt, by the short way where the conversation is long."""
-        if is_long(turns):
-            try:
+    def layout(self, turns: Sequence[Turn]) -> Layout | None:
+        """Where everything stands in an answered conversation; None where an answer cannot be told apart.
+
+        Raises:
+            RenderError: the template refuses the turns.
+        """
+        key = tuple([turn.shape for turn in turns])
+        if key not in self._layouts:
+            cuts = self.cuts(turns, False)
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[key] = None if cuts is None else self._layout(turns, cuts)
+        return self._layouts[key]
+
+    def _layout(self, turns: Sequence[Turn], cuts: list[Cut]) -> Layout:
+        answers = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
+        openings = [self.opening(turns[:i], turns[i].thinks) for i in answers]
+        places = [Place(*place) for place in zip(answers, cuts, openings, [o.tag for o in openings], strict=True)]
+        return Layout(self.text(turns, False), places)
+
+    def prompt_cuts(self, turns: Sequence[Turn], shared: bool) -> list[Cut] | None:
+        """The same of a prompt.
+
+        Args:
+            turns: before the next answer.
+            shared: take the short way where the conversation is long.
+        """
+        if is_long(turns) and self.is_too_long(turns):
+            return []
+        if is_long(turns) and shared:
+            with suppress(UnsharedError):
                 _, answers = self.long_answers(turns, True)
                 return None if answers is None else [answer.cut for answer in answers]
-            except UnsharedError:
-                pass
         return self.cuts(turns, True)
+
+    def is_too_long(self, turns: Sequence[Turn]) -> bool:
+        """Whether a long conversation's prefixes have to be rendered in full: its answers hold reasoning."""
+        thinks = any(turn.thinks or turn.closing for turn in turns)
+        return thinks and self._reasoning.sample is not None
 
     def long_answers(self, turns: Sequence[Turn], generation_prompt: bool) -> tuple[str, list[Answer] | None]:
         """The marked text of a long conversation and its answers.
@@ -168,9 +217,7 @@ class MarkedTexts:
 
 def is_long(turns: Sequence[Turn]) -> bool:
     """Whether the prefixes of a conversation are too many to render each in full."""
-    if sum(turn.role == "assistant" for turn in turns) < _LONG:
-        return False
-    return not any(turn.thinks or turn.closing for turn in turns)
+    return len(turns) >= _LONG and sum(turn.role == "assistant" for turn in turns) >= _LONG
 
 
 def _first_tag(header: str) -> int:

@@ -55,5 +55,6 @@ def spans_of(text: str, filled: Mapping[Key, str]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.text)
 
 
-def text_of(spans: Sequence[Span]) -> str:
-    return "".join(span.text for span in spans)
+def fill_in(text: str, filled: Mapping[Key, str]) -> str:
+    """The same as one string."""
+    return "".join([filled.get(piece, "") if isinstance(piece, tuple) else piece for piece in split(text)])

@@ -40,9 +40,9 @@ class Turn(NamedTuple):
     @property
     def shape(self) -> tuple[object, ...]:
         """Turns of the same shape have the same text with placeholders."""
-        if not (self.key or self.closing):
-            return self.role, bool(self.input)
-        return self.role, bool(self.input), self.key, self.opening, self.closing, bool(self.reasoning)
+        if self.key or self.closing:
+            return self.role, bool(self.input), self.key, self.opening, self.closing, bool(self.reasoning)
+        return (self.role, bool(self.input), self.thinks) if _CLOSE in self.content else (self.role, bool(self.input))
 
     def plain(self) -> dict[str, str]:
         """As the template sees it."""
@@ -111,8 +111,13 @@ class Reasoning:
         Raises:
             RenderError: a message holds reasoning apart, and the template prints none.
         """
-        if not any(m.reasoning or (m.role == "assistant" and _CLOSE in m.content) for m in messages):
-            return [[Turn(m.role, m.content, m.input, trained=m.trained) for m in messages]]
+        for role, content, _, reasoning, _ in messages:
+            if reasoning or (role == "assistant" and _CLOSE in content):
+                break
+        else:
+            return [
+                [Turn(role, content, given, "", "", "", "", trained) for role, content, given, _, trained in messages]
+            ]
         if any(m.reasoning for m in messages) and not self.key:
             raise RenderError("it does not print the reasoning that the row holds apart from the answer", _NOT_PRINTED)
         ways = _WAYS[self._way]
