@@ -23,15 +23,22 @@ class Habits:
         thinks: one was learned with its reasoning.
         open_tag: the tag with which its prompt begins the model's thinking, behind which an answer without reasoning
             was learned; else "".
+        closed: such an answer was learned behind an empty block that the template wrote.
     """
 
     adds_end: bool = False
     thinks: bool = False
     open_tag: str = ""
+    closed: bool = False
 
     def joined(self, other: Habits) -> Habits:
         """What it did with the answers of both."""
-        return Habits(self.adds_end or other.adds_end, self.thinks or other.thinks, self.open_tag or other.open_tag)
+        return Habits(
+            self.adds_end or other.adds_end,
+            self.thinks or other.thinks,
+            self.open_tag or other.open_tag,
+            self.closed or other.closed,
+        )
 
 
 class RunWording:
@@ -57,6 +64,7 @@ class RunWording:
             self.before.adds_end or any(formats.adds_end for formats in chats),
             self.before.thinks or any(formats.thinks for formats in chats),
             next((formats.open_tag for formats in chats if formats.open_tag), self.before.open_tag),
+            self.before.closed or any(formats.closed for formats in chats),
         )
 
     def remember(self, habits: Habits) -> None:
@@ -107,6 +115,11 @@ class RunWording:
             notes.append(
                 f"the chat template's prompt opens `{habits.open_tag}`: "
                 "answers without reasoning are learned behind the open tag"
+            )
+        if habits.thinks and habits.closed:
+            notes.append(
+                "some answers hold reasoning, so chat leaves the model to think first: "
+                "the others are learned behind the template's empty block, which chat does not write"
             )
         if habits.adds_end:
             notes.append("the chat template writes no end token behind answers: the model's EOS is put there")

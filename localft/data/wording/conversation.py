@@ -43,6 +43,7 @@ class Formatter:
         thinks: an answer was learned with its reasoning.
         open_tag: the tag with which the prompt begins the model's thinking, behind which an answer without reasoning
             was learned; else "".
+        closed: such an answer was learned behind an empty block of the template's.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Formatter:
         self.adds_end = False
         self.thinks = False
         self.open_tag = ""
+        self.closed = False
 
     def prompt(self, messages: Sequence[Message]) -> list[Segment]:
         """The conversation and the opening of the next answer.
@@ -105,9 +107,12 @@ class Formatter:
         self.adds_end |= self._tokenizer.eos_id is not None and any(segment.add_end for segment in segments)
         return segments
 
-    def _note_tag(self, turn: Turn, tag: str) -> None:
-        if tag and turn.trained and "</think>" not in turn.content and not turn.reasoning and not turn.closing:
-            self.open_tag = tag
+    def _note_tag(self, turn: Turn, tag: str, closes: bool) -> None:
+        if not turn.trained or turn.thinks or not (tag or closes):
+            return
+        if "</think>" not in turn.content and not turn.closing:
+            self.open_tag = tag or self.open_tag
+        self.closed = self.closed or closes
 
     def _joined(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not self._join_input:
@@ -135,12 +140,12 @@ class Formatter:
         filled = fill(split(text), contents(turns), self._render(turns, False))
         if filled is None:
             return None
-        for i, cut, opening, tag in places:
+        for i, cut, opening, tag, closes in places:
             if turns[i].trained and not _stands(turns[i], i, text[cut.start : cut.stop], opening):
                 return None
             if fill_in(opening.text, filled) != self._real(turns[:i], opening):
                 return None
-            self._note_tag(turns[i], tag)
+            self._note_tag(turns[i], tag, closes)
         return segments_of(text, [place.cut for place in places], filled, [turns[place.i].trained for place in places])
 
     def _long(self, turns: Sequence[Turn]) -> list[Segment] | None:
@@ -157,9 +162,9 @@ class Formatter:
         filled = fill(split(text), contents(turns), real)
         if filled is None or not follows_prompts(self._template, messages, answers, text, filled, real):
             return None
-        tag = Opening(text[: answers[0].cut.start], "").tag
+        first = Opening(text[: answers[0].cut.start].removesuffix(answers[0].header), answers[0].header)
         for answer in answers:
-            self._note_tag(turns[answer.number], tag)
+            self._note_tag(turns[answer.number], first.tag, first.closes)
         return segments_of(text, [a.cut for a in answers], filled, [turns[a.number].trained for a in answers])
 
     def _prompt(self, messages: Sequence[Message], thinks: bool, long: bool = True) -> list[Segment]:
@@ -211,7 +216,7 @@ class Formatter:
             filled = fill(split(text), contents(turns), self._render(turns, False))
             if filled is not None:
                 opening = self._marked.opening(turns[:i], turns[i].thinks)
-                self._note_tag(turns[i], opening.tag)
+                self._note_tag(turns[i], opening.tag, opening.closes)
                 closing = self._marked.closing(turns)
                 return LoneAnswer(self._tokenizer, turns[i], i, text, filled, closing).behind(opening.text, opening)
         return self._guarded_answer(readings[0])
@@ -226,7 +231,7 @@ class Formatter:
         filled = fill(split(text), {**self._guard.table, **own}, self._render(turns, False))
         if filled is None:
             raise _rewritten()
-        self._note_tag(answer, opening.tag)
+        self._note_tag(answer, opening.tag, opening.closes)
         closing = self._marked.closing(turns)
         return LoneAnswer(self._tokenizer, answer, i, text, filled, closing).behind(prompt, opening)
 

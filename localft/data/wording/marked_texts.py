@@ -44,14 +44,20 @@ class Opening(NamedTuple):
         """The tag that lets the model begin to think, if the prompt ends within it."""
         return open_tag(self.tail) if has_tag(self.tail) else ""
 
+    @property
+    def closes(self) -> bool:
+        """The header says that there is no thinking."""
+        return bool(self.header) and has_tag(self.header) and not self.tag
+
 
 class Place(NamedTuple):
-    """Where an answer stands: which message it is, its cut, what stands before it, and the tag left open by that."""
+    """Where an answer stands: which message it is, its cut, what stands before it, and what that says of thinking."""
 
     i: int
     cut: Cut
     opening: Opening
     tag: str
+    closes: bool
 
 
 class Layout(NamedTuple):
@@ -182,7 +188,7 @@ class MarkedTexts:
     def _layout(self, turns: Sequence[Turn], cuts: list[Cut]) -> Layout:
         answers = [i for i, turn in enumerate(turns) if turn.role == "assistant"]
         openings = [self.opening(turns[:i], turns[i].thinks) for i in answers]
-        places = [Place(*place) for place in zip(answers, cuts, openings, [o.tag for o in openings], strict=True)]
+        places = [Place(i, cut, o, o.tag, o.closes) for i, cut, o in zip(answers, cuts, openings, strict=True)]
         return Layout(self.text(turns, False), places)
 
     def prompt_cuts(self, turns: Sequence[Turn], shared: bool) -> list[Cut] | None:

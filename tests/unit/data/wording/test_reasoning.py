@@ -11,6 +11,7 @@ import vocabs
 import worded
 
 from localft.data.rows.row import Message
+from localft.data.tokens.prompt import prompt_ids
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import encode
 from localft.data.wording.chat_template import RenderError
@@ -227,6 +228,23 @@ def test_chat_lets_the_model_think_where_rows_held_reasoning(tmp_path: Path) -> 
     old = worded.chat(ct.EMPTY_BLOCK).to_dict()
     del old["thinking"]
     assert TemplateInfo.from_dict(old) == worded.chat(ct.EMPTY_BLOCK)
+
+
+@pytest.mark.parametrize(("contents", "said"), [([THOUGHT, "an answer"], 1), ([THOUGHT], 0), (["an answer"], 0)])
+@pytest.mark.parametrize("source", [ct.EMPTY_BLOCK, ct.EMPTY_BLOCK_OPEN, ct.BY_KEY])
+def test_rows_with_and_without_reasoning_are_noted(tmp_path: Path, source: str, contents: list[str], said: int) -> None:
+    """Chat writes one prompt, and the template's differ."""
+    wording = RunWording(vocabs.bpe(tmp_path, template=source), None, False, worded.DATE, False)
+    for content in contents:
+        wording.formatters["messages"].rows([ASKED, answer(content)])
+    assert sum("some answers hold reasoning" in note for note in wording.notes(Counter())) == said
+
+
+def test_reasoning_of_a_conversation_that_chat_is_given(bpe: Tokenizer) -> None:
+    source = ct.EMPTY_BLOCK.replace("{% if loop.last %}", "{% if r %}")
+    talk = [{"role": "user", "content": "the thing"}, {"role": "assistant", "content": "an answer", "reasoning": "so"}]
+    ids = prompt_ids(worded.chat(source), bpe, [*talk, {"role": "user", "content": "why"}])
+    assert "<think>\nso\n</think>\n\nan answer" in bpe.decode(ids)
 
 
 def test_an_answer_that_is_only_read_is_not_learned(bpe: Tokenizer) -> None:
