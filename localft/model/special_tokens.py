@@ -32,6 +32,7 @@ class SpecialTokens:
     Attributes:
         ids: of all of them.
         control_ids: of those that no user's text may give.
+        control_texts: how these are written.
     """
 
     def __init__(self, tokens: Iterable[Special]) -> None:
@@ -39,6 +40,7 @@ class SpecialTokens:
         controls = [token for token in self._longest_first if not token.user_defined]
         self.ids = frozenset(token.id for token in self._longest_first)
         self.control_ids = frozenset(token.id for token in controls)
+        self.control_texts = frozenset(token.text for token in controls)
         self._any = _pattern(self._longest_first)
         self._any_control = _pattern(controls)
 

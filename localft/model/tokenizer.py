@@ -168,6 +168,11 @@ class Tokenizer:
         """Literal text cut at its special tokens: plain stretches as str, special tokens as ids."""
         return self._special.split(text)
 
+    @property
+    def control_texts(self) -> frozenset[str]:
+        """The special tokens that no user's text may give, as they are written."""
+        return self._special.control_texts
+
     def is_special(self, token: int) -> bool:
         """Whether the token is matched as a whole; a sentencepiece vocabulary puts a space behind it."""
         return token in self._special.ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -91,15 +92,38 @@ def write_spm(
     return _close(writer, path)
 
 
-def write_bpe(path: Path, *, template: str | None = None, add_bos: bool = False, pre: str = "gpt-2") -> Path:
-    """A byte-level BPE vocabulary with a few merges, `<s>`, `</s>`, ChatML's tokens and a user-defined `<think>`."""
+def write_bpe(
+    path: Path,
+    *,
+    template: str | None = None,
+    add_bos: bool = False,
+    pre: str = "gpt-2",
+    controls: Sequence[str] = (),
+    eos: str = "</s>",
+) -> Path:
+    """A byte-level BPE vocabulary with a few merges, `<s>`, `</s>`, ChatML's tokens and a user-defined `<think>`.
+
+    Args:
+        controls: further control tokens.
+        eos: which token ends a text.
+    """
     letters = [_byte_letter(b) for b in range(256)]
-    tokens = ["<unk>", "<s>", "</s>", *letters, *(merge.replace(" ", "") for merge in _MERGES), *_CHAT, "<think>"]
+    tokens = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        *letters,
+        *(merge.replace(" ", "") for merge in _MERGES),
+        *_CHAT,
+        "<think>",
+        *controls,
+    ]
     kind = gguf.TokenType
     types = (
         [kind.CONTROL] * 3 + [kind.NORMAL] * (len(letters) + len(_MERGES)) + [kind.CONTROL] * 2 + [kind.USER_DEFINED]
     )
-    writer = _writer(path, "gpt2", tokens, types, template, add_bos)
+    types += [kind.CONTROL] * len(controls)
+    writer = _writer(path, "gpt2", tokens, types, template, add_bos, tokens.index(eos))
     writer.add_tokenizer_pre(pre)
     writer.add_token_merges(_MERGES)
     return _close(writer, path)
@@ -116,7 +140,13 @@ def bpe(folder: Path, **options: object) -> Tokenizer:
 
 
 def _writer(
-    path: Path, model: str, tokens: list[str], types: list[gguf.TokenType], template: str | None, add_bos: bool
+    path: Path,
+    model: str,
+    tokens: list[str],
+    types: list[gguf.TokenType],
+    template: str | None,
+    add_bos: bool,
+    eos: int = 2,
 ) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(256)
@@ -124,7 +154,7 @@ def _writer(
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
+    writer.add_eos_token_id(eos)
     writer.add_unk_token_id(0)
     writer.add_add_bos_token(add_bos)
     if template is not None:

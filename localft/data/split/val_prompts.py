@@ -43,9 +43,13 @@ def val_prompts(units: Sequence[Unit], tokenizer: Tokenizer, n_ctx: int, count: 
     return tuple(found.values())
 
 
-def _of_messages(unit: Unit) -> ValPrompt:
+def _of_messages(unit: Unit) -> ValPrompt | None:
+    """The first answer that is learned and that something stands before."""
     messages = unit.row.messages
-    first = next(i for i, message in enumerate(messages) if message.role == "assistant")
+    answers = (i for i, message in enumerate(messages) if i and message.role == "assistant" and message.trained)
+    first = next(answers, None)
+    if first is None:
+        return None
     return ValPrompt(messages[:first], messages[first].content, unit.row.source, unit.row.line)
 
 

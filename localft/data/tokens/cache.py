@@ -18,7 +18,7 @@ from localft.files import abandoned, open_file, read_bytes, temporary_folder
 from localft.home import localft_home
 from localft.json_text import parse_json
 
-FORMAT = 1
+FORMAT = 2
 MAX_BYTES = 20 * 2**30
 _CHUNK = 1 << 20
 _SUMS = "sums.json"

@@ -78,7 +78,7 @@ class Collector:
         if stored is not None:
             units: Sequence[Unit] = stored_units(stored)
             counts = stored.counts
-            self.wording.added_end |= counts.adds_end
+            self.wording.remember(counts.habits)
         else:
             found = read_file(path, self.sample_start, self.columns, doc)
             units = units_of(found.rows, self.wording.unit)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from localft.data.rows.formats import NAME_THEM
 from localft.data.rows.markup import typed_markup
 from localft.data.rows.reader import Rows
 from localft.data.rows.row import RowKind
-from localft.data.tokens.run_wording import RunWording
+from localft.data.tokens.run_wording import Habits, RunWording
 from localft.units import count
 
 
@@ -26,7 +26,7 @@ class Counts:
         n_blunt: rows with nothing between prompt and completion.
         n_marked: rows in which words of a chat template are typed.
         marked: the first of these words.
-        adds_end: the chat template wrote no end token behind an answer.
+        habits: what the chat template did with the answers.
     """
 
     formats: Counter[str] = field(default_factory=Counter)
@@ -37,7 +37,7 @@ class Counts:
     n_blunt: int = 0
     n_marked: int = 0
     marked: str = ""
-    adds_end: bool = False
+    habits: Habits = field(default_factory=Habits)
 
     @classmethod
     def of(cls, found: Rows, wording: RunWording) -> Counts:
@@ -52,7 +52,7 @@ class Counts:
             n_blunt=sum(wording.joins_bluntly(row) for row in found.rows),
             n_marked=len(marked),
             marked=marked[0] if marked else "",
-            adds_end=wording.adds_end,
+            habits=wording.habits,
         )
 
     def __iadd__(self, other: Counts) -> Counts:
@@ -64,7 +64,7 @@ class Counts:
         self.n_blunt += other.n_blunt
         self.n_marked += other.n_marked
         self.marked = self.marked or other.marked
-        self.adds_end = self.adds_end or other.adds_end
+        self.habits = self.habits.joined(other.habits)
         return self
 
     @property
@@ -96,11 +96,12 @@ class Counts:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable values; `from_dict` reads them."""
-        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        plain = {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+        return {**plain, "habits": asdict(self.habits)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Counts:
         counts: dict[str, Any] = {
             n: Counter(value) if isinstance(value, dict) else value for n, value in values.items()
         }
-        return cls(**counts)
+        return cls(**{**counts, "habits": Habits(**values["habits"])})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
 
 from localft.data.reading.data_file import place
 from localft.data.rows.row import Row, RowKind
@@ -11,6 +12,33 @@ from localft.data.wording.chat_template import RenderError
 from localft.data.wording.template import TemplateInfo, choose_templates, formatter, refused
 from localft.errors import DatasetError, TextError
 from localft.model.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a chat template did with the answers of some rows.
+
+    Attributes:
+        adds_end: it wrote no end token behind one.
+        thinks: one was learned with its reasoning.
+        open_tag: the tag with which its prompt begins the model's thinking, behind which an answer without reasoning
+            was learned; else "".
+        closed: such an answer was learned behind an empty block that the template wrote.
+    """
+
+    adds_end: bool = False
+    thinks: bool = False
+    open_tag: str = ""
+    closed: bool = False
+
+    def joined(self, other: Habits) -> Habits:
+        """What it did with the answers of both."""
+        return Habits(
+            self.adds_end or other.adds_end,
+            self.thinks or other.thinks,
+            self.open_tag or other.open_tag,
+            self.closed or other.closed,
+        )
 
 
 class RunWording:
@@ -26,13 +54,22 @@ class RunWording:
         self.formatters = {kind: made[info] for kind, info in self.templates.items()}
         self.given = (template, raw)
         self.today = self.templates["text"].date
-        self.added_end = False
+        self.before = Habits()
 
     @property
-    def adds_end(self) -> bool:
-        """The chat template wrote no end token behind an answer: here, or where rows were worded before."""
+    def habits(self) -> Habits:
+        """What the chat template did with answers: here, or where rows were worded before."""
         chats = [formats for kind, formats in self.formatters.items() if self.templates[kind].kind == "chat"]
-        return self.added_end or any(formats.adds_end for formats in chats)
+        return Habits(
+            self.before.adds_end or any(formats.adds_end for formats in chats),
+            self.before.thinks or any(formats.thinks for formats in chats),
+            next((formats.open_tag for formats in chats if formats.open_tag), self.before.open_tag),
+            self.before.closed or any(formats.closed for formats in chats),
+        )
+
+    def remember(self, habits: Habits) -> None:
+        """Take over what was found where rows were worded before."""
+        self.before = self.habits.joined(habits)
 
     @property
     def made_of(self) -> list[object]:
@@ -66,13 +103,25 @@ class RunWording:
     def main(self, kinds: Counter[RowKind]) -> TemplateInfo:
         """What chat will follow: the wording of most question-answer rows, raw text where there are none."""
         asked = [kind for kind, _ in kinds.most_common() if kind != "text"]
-        return self.templates[asked[0] if asked else "text"]
+        info = self.templates[asked[0] if asked else "text"]
+        return replace(info, thinking=info.kind == "chat" and self.habits.thinks)
 
     def notes(self, kinds: Counter[RowKind]) -> list[str]:
         notes = []
         if len({self.templates[kind] for kind in kinds if kind != "text"}) > 1:
             notes.append(f"rows are worded in more than one way; chat will follow `{self.main(kinds).kind}`")
-        if self.adds_end:
+        habits = self.habits
+        if habits.open_tag:
+            notes.append(
+                f"the chat template's prompt opens `{habits.open_tag}`: "
+                "answers without reasoning are learned behind the open tag"
+            )
+        if habits.thinks and habits.closed:
+            notes.append(
+                "some answers hold reasoning, so chat leaves the model to think first: "
+                "the others are learned behind the template's empty block, which chat does not write"
+            )
+        if habits.adds_end:
             notes.append("the chat template writes no end token behind answers: the model's EOS is put there")
         if self.tokenizer.eos_id is None:
             notes.append("the model has no EOS token: answers get no end token, and chat may not stop by itself")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localft.data.rows.row import Row
-from localft.data.wording.conversation import Formatter, Segment
+from localft.data.wording.conversation import Formatter
+from localft.data.wording.segments import Segment
 from localft.model.tokenizer import Span, Tokenizer
 
 

@@ -36,8 +36,24 @@ Messages = Sequence[Mapping[str, str]]
 _Environment = TypeVar("_Environment", bound=BoundedEnvironment)
 
 
+_TURNS = "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
+_NEEDS = "it may need what is not there, such as tools or a question: use another template (--template, --raw)"
+
+
 class RenderError(Exception):
-    """The template refused these messages, or failed on them; the text is its reason."""
+    """The template refused these messages, or failed on them; the text is its reason.
+
+    Attributes:
+        hint: what to do.
+    """
+
+    def __init__(self, reason: str, hint: str = _TURNS) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+class _RefusedError(TemplateError):
+    """What a template says itself (`raise_exception`)."""
 
 
 class _Generation(Extension):
@@ -99,9 +115,12 @@ class ChatTemplate:
             shorten = "shorten the conversation, " if len(messages) > _MANY else ""
             raise ModelError(message, shorten + _OTHER) from None
         except SecurityError as error:
-            raise RenderError(f"it does something that is not allowed: {one_line(str(error))}") from None
+            raise RenderError(f"it does something that is not allowed: {one_line(str(error))}", _OTHER) from None
+        except _RefusedError as error:
+            raise RenderError(one_line(str(error)) or "it does not say why") from None
         except Exception as error:  # a template is a program from a file: whatever it raises is the file's fault
-            raise RenderError(one_line(str(error)) or type(error).__name__) from None
+            reason = one_line(str(error)) or type(error).__name__
+            raise RenderError(f'it fails on these messages ("{reason}")', _NEEDS) from None
         finally:
             self._settle(allowance)
 
@@ -167,7 +186,7 @@ def _functions(meter: Meter, today: str) -> dict[str, Callable[..., Any]]:
 
     def raise_exception(message: Any = "") -> NoReturn:
         meter.weigh(message, WRITTEN_OUT)
-        raise TemplateError(str(message))
+        raise _RefusedError(str(message))
 
     def strftime_now(form: str) -> str:
         pay_for_format(meter, form, ())

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from localft.data.wording.chat_template import ChatTemplate, RenderError
-from localft.data.wording.cuts import Cut, cut_behind, header_of
+from localft.data.wording.cuts import OPEN, Closing, Cut, closing_of, header_of, n_common
 from localft.data.wording.placeholders import PLACEHOLDER, Key, placeholder
 from localft.model.tokenizer import Tokenizer
 
@@ -40,6 +40,15 @@ class Rendering:
             return 0, self._template.render(self._messages[:n], generation_prompt=self._generation_prompt)
         trace = self._template.trace_prefix(self._record, n, generation_prompt=self._generation_prompt)
         return trace.n_shared, trace.tail
+
+    def before(self, n: int) -> tuple[int, str]:
+        """The same of what stands before message `n`; before the first there may be nothing that can be rendered."""
+        try:
+            return self.prefix(n)
+        except RenderError:
+            if n:
+                raise
+            return 0, ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class MarkedConversation:
         self._prompts = Rendering(template, messages, True)
         self._answered = Rendering(template, messages, False)
         self.text = (self._prompts if generation_prompt else self._answered).text
-        self._n_common = _n_common(self._prompts.text, self._answered.text)
+        self._n_common = n_common(self._prompts.text, self._answered.text)
         self._starts = [match.start() for match in PLACEHOLDER.finditer(self.text)]
         self._places: dict[str, list[int]] = {}
         for match in PLACEHOLDER.finditer(self.text):
@@ -91,20 +100,28 @@ class MarkedConversation:
     def _answer(self, i: int) -> Answer | None:
         here = placeholder(i, "content")
         places = self._places.get(here, [])
-        n_prompt, prompt = self._prompts.prefix(i)
+        n_prompt, prompt = self._prompts.before(i)
         n_answered, answered = self._answered_prefix(i)
         # all that is compared begins here: before it both are the same
         start = max(0, min(n_prompt, n_answered, self._n_common) - _BACK)
         prompt = self._prompts.text[start:n_prompt] + prompt
         answered = self._answered.text[start:n_answered] + answered
         seen_before = any(place < start for place in places)
-        header = header_of(prompt, answered, -1 if seen_before else answered.find(here))
+        at = -1 if seen_before else answered.find(here)
+        header = header_of(prompt, answered, at)
         opening = start + len(prompt) + len(header)
         if len(places) != 1 or places[0] < opening or not self.text.startswith(prompt + header, start):
             return None
         if self._starts[bisect_left(self._starts, opening)] != places[0]:
             return None
-        return Answer(i, cut_behind(self._tokenizer, self.text, opening, places[0] + len(here)), header)
+        end = self._closing(answered[at + len(here) :] if at >= 0 else "").behind(
+            self._tokenizer, self.text, places[0] + len(here)
+        )
+        return None if end is None else Answer(i, Cut(opening, *end), header)
+
+    def _closing(self, written: str) -> Closing:
+        found = closing_of(self._tokenizer, written)
+        return found if found.ends or self._prompts.text != self._answered.text else OPEN
 
     def _answered_prefix(self, i: int) -> tuple[int, str]:
         try:
@@ -132,7 +149,7 @@ def follows_prompts(
         UnsharedError: the template does not allow that.
     """
     prompts = Rendering(template, messages, True)
-    n_common = _n_common(real, prompts.text)
+    n_same = n_common(real, prompts.text)
     shift, ends, shifts = 0, [0], [0]
     for match in PLACEHOLDER.finditer(text):
         shift += len(filled.get((int(match[1]), match[2]), "")) - len(match[0])
@@ -140,17 +157,8 @@ def follows_prompts(
         shifts.append(shift)
     for answer in answers:
         end = answer.cut.start + shifts[bisect_right(ends, answer.cut.start) - 1]
-        n, tail = prompts.prefix(answer.number)
-        start = min(n, n_common, end)
+        n, tail = prompts.before(answer.number)
+        start = min(n, n_same, end)
         if prompts.text[start:n] + tail + answer.header != real[start:end]:
             return False
     return True
-
-
-def _n_common(one: str, other: str) -> int:
-    """Characters that two texts have in common at their beginnings."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
-    return low

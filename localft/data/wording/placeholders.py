@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
-
-from localft.data.rows.row import Message
+from collections.abc import Callable, Mapping
 
 Key = tuple[int, str]
-"""Which message, and which of its fields ("content" or "input")."""
+"""Which message, and which of its fields ("content", "input" or "reasoning"); "mark" is a character that is guarded."""
 
 Pieces = tuple["str | Key", ...]
 _SHORT = 1 << 12
+_MUST_STAND = ("content", "input")
 PLACEHOLDER = re.compile("\ue000localft-([0-9]+)-([a-z]+)\ue001")
 
 
@@ -38,20 +37,24 @@ def _split(text: str) -> Pieces:
 _known_split = functools.lru_cache(1024)(_split)
 
 
-def fill(pieces: Pieces, messages: Sequence[Message], real: str) -> dict[Key, str] | None:
-    """What stands at each placeholder in the real rendering: the content, or the content trimmed; None if neither."""
-    contents = {(i, name): getattr(m, name) for i, m in enumerate(messages) for name in ("content", "input")}
+def holds(pieces: Pieces, contents: Mapping[Key, str]) -> bool:
+    """Whether every content that is not blank has a place; reasoning may be left out."""
     found = {piece for piece in pieces if isinstance(piece, tuple)}
-    if any(contents[key].strip() and key not in found for key in contents):
+    return all(key in found or key[1] not in _MUST_STAND or not text.strip() for key, text in contents.items())
+
+
+def fill(pieces: Pieces, contents: Mapping[Key, str], real: str) -> dict[Key, str] | None:
+    """What stands at each placeholder in the real rendering: the content, or the content trimmed; None if neither."""
+    if not holds(pieces, contents):
         return None
     for trim in (str, str.strip, str.rstrip, str.lstrip):
-        filled = {key: trim(contents[key]) for key in contents}
+        filled = {key: trim(text) for key, text in contents.items()}
         if "".join(filled[piece] if isinstance(piece, tuple) else piece for piece in pieces) == real:
             return filled
     return _match(pieces, contents, real)
 
 
-def _match(pieces: Pieces, contents: dict[Key, str], real: str) -> dict[Key, str] | None:
+def _match(pieces: Pieces, contents: Mapping[Key, str], real: str) -> dict[Key, str] | None:
     """The same where contents are trimmed in different ways: the first way that fits, tried from the left."""
     variants = {key: list(dict.fromkeys(trim(text) for trim in _TRIMS)) for key, text in contents.items()}
     filled: dict[Key, str] = {}
@@ -81,5 +84,12 @@ def _match(pieces: Pieces, contents: dict[Key, str], real: str) -> dict[Key, str
     return None
 
 
-_TRIMS: tuple[Callable[[str], str], ...] = (str, str.rstrip, str.lstrip, str.strip)
+def _lines(trim: Callable[[str, str], str]) -> Callable[[str], str]:
+    return lambda text: trim(text, "\n")
+
+
+_TRIMS: tuple[Callable[[str], str], ...] = (
+    *(str, str.rstrip, str.lstrip, str.strip),
+    *map(_lines, (str.rstrip, str.lstrip, str.strip)),
+)
 _MOST_TRIES = 10_000

@@ -75,14 +75,16 @@ class TemplateInfo:
         source: Jinja source, the built-in ones included.
         origin: where it came from: "model", "built-in" or the file that --template named.
         date: ISO date that a template sees as today.
+        thinking: chat leaves it to the model to think before it answers, as in the rows of which some held reasoning.
     """
 
     kind: TemplateKind
     source: str
     origin: str
     date: str
+    thinking: bool = False
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable dict; `from_dict` reads it."""
         return asdict(self)
 
@@ -94,7 +96,8 @@ class TemplateInfo:
             ModelError: a field is missing or of no known kind.
         """
         try:
-            info = cls(values["kind"], *(str(values[key]) for key in ("source", "origin", "date")))
+            source, origin, day = (str(values[key]) for key in ("source", "origin", "date"))
+            info = cls(values["kind"], source, origin, day, bool(values.get("thinking", False)))
             date.fromisoformat(info.date)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the recorded template is damaged: {error}", "chat with --raw or --template") from None
@@ -163,12 +166,10 @@ def describe(info: TemplateInfo) -> str:
 def formatter(info: TemplateInfo, tokenizer: Tokenizer) -> Formatter:
     """What turns messages into token ids by one template and vocabulary."""
     template = ChatTemplate(info.source, tokenizer.template_tokens(), info.date)
-    return Formatter(template, tokenizer, join_input=info.kind == "chat")
-
-
-REFUSED = "leave out system messages and let user and assistant take turns, or use another template (--template, --raw)"
+    join = info.kind in ("chat", "messages")
+    return Formatter(template, tokenizer, join_input=join, thinking=info.thinking)
 
 
 def refused(row: Row, error: RenderError) -> DatasetError:
     """What to say about a row that its template refuses."""
-    return DatasetError(f"{place(row.source, row.line)}: the chat template refuses this row: {error}", REFUSED)
+    return DatasetError(f"{place(row.source, row.line)}: the chat template refuses this row: {error}", error.hint)

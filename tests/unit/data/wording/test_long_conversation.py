@@ -10,10 +10,10 @@ import vocabs
 
 from localft.data.rows.row import Message
 from localft.data.tokens.tokenize import Tokens, encode
-from localft.data.wording import conversation
+from localft.data.wording import marked_texts
 from localft.data.wording.bounded.trace import UnsharedError
-from localft.data.wording.chat_template import ChatTemplate
-from localft.data.wording.placeholders import fill, placeholder, split
+from localft.data.wording.chat_template import ChatTemplate, RenderError
+from localft.data.wording.placeholders import Key, fill, placeholder, split
 from localft.data.wording.template import BUILT_IN, TemplateInfo, formatter
 from localft.errors import LocalftError
 from localft.model.tokenizer import Tokenizer
@@ -109,6 +109,10 @@ UNFOLLOWED = {
 }
 
 
+def contents(messages: Sequence[Message]) -> dict[Key, str]:
+    return {(i, "content"): message.content for i, message in enumerate(messages)}
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return vocabs.bpe(tmp_path_factory.mktemp("bpe"))
@@ -136,7 +140,7 @@ def worded(source: str, tokenizer: Tokenizer, messages: Sequence[Message]) -> An
     try:
         rows: list[Tokens] = [encode(part, tokenizer) for part in made.rows(messages)]
         prompt = encode(made.prompt(messages[:-1]), tokenizer)
-    except (LocalftError, conversation.RenderError) as error:
+    except (LocalftError, RenderError) as error:
         return type(error), str(error)
     return rows, prompt, made.adds_end
 
@@ -147,9 +151,9 @@ def test_a_long_conversation_is_worded_as_a_short_one(
 ) -> None:
     source = {**FOLLOWED, **UNFOLLOWED}[name]
     for messages in TALKS.values():
-        monkeypatch.setattr(conversation, "_LONG", 1000)
+        monkeypatch.setattr(marked_texts, "_LONG", 1000)
         full = worded(source, tokenizer, messages)
-        monkeypatch.setattr(conversation, "_LONG", 2)
+        monkeypatch.setattr(marked_texts, "_LONG", 2)
         assert worded(source, tokenizer, messages) == full
 
 
@@ -189,7 +193,7 @@ def test_contents_that_are_trimmed_in_turns_are_found(trim: Any) -> None:
     messages = [Message("user", f" {i} ") for i in range(300)]
     marked = "".join(f"<{placeholder(i, 'content')}>" for i in range(300))
     texts = [trim(m.content) if i % 2 else m.content for i, m in enumerate(messages)]
-    filled = fill(split(marked), messages, "".join(f"<{text}>" for text in texts))
+    filled = fill(split(marked), contents(messages), "".join(f"<{text}>" for text in texts))
     assert filled is not None
     assert [filled[i, "content"] for i in range(300)] == texts
 
@@ -198,12 +202,12 @@ def test_contents_of_nothing_but_spaces_are_not_tried_in_every_way() -> None:
     """A regular expression tried each of two ways at each of sixty places."""
     messages = [Message("user", " ") for _ in range(60)]
     marked = "".join(placeholder(i, "content") for i in range(60))
-    assert fill(split(marked), messages, " " * 30 + "x") is None
-    assert fill(split(marked), messages, " " * 30) is not None
+    assert fill(split(marked), contents(messages), " " * 30 + "x") is None
+    assert fill(split(marked), contents(messages), " " * 30) is not None
 
 
 def test_a_content_that_stands_twice_is_trimmed_twice_the_same_way() -> None:
     messages, here = [Message("user", " a "), Message("user", " b ")], placeholder(0, "content")
     marked = f"{here}-{here}+{placeholder(1, 'content')}"
-    assert fill(split(marked), messages, "a-a+ b ") == {(0, "content"): "a", (1, "content"): " b "}
-    assert fill(split(marked), messages, "a- a + b ") is None
+    assert fill(split(marked), contents(messages), "a-a+ b ") == {(0, "content"): "a", (1, "content"): " b "}
+    assert fill(split(marked), contents(messages), "a- a + b ") is None

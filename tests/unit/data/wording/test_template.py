@@ -16,7 +16,7 @@ from localft.data.rows.row import Message
 from localft.data.tokens import tokenize
 from localft.data.tokens.prompt import prompt_ids
 from localft.data.wording.chat_template import ChatTemplate, RenderError
-from localft.data.wording.conversation import Segment
+from localft.data.wording.segments import Segment
 from localft.data.wording.template import BUILT_IN, TemplateInfo, choose_templates, formatter
 from localft.errors import ConfigError, ModelError
 from localft.model.tokenizer import Tokenizer
@@ -193,6 +193,13 @@ def test_alpaca_wording(bpe: Tokenizer) -> None:
 def test_an_alpaca_input_goes_into_the_users_message_of_a_chat_template(bpe: Tokenizer) -> None:
     (row,) = rows(chat(vocabs.CHATML), bpe, [Message("user", "Add.", "1 2"), Message("assistant", "3")])
     assert written(bpe, row)[0] == (0, "<|im_start|>user\nAdd.\n\n1 2<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_an_alpaca_input_goes_into_plain_lines_too(bpe: Tokenizer) -> None:
+    """It was left out of them without a word."""
+    info = choose_templates(bpe, "messages")["alpaca"]
+    (row,) = rows(info, bpe, [Message("user", "Add.", "1 2"), Message("assistant", "3")])
+    assert written(bpe, row)[0] == (0, "User: Add.\n\n1 2\nAssistant:")
 
 
 def test_completion_is_prompt_then_completion_then_eos(spm: Tokenizer) -> None:
