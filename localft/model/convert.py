@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.errors import LocalftError, ModelError
+from localft.errors import ConfigError, LocalftError, ModelError
 from localft.files import atomic_path, read_bytes, real_path, temporary_folder
-from localft.home import localft_home
+from localft.home import HINT, localft_home
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
 from localft.model.conversion.hparams import Hparams, read_hparams
@@ -23,6 +23,7 @@ from localft.model.gguf.check import check_gguf, check_header
 from localft.model.gguf.header import Header, read_header
 from localft.model.probe import remember_usable
 from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
+from localft.outputs import output_path, require_replaceable, require_writable
 from localft.report import Report
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
@@ -68,17 +69,19 @@ def convert(
         model: a card's name, a Hugging Face repo id, a checkpoint's folder, or a .gguf file.
         outtype: type of the weights, such as "f32", "q8_0" or "q4_k_m".
         out: the file to write; by default `models/<name>-<outtype>.gguf` in localft's home.
-        force: convert even where the result is there.
+        force: convert even where the result is there, and replace whatever else is in the place of `out`.
         progress: called with what is being done, how much is done, and how much there is: bytes while files are
             fetched and tensors written, tensors while llama.cpp quantises.
 
     Raises:
-        ConfigError: no such model, or no such type.
+        ConfigError: no such model, or no such type; or `out` is there already and not as localft wrote it, or cannot be
+            written.
         ModelError: it cannot be downloaded, read or converted. Nothing half-written is left.
     """
     kind = find_outtype(outtype)
     source = resolve_model(str(model))
     if source.gguf is not None:
+        _refuse_out_of_gguf(source.gguf, out)
         header = read_header(source.gguf)
         check_header(header)
         return _result(source.gguf, header, skipped=True)
@@ -86,12 +89,16 @@ def convert(
     existing = None if force else _usable(target, source, kind)
     if existing is not None and source.checkpoint is None:
         return _result(target, existing, skipped=True)
+    _require_place(target, out, force)
     folder = fetch_checkpoint(source, progress)
     digest = _digest(folder)
     if existing is not None and existing.values.get(_DIGEST) == digest and _newer(target, folder):
         return _result(target, existing, skipped=True)
-    with _disk_errors(target):
-        _convert(source, folder, target, kind, digest, progress)
+    with (
+        _disk_errors(target, out is None),
+        output_path(target, force) if out else atomic_path(target) as temporary,
+    ):
+        _convert(source, folder, target, temporary, kind, digest, progress)
     if source.card and source.card.bundled:
         remember_usable(target)
     return _result(target, read_header(target), skipped=False)
@@ -169,7 +176,13 @@ def _newer(target: Path, folder: Path) -> bool:
 
 
 def _convert(
-    source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Report | None
+    source: ModelSource,
+    folder: Path,
+    target: Path,
+    temporary: Path,
+    kind: OutType,
+    digest: str,
+    progress: Report | None,
 ) -> None:
     hparams = read_hparams(folder)
     checkpoint = open_checkpoint(folder)
@@ -178,15 +191,14 @@ def _convert(
     tensors = plan_tensors(checkpoint, hparams, first.main)
     vocabulary = read_vocabulary(folder, hparams)
     general = _general(source, digest, [*_window_warning(hparams), *vocabulary.warnings])
-    with atomic_path(target) as temporary:
-        if first is kind:
-            write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
-        else:
-            with temporary_folder(target) as scratch:
-                between = scratch / f"{source.name}-{first.name}.gguf"
-                write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
-                quantize_gguf(between, temporary, kind, progress)
-        check_gguf(temporary)
+    if first is kind:
+        write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
+    else:
+        with temporary_folder(target) as scratch:
+            between = scratch / f"{source.name}-{first.name}.gguf"
+            write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
+            quantize_gguf(between, temporary, kind, progress)
+    check_gguf(temporary)
 
 
 def _lossless(checkpoint: HfCheckpoint) -> OutType:
@@ -220,15 +232,31 @@ def _window_warning(hparams: Hparams) -> list[str]:
     ]
 
 
+def _refuse_out_of_gguf(gguf: Path, out: Path | None) -> None:
+    if out is not None:
+        raise ConfigError(f"`{gguf}` is converted already: `--out` has no meaning for it", "leave it out")
+
+
+def _require_place(target: Path, out: Path | None, force: bool) -> None:
+    """Refuse a place that cannot be written, or holds something else, before a checkpoint is fetched."""
+    if out is None:
+        require_writable(target.parent, HINT)
+    else:
+        require_replaceable(out, force=force)
+        require_writable(out.parent, "give another file to --out")
+
+
 @contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
+def _disk_errors(target: Path, in_home: bool) -> Iterator[None]:
+    other = "set LOCALFT_HOME to" if in_home else "choose"
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ModelError(
-                f"the disk became full while `{target}` was written", "free some space, or give --out on another disk"
+                f"the disk became full while `{target}` was written: nothing of it is kept",
+                f"free some space, or {other} a place on another disk",
             ) from error
         raise ModelError(
-            f"`{target}` cannot be written: {error.strerror or error}", "give another file to --out"
+            f"`{target}` cannot be written: {error.strerror or error}", f"{other} a place that you may write"
         ) from error

@@ -188,9 +188,15 @@ def require_free(out: str | None) -> None:
     Raises:
         LocalftError: it does.
     """
-    if out is None or not (Path(out) / CONFIG).exists():
+    if out is None:
         return
     run = Run(Path(out))
+    if not (run.folder / CONFIG).exists():
+        for path in (run.best_adapter, run.last_adapter, run.checkpoint, run.metrics):
+            if os.path.lexists(path):
+                message = f"`{out}` is no run's folder, and holds a {path.name} that a run would replace"
+                raise LocalftError(message, "give another --out")
+        return
     # one that ended before it saved anything may begin anew
     require_run(run.folder)
     if run.checkpoint.exists() or run.has_adapter:

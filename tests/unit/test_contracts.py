@@ -39,7 +39,7 @@ ALLOWED = {
 # From the last room to the first; an arrow leads down only. What is in one line is one floor, with arrows both ways.
 GROUND = (
     *("addresses", "arrays", "connection", "errors", "events", "files", "hardware", "hashes", "home", "json_text"),
-    *("llama", "python_process", "report", "spelling", "units", "visible"),
+    *("llama", "outputs", "python_process", "report", "spelling", "units", "visible"),
 )
 ROOMS = (
     ("demo",),

@@ -62,6 +62,7 @@ KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
     metavar="MINUTES",
     help="Wait no longer for a rate limit.",
 )
+@options.force
 @options.as_json("what came of it")
 def command(output: Path, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import ProgressLine

@@ -62,6 +62,7 @@ Examples:
     help="Where training rows give test rows away: say so, leave them out of train.jsonl, or stop.",
 )
 @setting_option("allow_expansion", default=False)
+@options.force
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
@@ -70,13 +71,14 @@ def command(
     seed: int,
     on_leak: Any,
     allow_expansion: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     from localft.cli.output import echo_labelled
     from localft.curation.test_set import split_data
     from localft.screen.border import put
 
-    found = split_data(rows, out, share, seed, on_leak, allow_expansion)
+    found = split_data(rows, out, share, seed, on_leak, allow_expansion, force)
     if as_json:
         import json
 

@@ -116,6 +116,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
     "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Of --model. [default: the physical cores]"
 )
 @setting_option("allow_expansion", default=False)
+@options.force
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
@@ -127,6 +128,7 @@ def command(
     support: float,
     price: tuple[float, float] | None,
     allow_expansion: bool,
+    force: bool,
     as_json: bool,
     **model: Any,
 ) -> None:
@@ -134,7 +136,7 @@ def command(
     from localft.curation.synthetic.synth import Request
 
     _check(model)
-    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion)
+    request = Request(rows, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion, force)
     run(request, out, model, Price(*price) if price else None, as_json)
 
 
@@ -162,8 +164,10 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     from localft.curation.synthetic.model.journal import journal_path
     from localft.curation.synthetic.synth import synth
     from localft.errors import LocalftError
+    from localft.outputs import require_replaceable
     from localft.screen.border import put, say
 
+    require_replaceable(out, force=request.force)  # before a model is fetched
     asking, local = _asking(request, model)
     line = ProgressLine(every=30, pause=0.1)
 
