@@ -107,7 +107,7 @@ def bench(flags: Mapping[str, Any], report: Report | None = None) -> BenchResult
         config = with_hardware(config, path)
         n_ctx = config.ctx or N_CTX
         n_row = rows_per_step(n_ctx, config.batch_size)
-        engine = open_engine(config, path, list(lora_shapes(config, path)), n_ctx * n_row)
+        engine = open_engine(config, path, lora_shapes(config, path), n_ctx * n_row)
         try:
             if report:
                 report("timing steps", 0, 0)

@@ -166,6 +166,7 @@ class NativeEngine:
             kernels = os.environ.get("LOCALFT_KERNELS", "auto")
         self.lora = lora
         self.adam = adam
+        self.memory_budget = memory_budget
         self._names = list(lora.target_tensors)
         end_with_a_sentence_if_cut_short(model)
         self._file = MappedFile(model)

@@ -27,6 +27,7 @@ from localft.settings.data_settings import DataSettings
 from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.training.engine import lora_shapes
 from localft.training.plan import TrainPlan
+from localft.training.targets import rank_note
 
 
 def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> TrainPlan:
@@ -53,6 +54,8 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
             "go on with the versions in the run's config.json, or start a new run",
         )
     shapes = lora_shapes(config, Path(base.path))
+    if note := rank_note(shapes, config.lora_rank):
+        notices.append(Notice(note))
     config = with_hardware(config, Path(base.path))
     batches = plan_batches(
         dataset.train,
