@@ -18,7 +18,7 @@ from localft.chat.text_stream import TextStream
 from localft.data.rows.row import Message
 from localft.data.wording.template import TemplateInfo
 from localft.errors import ConfigError, EngineError
-from localft.hardware import choose_threads
+from localft.hardware import choose_threads, threads_note
 from localft.model.probe import usable_gguf
 from localft.model.tokenizer import Tokenizer
 
@@ -71,13 +71,14 @@ class ChatSession:
         **sampling: Any,
     ) -> None:
         self.sampling = Sampling.of(**sampling)
-        require_settings(n_ctx, n_threads, adapter_scale)
+        require_settings(n_ctx, n_threads, adapter_scale, lora is not None)
         self.model, self.lora = Path(model), Path(lora) if lora else None
         usable_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()
-        self.notes: list[str] = []
+        note = threads_note(n_threads)
+        self.notes: list[str] = [note] if note else []
         self.n_ctx = n_ctx or min(self._tokenizer.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
         threads = n_threads or default_threads(self.model)
         self._runtime = LlamaRuntime(self.model, n_ctx=self.n_ctx, n_threads=threads, exact=exact)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from localft.cli.given import refuse_idle
 from localft.cli.progress_line import progress_line
-from localft.errors import ConfigError
 from localft.screen.border import put, say
 from localft.visible import Styled
 
@@ -33,11 +33,12 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: in localft's home]")
 @click.option("--force", is_flag=True, help="Convert even where the file is there, and replace any other.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-@click.pass_context
-def command(context: click.Context, model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
+def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
     from localft.model.convert import convert
 
-    _refuse_for_gguf(context, model)
+    if model.endswith(".gguf"):
+        why = f"has no meaning for `{model}`: it is converted already"
+        refuse_idle(("outtype", "out", "force"), why, "leave it out, or give the checkpoint that it was made from")
     with progress_line() as report:
         result = convert(model, outtype, out, force=force, progress=report)
     for warning in result.warnings:
@@ -55,11 +56,3 @@ def command(context: click.Context, model: str, outtype: str, out: Path | None, 
         put(json.dumps(values))
     else:
         put(str(result.path))
-
-
-def _refuse_for_gguf(context: click.Context, model: str) -> None:
-    """A .gguf is only checked: what says how to convert has no meaning for it."""
-    for name in ("outtype", "out", "force"):
-        if model.endswith(".gguf") and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            message = f"`{model}` is converted already: `--{name}` has no meaning for it"
-            raise ConfigError(message, "leave it out, or give the checkpoint that the file was made from")

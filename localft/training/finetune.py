@@ -23,6 +23,7 @@ from localft.run.writer import RunWriter, require_free_outputs
 from localft.settings.resolve import read_config_file, resolve
 from localft.settings.train_config import TrainConfig
 from localft.training.answers import compare_answers
+from localft.training.idle_settings import idle_notes
 from localft.training.loop import LoopPlan, train_loop
 from localft.training.plan import TrainPlan
 from localft.training.setup import set_up
@@ -88,6 +89,7 @@ class Session:
             _require_places(self.config, self.folder)
         plan = set_up(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
         yield from plan.notices
+        yield from map(Notice, idle_notes(plan))
         yield DataReady(plan.dataset.n_ctx, plan.dataset.n_ctx_reason, plan.dataset.summary.to_dict())
         engine = plan.open_engine()
         try:

@@ -10,6 +10,7 @@ import click
 
 from localft.addresses import without_secrets
 from localft.cli.data import options
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ def command(
     from localft.outputs import require_replaceable
     from localft.screen.border import say
 
+    if not at_random:
+        refuse_idle(("seed",), "chooses rows with --random alone")
+    if rows:
+        refuse_idle(("number", "at_random"), "has no meaning beside --row", "leave one of them out")
     if html:
+        refuse_idle(("tokens",), "has no meaning in a page: it shows tokens where its box is ticked")
         require_replaceable(html, force=force)
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
     shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)

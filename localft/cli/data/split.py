@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def command(
     from localft.curation.test_set import split_data
     from localft.screen.border import put
 
+    if (out / "test.jsonl").exists():
+        why = f"has no meaning: the test set in `{out / 'test.jsonl'}` stays as it is"
+        refuse_idle(("seed",), why, "leave it out, or delete the file")
     found = split_data(rows, out, share, seed, on_leak, allow_expansion, force)
     if as_json:
         import json

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
 
@@ -151,6 +152,12 @@ def _check(model: dict[str, Any]) -> None:
         raise ConfigError("--endpoint is given without the model to ask", hint)
     if model["endpoint_model"] and not model["endpoint"]:
         raise ConfigError("--endpoint-model is given without --endpoint", "add --endpoint URL")
+    if not model["endpoint"]:
+        refuse_idle(("retries", "timeout", "price"), "is for --endpoint")
+    if not model["endpoint"] and not model["model"]:
+        refuse_idle(("pairs", "support", "threads"), "has no meaning without a model to ask")
+    if model["endpoint"]:
+        refuse_idle(("threads",), "is for --model: an endpoint computes by itself")
     if model["parallel"] and not model["endpoint"]:
         raise ConfigError("--parallel is for --endpoint", "leave it out: a model on this machine is asked row by row")
 
@@ -211,6 +218,7 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
 def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.progress_line import progress_line
     from localft.curation.synthetic.model.local_model import LocalModel
+    from localft.hardware import threads_note
     from localft.model.local_base import local_base
     from localft.screen.border import say
     from localft.visible import Styled
@@ -218,8 +226,8 @@ def _local(name: str, n_threads: int | None) -> Any:
     with progress_line() as report:
         base = local_base(name, report)
     local = LocalModel(base, n_threads)
-    if local.note:
-        say(Styled("note", "yellow"), f": {local.note}")
+    for note in filter(None, (local.note, threads_note(n_threads))):
+        say(Styled("note", "yellow"), f": {note}")
     return local
 
 

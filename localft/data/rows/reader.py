@@ -20,6 +20,7 @@ from localft.data.rows.row_list import RowList
 from localft.errors import DatasetError
 
 MOST_LISTED = 10_000
+PLAIN_TEXT = "plain text"  # the format of a file that holds no rows
 
 
 @dataclass
@@ -133,7 +134,7 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             starts.append(at)
         if len(starts) == 1:
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
-    kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
+    kind = f"{PLAIN_TEXT}, split at --sample-start" if len(starts) > 1 else PLAIN_TEXT
     if _looks_like_json(text):
         found.notes.append(f"`{path.name}` looks like JSON lines and is read as text: name it .jsonl to have its rows")
     source_kind = "file" if doc else ""
