@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def _origin(source: ModelSource) -> str:
     if source.repo_id is not None:
         return f"{source.repo_id}@{source.revision}"
     assert source.checkpoint is not None
-    return "folder:" + hashlib.sha256(str(real_path(source.checkpoint)).encode()).hexdigest()[:16]
+    return "folder:" + hashlib.sha256(os.fsencode(real_path(source.checkpoint))).hexdigest()[:16]
 
 
 def _default_out(source: ModelSource, kind: OutType) -> Path:
@@ -209,7 +210,7 @@ def _lossless(checkpoint: HfCheckpoint) -> OutType:
 
 def _general(source: ModelSource, digest: str, warnings: list[str]) -> dict[str, str]:
     general = {
-        "general.name": source.name,
+        "general.name": source.name.encode(errors="replace").decode(),
         _ORIGIN: _origin(source),
         _DIGEST: digest,
         _FORMAT: str(FORMAT),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from localft import __version__
 from localft.adapter import Adapter, LoraTensor, write_adapter
 from localft.adapter.origin import BASE_NAME, BASE_PATH, BASE_SHA256, BASE_TYPE, TEMPLATE
 from localft.engine import EngineState
+from localft.json_text import to_json
 from localft.outputs import remember_output, require_replaceable
 from localft.run.checkpoint import Cursor, write_checkpoint
 from localft.run.folder import Run, writing
@@ -47,13 +47,13 @@ class RunWriter:
     def _adapter(self, path: Path, state: EngineState) -> None:
         base = self.record.base
         metadata = {
-            "general.name": f"{base.name} LoRA",
+            "general.name": f"{base.name} LoRA".encode(errors="replace").decode(),
             "localft.version": __version__,
-            BASE_NAME: base.name,
-            BASE_PATH: base.path,
+            BASE_NAME: base.name.encode(errors="replace").decode(),
+            BASE_PATH: base.path.encode(errors="replace").decode(),
             BASE_SHA256: base.sha256,
             BASE_TYPE: base.type,
-            TEMPLATE: json.dumps(self.record.template, ensure_ascii=False),
+            TEMPLATE: to_json(self.record.template),
         }
         tensors = {name: LoraTensor(tensor.a, tensor.b) for name, tensor in state.tensors.items()}
         adapter = Adapter(base.architecture, self.config.lora_rank, self.config.lora_alpha, tensors, dict(metadata))
