@@ -18,8 +18,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 def main() -> None:
     """Entry point of the `localft` program; see `localft.cli.program.run`."""
-    import atexit
-    import signal
+    import _signal as signal  # type: ignore[import-not-found]  # built in: `signal` itself takes a while to load
 
     def interrupted(*_: object) -> None:
         import os
@@ -33,6 +32,8 @@ def main() -> None:
     early = heard is signal.default_int_handler
     if early:
         signal.signal(signal.SIGINT, interrupted)
+        import atexit
+
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     from localft.cli.program import run
 
