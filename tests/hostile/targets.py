@@ -111,7 +111,14 @@ def _around(folder: Path) -> None:
         shutil.copy(folder / name, odd)
     write_checkpoint(odd / "hf", vocabulary="smollm", n_merges=60)
     repo = Repo(odd)
-    repo.commit("first", {f"{ODD_NAME}.py": "def f(x):\n    return x\n" * 5, "d\udcff/README.md": "# Words\n\nMore.\n"})
+    repo.commit(
+        "first",
+        {
+            f"{ODD_NAME}.py": "def f(x):\n    return x\n" * 5,
+            "d\udcff/README.md": "# Words\n\nMore.\n",
+            "b.py": "y = 1\n",
+        },
+    )
     repo.commit("second \udcff", {f"{ODD_NAME}.py": "def f(x):\n    return x + 1\n" * 5})
     (folder / "file").touch()
 
