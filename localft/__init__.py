@@ -8,13 +8,13 @@ Nothing happens at import: the names below load their modules when they are firs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 __all__ = ["ChatSession", "LocalftError", "__version__", "convert", "finetune"]
 
+TYPE_CHECKING = False  # as mypy knows it, without what importing `typing` takes
 if TYPE_CHECKING:
+    from typing import Any
+
     from localft.chat import ChatSession
     from localft.errors import LocalftError
     from localft.model.convert import convert
@@ -31,6 +31,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'localft' has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

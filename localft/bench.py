@@ -15,6 +15,7 @@ import numpy as np
 from localft import doctor
 from localft.data.batching.micro_batch import MICRO_TOKENS, MicroBatch
 from localft.engine import Engine
+from localft.errors import ConfigError
 from localft.files import temporary_folder
 from localft.home import localft_home
 from localft.model.conversion.outtype import find_outtype
@@ -106,7 +107,7 @@ def bench(flags: Mapping[str, Any], report: Report | None = None) -> BenchResult
         config = with_hardware(config, path)
         n_ctx = config.ctx or N_CTX
         n_row = rows_per_step(n_ctx, config.batch_size)
-        engine = open_engine(config, path, list(lora_shapes(config, path)), n_ctx * n_row)
+        engine = open_engine(config, path, lora_shapes(config, path), n_ctx * n_row)
         try:
             if report:
                 report("timing steps", 0, 0)
@@ -156,6 +157,9 @@ def base_file(config: TrainConfig, report: Report | None = None) -> Iterator[tup
     Nothing is downloaded where the model's card gives its shape.
     """
     source = resolve_model(config.model)
+    if source.gguf is not None and "outtype" in config.sources:
+        message = f"`--outtype {config.outtype}` has no meaning for `{config.model}`: it is converted already"
+        raise ConfigError(message, "leave it out, or give the checkpoint that it was made from")
     shape = source.card.shape if source.card and source.checkpoint is None else None
     if shape is None or converted(config.model, config.outtype):
         path = convert(config.model, config.outtype, progress=report).path

@@ -15,8 +15,12 @@ from dataclasses import dataclass, field
 from socket import SHUT_RDWR
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
+from urllib import request
+from urllib.parse import urlsplit
 
 import httpx2
+
+from localft.addresses import without_secrets
 
 if TYPE_CHECKING:
     import httpcore2
@@ -108,13 +112,28 @@ class Connection:
         self.total = total
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=keep)
         waits = httpx2.Timeout(silent, connect=min(silent, CONNECT_SECONDS), pool=None)
-        self._http = httpx2.Client(
-            headers=dict(headers), timeout=waits, limits=limits, follow_redirects=False, verify=_certificates()
-        )
+
+        def client(proxies: bool) -> httpx2.Client:
+            return httpx2.Client(
+                headers=dict(headers),
+                timeout=waits,
+                limits=limits,
+                follow_redirects=False,
+                verify=_certificates(),
+                trust_env=proxies,
+            )
+
+        self._direct, self._trouble = client(False), ""
+        try:
+            self._http = client(True)
+        # a proxy of the environment: SOCKS without its package, or what is no address
+        except (ImportError, ValueError, httpx2.InvalidURL) as error:
+            self._http, self._trouble = self._direct, _words(error)
         self._streams: dict[int, httpcore2.NetworkStream] = {}
 
     def close(self) -> None:
         self._http.close()
+        self._direct.close()
 
     @contextmanager
     def request(
@@ -125,13 +144,18 @@ class Connection:
         Raises:
             NoAnswerError: none came, or it broke off, also while the block read the body.
         """
+        here = is_here(url)
+        if self._trouble and not here:
+            raise NoAnswerError(f"{self._trouble}{through_proxy(url)}")
         watch = _Watch(self.total, self._streams.get(threading.get_ident()))
 
         def note(event: str, facts: Mapping[str, Any]) -> None:
             if event.endswith(("connect_tcp.complete", "start_tls.complete")):
                 watch.stream = self._streams[threading.get_ident()] = facts["return_value"]
 
-        asked = self._http.stream(method, url, headers=headers, content=body, extensions={"trace": note})
+        asked = (self._direct if here else self._http).stream(
+            method, url, headers=headers, content=body, extensions={"trace": note}
+        )
         try:
             with watch, asked as response:
                 given = {name.lower(): value for name, value in response.headers.items()}
@@ -142,7 +166,28 @@ class Connection:
             raise NoAnswerError("it is no address") from None
         except httpx2.HTTPError as error:
             late = watch.late or isinstance(error, httpx2.TimeoutException)
-            raise NoAnswerError(_LATE if late else _words(error), late) from None
+            raise NoAnswerError(f"{_LATE if late else _words(error)}{through_proxy(url)}", late) from None
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is of this machine, which a proxy would look for on its own."""
+    try:
+        return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
+
+
+def through_proxy(url: str) -> str:
+    """The proxy that the environment names for `url`, as " (through the proxy …)"; "" where there is none."""
+    try:
+        parts = urlsplit(url)
+        if is_here(url) or request.proxy_bypass(parts.hostname or ""):
+            return ""
+    except ValueError:
+        return ""
+    proxies = request.getproxies()
+    name = next((name for name in (parts.scheme, "all") if name in proxies), None)
+    return f" (through the proxy `{without_secrets(proxies[name])}` that {name.upper()}_PROXY names)" if name else ""
 
 
 @functools.cache

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from localft import __version__, hardware, llama
 from localft.errors import LocalftError
 from localft.files import abandoned
+from localft.outputs import require_writable
 from localft.run.folder import ROOT
 from localft.units import size
 
@@ -132,8 +133,7 @@ def problems() -> list[str]:
     free = _free(Path.cwd())
     if free is not None and free < 2**30:
         found.append("less than 1 GiB is free on the disk of this folder: runs are written here")
-    if not os.access(Path.cwd(), os.W_OK):
-        found.append(f"the folder `{Path.cwd()}` cannot be written to: runs are written here")
+    found += [*_unusable_places()]
     try:
         engine()
     except LocalftError as error:
@@ -141,13 +141,35 @@ def problems() -> list[str]:
     return [*found, *_left_behind()]
 
 
+def _unusable_places() -> Iterator[str]:
+    """A sentence for each place that a run writes to and that cannot be written."""
+    from localft.home import HINT, localft_home
+    from localft.model.huggingface import cache_folder
+
+    places: tuple[tuple[Callable[[], Path], str, str], ...] = (
+        (ROOT.absolute, "runs are written there", "go to a folder that you may write"),
+        (localft_home, "converted models are kept there", HINT),
+        (cache_folder, "downloads are kept there", "set HF_HOME to a folder that you may write"),
+    )
+    for place, what, hint in places:
+        try:
+            require_writable(place(), hint)
+        except LocalftError as error:
+            yield f"{error.message}: {what} ({error.hint})"
+
+
 def _left_behind() -> Iterator[str]:
     """A sentence for each temporary file or folder of a process that was killed."""
     from localft.home import localft_home
 
-    for folder in (localft_home(), ROOT):
+    for folder in (*_known(localft_home), ROOT):
         for path in abandoned(folder):
             yield f"`{path}` ({size(_size(path))}) was left by a process that was killed: delete it"
+
+
+def _known(place: Callable[[], Path]) -> Iterator[Path]:
+    with suppress(LocalftError):
+        yield place()
 
 
 def _version(name: str) -> str | None:

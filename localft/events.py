@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
+
+from localft.json_text import to_json
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class Interrupted(TrainEvent):
 
 def json_line(event: TrainEvent) -> str:
     """An event as one line of JSON; numbers that JSON does not have become null."""
-    return json.dumps(_finite(event.to_dict()), ensure_ascii=False, allow_nan=False)
+    return to_json(_finite(event.to_dict()))
 
 
 def _finite(value: Any) -> Any:

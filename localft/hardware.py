@@ -44,6 +44,14 @@ def processors() -> int:
     return min(_allowed_cpus(), _cgroup_cpus() or _allowed_cpus())
 
 
+def threads_note(n_threads: int | None) -> str | None:
+    """What there is to say of a number of threads that was asked for: they outnumber the processors."""
+    n = processors()
+    if n_threads is None or n_threads <= n:
+        return None
+    return f"{n_threads} threads share {count(n, 'processor')}: they wait for each other, --threads {n} is faster"
+
+
 def choose_memory(device: DeviceLike | None = None) -> tuple[int, str]:
     """Bytes that training may use: a share of what is free now on `device` (None or a CPU: in the machine), and why."""
     on_gpu = device is not None and device.kind.lower() in GPU_KINDS

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from localft.errors import ConfigError
+
+HINT = "set LOCALFT_HOME to a folder that you may write"
+
 
 def localft_home() -> Path:
-    """Where localft keeps converted models: `LOCALFT_HOME`, else the platform's cache folder."""
-    value = os.environ.get("LOCALFT_HOME")
-    if value:
-        return Path(value).expanduser()
-    import platformdirs
+    """Where localft keeps converted models: `LOCALFT_HOME`, else the platform's cache folder.
 
-    return Path(platformdirs.user_cache_dir("localft", appauthor=False))
+    Raises:
+        ConfigError: the place depends on a user's home, and that is not known.
+    """
+    value = os.environ.get("LOCALFT_HOME")
+    if not value:
+        import platformdirs
+
+        value = platformdirs.user_cache_dir("localft", appauthor=False)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # `~` without HOME where the user is not listed, or `~somebody`
+        raise ConfigError(f"there is no home folder for `{value}`", HINT) from None

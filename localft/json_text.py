@@ -64,6 +64,13 @@ def require_characters(text: str, value: Any) -> None:
             raise ValueError(f"it holds half a character, \\u{ord(half):04x}") from None
 
 
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON with its characters as they are; bytes of a file's name that are not UTF-8 are escapes, to be read back."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+
+
+_HALF = re.compile("[\ud800-\udfff]")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = "nested too deeply"
 

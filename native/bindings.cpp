@@ -137,9 +137,16 @@ nb::list device_list() {
     return all;
 }
 
+// The path comes as bytes: names of files need not be UTF-8.
+void init_model(Model * self, const nb::bytes & path, const std::string & device) {
+    const std::string      name(path.c_str(), path.size());
+    nb::gil_scoped_release released;
+    new (self) Model(name, device);
+}
+
 void bind_model(nb::module_ & module) {
     nb::class_<Model>(module, "Model")
-        .def(nb::init<const std::string &, const std::string &>(), "path"_a, "device"_a = "", nb::call_guard<nb::gil_scoped_release>())
+        .def("__init__", init_model, "path"_a, "device"_a = "")
         .def_prop_ro("hparams", hparams_dict)
         .def_prop_ro("device", &Model::device)
         .def_prop_ro("device_bytes", &Model::device_bytes)

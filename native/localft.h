@@ -74,7 +74,7 @@ private:
 
 struct TrainerOptions {
     std::vector<std::string> targets;            // base tensor names
-    int32_t                  rank          = 8;  // 1 up to the smaller side of each target
+    int32_t                  rank          = 8;  // from 1; above the smaller side of a target it adds nothing but its cost
     float                    lora_scale    = 2;  // alpha / rank
     float                    dropout       = 0;  // [0, 1)
     uint64_t                 seed          = 42; // of dropout

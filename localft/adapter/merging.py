@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from localft.adapter.check import check_adapter
 from localft.adapter.file import Adapter, read_adapter, read_values
 from localft.errors import AdapterError
-from localft.files import atomic_path
 from localft.model.gguf.check import check_gguf
 from localft.model.gguf.header import Header
+from localft.outputs import output_path
 
 Q = GGMLQuantizationType
 MERGEABLE = (Q.F32, Q.F16, Q.BF16)
 
 
-def merge(adapter: Path | str, base: Path | str, out: Path | str, *, adapter_scale: float = 1.0) -> int:
+def merge(
+    adapter: Path | str, base: Path | str, out: Path | str, *, adapter_scale: float = 1.0, force: bool = False
+) -> int:
     """Write base + adapter as one model of the base's types; the adapter is checked against the base first.
 
     The base is copied and only the adapted tensors are rewritten, so metadata and every other tensor stay as they are,
@@ -32,6 +34,7 @@ def merge(adapter: Path | str, base: Path | str, out: Path | str, *, adapter_sca
         base: a GGUF whose adapted tensors are f32, f16 or bf16.
         out: the file to write.
         adapter_scale: strength, on top of alpha / rank.
+        force: replace a file that is there, whosever it is.
 
     Returns:
         How many tensors were merged.
@@ -39,13 +42,14 @@ def merge(adapter: Path | str, base: Path | str, out: Path | str, *, adapter_sca
     Raises:
         AdapterError: the adapter does not fit, or the base is quantised.
         ModelError: the base cannot be read.
+        ConfigError: see `output_path`.
         OSError: `out` cannot be written.
     """
     adapter, base, out = Path(adapter), Path(base), Path(out)
     check_adapter(adapter, base)
     header, lora = check_gguf(base), read_adapter(adapter)
     _require_unquantised(lora, header, base)
-    with atomic_path(out) as temporary:
+    with output_path(out, force) as temporary:
         shutil.copyfile(base, temporary)
         file = np.memmap(temporary, np.uint8, "r+")
         for name, (a, b) in lora.tensors.items():

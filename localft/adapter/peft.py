@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from localft.adapter.file import Adapter, LoraTensor
 from localft.errors import AdapterError
-from localft.files import atomic_path, open_file, read_text, write_text
+from localft.files import open_file, read_text
 from localft.json_text import parse_json
 from localft.kinds.file_kind import Kind, unfit
 from localft.kinds.folder_kind import MLX_FOLDER, folder_kind
@@ -21,6 +21,7 @@ from localft.model import qk_order
 from localft.model.gguf.check import check_gguf
 from localft.model.gguf.header import Header
 from localft.model.hf_names import HF_MODULES, PERMUTED, gguf_name, hf_module
+from localft.outputs import output_paths
 
 Factor = NDArray[np.float32]
 
@@ -31,7 +32,9 @@ _MOST_QUANTIFIERS, _LONGEST_PATTERN = 4, 200
 _DTYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
 
 
-def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_model_name: str | None = None) -> None:
+def to_peft(
+    adapter: Adapter, folder: Path | str, base: Path | str, *, base_model_name: str | None = None, force: bool = False
+) -> None:
     """Write an adapter as a PEFT folder that `PeftModel.from_pretrained` loads.
 
     Args:
@@ -39,9 +42,11 @@ def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_mode
         folder: made where it is missing.
         base: the base GGUF, which knows the number of heads.
         base_model_name: goes into the config as `base_model_name_or_path`.
+        force: replace files that are there, whosever they are.
 
     Raises:
         AdapterError: the architecture or a tensor has no PEFT counterpart.
+        ConfigError: see `output_paths`.
     """
     from safetensors.numpy import save
 
@@ -52,9 +57,10 @@ def to_peft(adapter: Adapter, folder: Path | str, base: Path | str, *, base_mode
         tensors[f"{module}.lora_A.weight"] = np.ascontiguousarray(a)
         tensors[f"{module}.lora_B.weight"] = np.ascontiguousarray(heads.to_hf(name, b))
     config = _peft_config(adapter, base_model_name)
-    with atomic_path(Path(folder) / "adapter_model.safetensors") as temporary:
-        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))
-    write_text(Path(folder) / "adapter_config.json", json.dumps(config, indent=2) + "\n")
+    wanted = Path(folder) / "adapter_model.safetensors", Path(folder) / "adapter_config.json"
+    with output_paths(*wanted, force=force) as (weights, settings):
+        weights.write_bytes(save(tensors, metadata={"format": "pt"}))
+        settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _peft_config(adapter: Adapter, base_model_name: str | None) -> dict[str, Any]:

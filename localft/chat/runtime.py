@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import math
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ class LlamaRuntime:
         self._file = MappedFile(model)
         llama.silence()
         self._model: Any = llama_cpp.llama_model_load_from_file(
-            str(model).encode(), llama_cpp.llama_model_default_params()
+            os.fsencode(model), llama_cpp.llama_model_default_params()
         )
         if not self._model:
             raise ModelError(
@@ -88,7 +89,7 @@ class LlamaRuntime:
         fit = check_adapter(adapter, self.path)
         require_usable_adapter(adapter, self.path)
         llama.silence()
-        pointer = self._lib.llama_adapter_lora_init(self._model, str(adapter).encode())
+        pointer = self._lib.llama_adapter_lora_init(self._model, os.fsencode(adapter))
         # A refusal comes as a NULL pointer object, which is not None.
         if not pointer:
             message = f"llama.cpp refuses the adapter `{adapter}`{llama.last_error()}"

@@ -60,7 +60,7 @@ class Sampling:
         return cls(**settings)
 
 
-def require_settings(n_ctx: int | None, n_threads: int | None, adapter_scale: float) -> None:
+def require_settings(n_ctx: int | None, n_threads: int | None, adapter_scale: float, adapter: bool) -> None:
     """Refuse a chat's other numbers where they are out of range.
 
     Raises:
@@ -72,6 +72,10 @@ def require_settings(n_ctx: int | None, n_threads: int | None, adapter_scale: fl
         raise ConfigError(f"`n_threads` is {n_threads}", f"n_threads must be from 1 to {MOST_THREADS}")
     if not np.isfinite(adapter_scale):
         raise ConfigError(f"`adapter_scale` is {adapter_scale}", "adapter_scale must be a finite number")
+    if not adapter and adapter_scale != 1:
+        raise ConfigError(
+            f"`adapter_scale` is {adapter_scale:g}, and there is no adapter", "leave it out, or add --lora"
+        )
 
 
 def choose(logits: NDArray[np.float32], sampling: Sampling, rng: np.random.Generator) -> int:

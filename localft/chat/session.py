@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,8 +18,8 @@ from localft.chat.sampling import Sampling, choose, require_settings
 from localft.chat.text_stream import TextStream
 from localft.data.rows.row import Message
 from localft.data.wording.template import TemplateInfo
-from localft.errors import ConfigError, EngineError
-from localft.hardware import choose_threads
+from localft.errors import ConfigError, EngineError, TextError
+from localft.hardware import choose_threads, threads_note
 from localft.model.gguf.check import vocabulary_warnings
 from localft.model.probe import usable_gguf
 from localft.model.tokenizer import Tokenizer
@@ -72,13 +73,14 @@ class ChatSession:
         **sampling: Any,
     ) -> None:
         self.sampling = Sampling.of(**sampling)
-        require_settings(n_ctx, n_threads, adapter_scale)
+        require_settings(n_ctx, n_threads, adapter_scale, lora is not None)
         self.model, self.lora = Path(model), Path(lora) if lora else None
         header = usable_gguf(self.model)
         llama.silence()
         self._tokenizer = Tokenizer(self.model)
         llama.silence()
-        self.notes: list[str] = vocabulary_warnings(header)
+        note = threads_note(n_threads)
+        self.notes: list[str] = [*vocabulary_warnings(header), *([note] if note else [])]
         self.n_ctx = n_ctx or min(self._tokenizer.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
         threads = n_threads or default_threads(self.model)
         self._runtime = LlamaRuntime(self.model, n_ctx=self.n_ctx, n_threads=threads, exact=exact)
@@ -168,7 +170,9 @@ class ChatSession:
         Raises:
             EngineError: the text does not fit the context.
         """
-        yield from self._stream(self._fitting(self._prompter.raw_ids(prompt)), self.adapter_scale, strip=False)
+        with _named("the prompt"):
+            ids = self._fitting(self._prompter.raw_ids(prompt))
+        yield from self._stream(ids, self.adapter_scale, strip=False)
 
     def compare(self, text: str | Sequence[Message] | None = None) -> tuple[str, str]:
         """Answer with and without the adapter, from one loaded model; the conversation stays as it is.
@@ -225,7 +229,8 @@ class ChatSession:
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         if self.system and self._prompter.knows_system:
             messages = [Message("system", self.system), *messages]
-        return self._fitting(self._prompter.ids(messages))
+        with _named("the conversation"):
+            return self._fitting(self._prompter.ids(messages))
 
     def _fitting(self, ids: list[int]) -> list[int]:
         if not ids:
@@ -298,6 +303,15 @@ class ChatSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say where a text stands that the tokenizer cannot take."""
+    try:
+        yield
+    except TextError as error:
+        raise ConfigError(f"{what} has {error.message}", error.hint) from None
 
 
 def default_threads(model: Path) -> int:

@@ -1,76 +1,48 @@
 """The command line: one command per file, imported when it is called. It parses, calls one function, and prints.
 
-Open `finetune.py` first; the commands for data are in `data/`, and what several share is in `output.py`,
-`progress_line.py` and `setting_options.py`.
+Open `program.py` first, then `finetune.py`; the commands for data are in `data/`, and what several share is in
+`output.py`, `progress_line.py` and `setting_options.py`. Nothing else is imported here: until `main` runs, Ctrl-C would
+show where Python was.
 """
 
 from __future__ import annotations
 
-import errno
-import sys
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-import click
+    from localft.cli.program import COMMANDS, cli
 
-from localft import __version__
-from localft.cli.lazy import LazyGroup
-from localft.cli.output import print_error, print_usage_error
-from localft.errors import LocalftError
-from localft.screen.border import forget_stdout, guard, say
-
-COMMANDS = {
-    "convert": "Convert a Hugging Face checkpoint to GGUF.",
-    "finetune": "Fine-tune a model with LoRA on your data.",
-    "chat": "Talk to a model, with or without an adapter.",
-    "bench": "Measure how fast this machine trains.",
-    "data": "Make data, look at it and check it.",
-    "doctor": "Show devices, memory, versions and where files live.",
-}
-
-
-@click.group(
-    cls=LazyGroup, summaries=COMMANDS, package="localft.cli.", context_settings={"help_option_names": ["-h", "--help"]}
-)
-@click.version_option(__version__, prog_name="localft")
-def cli() -> None:
-    """Fine-tune small language models on the machine in front of you.
-
-    \b
-    Examples:
-      localft finetune --model demo --data my.jsonl
-      localft chat --lora
-    """
+__all__ = ["COMMANDS", "cli", "main"]
 
 
 def main() -> None:
-    """Entry point of the `localft` program. Exit codes: 1 run-time error, 2 usage, 130 interrupt."""
-    guard()
-    try:
-        cli.main(standalone_mode=False)
-    except LocalftError as error:
-        print_error(error)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        print_usage_error(error)
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        say("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:
-        forget_stdout()
-        sys.exit(1)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        if error.filename is None:
-            forget_stdout()
-        print_error(LocalftError(f"`{error.filename or 'output'}`: {error.strerror}", _hint(error.errno)))
-        sys.exit(1)
+    """Entry point of the `localft` program; see `localft.cli.program.run`."""
+    import _signal as signal  # type: ignore[import-not-found]  # built in: `signal` itself takes a while to load
+
+    def interrupted(*_: object) -> None:
+        import os
+
+        try:
+            os.write(2, b"interrupted\n")
+        finally:
+            os._exit(130)
+
+    heard = signal.getsignal(signal.SIGINT)
+    early = heard is signal.default_int_handler
+    if early:
+        signal.signal(signal.SIGINT, interrupted)
+        import atexit
+
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    from localft.cli.program import run
+
+    run(lambda: signal.signal(signal.SIGINT, heard) if early else None)
 
 
-def _hint(code: int) -> str:
-    """What to do about an error of the operating system."""
-    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free some room there, or choose a place on another disk"
-    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "choose a place that you may read and write, or change its permissions"
-    return "check that path and its disk, then try again"
+def __getattr__(name: str) -> Any:
+    if name in ("COMMANDS", "cli"):
+        from localft.cli import program
+
+        return getattr(program, name)
+    raise AttributeError(f"module 'localft.cli' has no attribute {name!r}")

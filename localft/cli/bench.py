@@ -35,9 +35,13 @@ Examples:
 def command(as_json: bool, **flags: Any) -> None:
     from localft.bench import bench
     from localft.cli.progress_line import progress_line
+    from localft.hardware import threads_note
     from localft.screen.border import put, say
     from localft.visible import Styled
 
+    threads = flags["threads"]
+    if threads and threads.isdigit() and (note := threads_note(int(threads))):
+        say(Styled("note", "yellow"), f": {note}")
     with progress_line() as report:
         result = bench({name: value for name, value in flags.items() if value is not None}, report)
     if as_json:

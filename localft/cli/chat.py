@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.given import given, refuse_idle
 from localft.cli.progress_line import ProgressLine
 from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
@@ -73,7 +74,8 @@ def command(**options: Any) -> None:
     prompt = options.pop("prompt")
     session = open_session(options)
     try:
-        for note in session.notes:
+        idle = given("seed", "top_p", "top_k") if session.sampling.temp == 0 else []
+        for note in (*session.notes, *(f"{flag} changes nothing: --temp 0 is greedy" for flag in idle)):
             say(f"note: {note}")
         if prompt is None:
             from localft.cli.chat_repl import converse
@@ -98,6 +100,8 @@ def open_session(options: dict[str, Any]) -> ChatSession:
     if options["raw"] and options["template"]:
         raise ConfigError("`--raw` and `--template` contradict each other", "leave one of them out")
     lora, model, last = options.pop("lora"), options.pop("model"), options.pop("last")
+    if lora is None:
+        refuse_idle(("adapter_scale",), "has no meaning without an adapter", "leave it out, or add --lora")
     with closing(ProgressLine()) as line:
         newest = lora == NEWEST
         target = find_target(lora, model, newest=newest, last=last, progress=line.say, report=line.report)

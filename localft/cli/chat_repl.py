@@ -14,7 +14,7 @@ from pathlib import Path
 from localft.chat import ChatSession
 from localft.cli.output import print_error
 from localft.errors import ConfigError, LocalftError
-from localft.files import write_text
+from localft.outputs import write_output
 from localft.screen.border import put, say, speech
 from localft.spelling import nearest
 
@@ -165,7 +165,7 @@ class Repl:
         if path.exists() and path != self.saved:
             raise ConfigError(f"`{path}` exists already", "give another name")
         try:
-            write_text(path, json.dumps(self.session.to_row(), ensure_ascii=False) + "\n")
+            write_output(path, json.dumps(self.session.to_row(), ensure_ascii=False) + "\n", hint="give another name")
         except OSError as error:
             raise ConfigError(f"`{path}` cannot be written: {error.strerror or error}", "give another name") from error
         self.saved = path

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from localft.cli.given import refuse_idle
 from localft.cli.progress_line import progress_line
 from localft.screen.border import put, say
 from localft.visible import Styled
@@ -30,11 +31,14 @@ Examples:
     "--outtype", default="q8_0", show_default=True, metavar="TYPE", help="f32, f16, bf16, q8_0, q4_0, q4_k_m, q6_k, …"
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: in localft's home]")
-@click.option("--force", is_flag=True, help="Convert even where the file is there and complete.")
+@click.option("--force", is_flag=True, help="Convert even where the file is there, and replace any other.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:
     from localft.model.convert import convert
 
+    if model.endswith(".gguf"):
+        why = f"has no meaning for `{model}`: it is converted already"
+        refuse_idle(("outtype", "out", "force"), why, "leave it out, or give the checkpoint that it was made from")
     with progress_line() as report:
         result = convert(model, outtype, out, force=force, progress=report)
     for warning in result.warnings:

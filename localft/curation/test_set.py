@@ -26,11 +26,13 @@ from localft.data.split.leakage import Leakage, settle
 from localft.data.split.validation import Numbers, choose_rows
 from localft.data.tokens.tokenize import Unit
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_paths, real_path
+from localft.files import real_path
+from localft.outputs import output_paths, require_replaceable
 from localft.settings.data_settings import OnLeak
 from localft.units import count
 
 SHARE = 0.1
+_FORCE = "choose another folder, or replace it with --force"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def split_data(
     seed: int = 42,
     on_leak: OnLeak = "warn",
     allow_expansion: bool = False,
+    force: bool = False,
 ) -> DataSplit:
     """Write `folder`/train.jsonl and, unless it is there already, `folder`/test.jsonl.
 
@@ -78,13 +81,15 @@ def split_data(
         seed: of the choice.
         on_leak: what is done about training rows that give a test row away.
         allow_expansion: compressed files may hold however much they like, see `refuse_expansion`.
+        force: replace a train.jsonl that is there, whosever it is; a test.jsonl stays as it is all the same.
 
     Raises:
-        ConfigError: options that cannot hold.
+        ConfigError: options that cannot hold, or see `output_paths`.
         DatasetError: a file cannot be read, a row is none, nothing would be left, or something leaks and is refused.
     """
     train, test = folder / "train.jsonl", folder / "test.jsonl"
     _check(paths, train, test, share)
+    require_replaceable(train, force=force, hint=_FORCE)
     for path in () if allow_expansion else paths:
         refuse_expansion(path)
     found = _read(paths)
@@ -99,7 +104,7 @@ def split_data(
         raise DatasetError("no row is left to train on", f"all are of documents in `{test}`, or give its rows away")
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {train: kept} if old else {train: kept, test: sides.test}
-    with atomic_paths(*wanted) as temporaries:
+    with output_paths(*wanted, force=force, hint=_FORCE) as temporaries:
         for temporary, numbers in zip(temporaries, wanted.values(), strict=True):
             _write(temporary, paths, found.numbers[numbers])
     n_empty, n_held = found.n_read - len(found.rows), len(found.rows) - sides.train.size - sides.test.size

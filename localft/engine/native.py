@@ -78,7 +78,7 @@ def lora_targets(model: Path) -> dict[str, tuple[int, int]]:
     Raises:
         EngineError: the model cannot be trained on.
     """
-    base = _checked(load().Model, str(model), "")
+    base = _checked(load().Model, os.fsencode(model), "")
     return {name: (n_out, n_in) for name, n_out, n_in in base.targets()}
 
 
@@ -166,10 +166,11 @@ class NativeEngine:
             kernels = os.environ.get("LOCALFT_KERNELS", "auto")
         self.lora = lora
         self.adam = adam
+        self.memory_budget = memory_budget
         self._names = list(lora.target_tensors)
         end_with_a_sentence_if_cut_short(model)
         self._file = MappedFile(model)
-        self._model = _checked(native.Model, str(model), device or "")
+        self._model = _checked(native.Model, os.fsencode(model), device or "")
         options = (self._names, lora.rank, lora.alpha / (lora.rank or 1), lora.dropout, lora.seed % 2**64)
         limits = (max_tokens, memory_budget)
         threads = n_threads or os.cpu_count() or 1

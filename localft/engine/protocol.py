@@ -24,7 +24,7 @@ class LoraSpec:
 
     Attributes:
         target_tensors: base tensor names such as "blk.0.attn_q.weight", in the model's order.
-        rank: 1 up to the smaller side of each matrix.
+        rank: from 1; above the smaller side of a matrix it adds nothing but its cost.
         alpha: numerator of lora_scale = alpha / rank.
         dropout: share of each LoRA input that is zeroed while training, in [0, 1).
         seed: of the initialisation and of dropout; 0 is a seed.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localft.errors import LocalftError, ModelError
+from localft.errors import ConfigError, LocalftError, ModelError
 from localft.files import atomic_path, read_bytes, real_path, temporary_folder
-from localft.home import localft_home
+from localft.home import HINT, localft_home
 from localft.model.card import CARD
 from localft.model.conversion.gguf_writer import write_gguf
 from localft.model.conversion.hf_checkpoint import SMALL_FILES, HfCheckpoint, open_checkpoint, weight_files
@@ -24,6 +25,7 @@ from localft.model.gguf.check import check_gguf, check_header, vocabulary_warnin
 from localft.model.gguf.header import Header, read_header
 from localft.model.probe import remember_usable
 from localft.model.source import ModelSource, fetch_checkpoint, resolve_model
+from localft.outputs import output_path, require_replaceable, require_writable
 from localft.report import Report
 
 # Raised with every change of what is written, so that files of an older localft are made anew.
@@ -69,12 +71,13 @@ def convert(
         model: a card's name, a Hugging Face repo id, a checkpoint's folder, or a .gguf file.
         outtype: type of the weights, such as "f32", "q8_0" or "q4_k_m".
         out: the file to write; by default `models/<name>-<outtype>.gguf` in localft's home.
-        force: convert even where the result is there.
+        force: convert even where the result is there, and replace whatever else is in the place of `out`.
         progress: called with what is being done, how much is done, and how much there is: bytes while files are
             fetched and tensors written, tensors while llama.cpp quantises.
 
     Raises:
-        ConfigError: no such model, or no such type.
+        ConfigError: no such model, or no such type; or `out` is there already and not as localft wrote it, or cannot be
+            written.
         ModelError: it cannot be downloaded, read or converted. Nothing half-written is left.
     """
     kind = find_outtype(outtype)
@@ -82,17 +85,22 @@ def convert(
     if source.gguf is not None:
         header = read_header(source.gguf)
         check_header(header)
+        _refuse_out_of_gguf(source.gguf, out)
         return _result(source.gguf, header, skipped=True)
     target = Path(out) if out is not None else _default_out(source, kind)
     existing = None if force else _usable(target, source, kind)
     if existing is not None and source.checkpoint is None:
         return _result(target, existing, skipped=True)
+    _require_place(target, out, force)
     folder = fetch_checkpoint(source, progress)
     digest = _digest(folder)
     if existing is not None and existing.values.get(_DIGEST) == digest and _newer(target, folder):
         return _result(target, existing, skipped=True)
-    with _disk_errors(target):
-        _convert(source, folder, target, kind, digest, progress)
+    with (
+        _disk_errors(target, out is None),
+        output_path(target, force) if out else atomic_path(target) as temporary,
+    ):
+        _convert(source, folder, target, temporary, kind, digest, progress)
     if source.card and source.card.bundled:
         remember_usable(target)
     return _result(target, read_header(target), skipped=False)
@@ -121,7 +129,7 @@ def _origin(source: ModelSource) -> str:
     if source.repo_id is not None:
         return f"{source.repo_id}@{source.revision}"
     assert source.checkpoint is not None
-    return "folder:" + hashlib.sha256(str(real_path(source.checkpoint)).encode()).hexdigest()[:16]
+    return "folder:" + hashlib.sha256(os.fsencode(real_path(source.checkpoint))).hexdigest()[:16]
 
 
 def _default_out(source: ModelSource, kind: OutType) -> Path:
@@ -169,7 +177,13 @@ def _newer(target: Path, folder: Path) -> bool:
 
 
 def _convert(
-    source: ModelSource, folder: Path, target: Path, kind: OutType, digest: str, progress: Report | None
+    source: ModelSource,
+    folder: Path,
+    target: Path,
+    temporary: Path,
+    kind: OutType,
+    digest: str,
+    progress: Report | None,
 ) -> None:
     checkpoint = open_checkpoint(folder)
     hparams = with_own_head(checkpoint, read_hparams(folder))
@@ -179,15 +193,14 @@ def _convert(
     vocabulary = read_vocabulary(folder, hparams)
     said = [*checkpoint.notes, *hparams.warnings, *_window_warning(hparams), *vocabulary.warnings]
     general = _general(source, digest, said)
-    with atomic_path(target) as temporary:
-        if first is kind:
-            write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
-        else:
-            with temporary_folder(target) as scratch:
-                between = scratch / f"{source.name}-{first.name}.gguf"
-                write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
-                quantize_gguf(between, temporary, kind, progress)
-        check_gguf(temporary)
+    if first is kind:
+        write_gguf(temporary, hparams, vocabulary, tensors, kind, general, progress)
+    else:
+        with temporary_folder(target) as scratch:
+            between = scratch / f"{source.name}-{first.name}.gguf"
+            write_gguf(between, hparams, vocabulary, tensors, first, general, progress)
+            quantize_gguf(between, temporary, kind, progress)
+    check_gguf(temporary)
 
 
 def _lossless(checkpoint: HfCheckpoint) -> OutType:
@@ -198,7 +211,7 @@ def _lossless(checkpoint: HfCheckpoint) -> OutType:
 
 def _general(source: ModelSource, digest: str, warnings: list[str]) -> dict[str, str]:
     general = {
-        "general.name": source.name,
+        "general.name": source.name.encode(errors="replace").decode(),
         _ORIGIN: _origin(source),
         _DIGEST: digest,
         _FORMAT: str(FORMAT),
@@ -222,15 +235,31 @@ def _window_warning(hparams: Hparams) -> list[str]:
     ]
 
 
+def _refuse_out_of_gguf(gguf: Path, out: Path | None) -> None:
+    if out is not None:
+        raise ConfigError(f"`{gguf}` is converted already: `--out` has no meaning for it", "leave it out")
+
+
+def _require_place(target: Path, out: Path | None, force: bool) -> None:
+    """Refuse a place that cannot be written, or holds something else, before a checkpoint is fetched."""
+    if out is None:
+        require_writable(target.parent, HINT)
+    else:
+        require_replaceable(out, force=force)
+        require_writable(out.parent, "give another file to --out")
+
+
 @contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
+def _disk_errors(target: Path, in_home: bool) -> Iterator[None]:
+    other = "set LOCALFT_HOME to" if in_home else "choose"
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ModelError(
-                f"the disk became full while `{target}` was written", "free some space, or give --out on another disk"
+                f"the disk became full while `{target}` was written: nothing of it is kept",
+                f"free some space, or {other} a place on another disk",
             ) from error
         raise ModelError(
-            f"`{target}` cannot be written: {error.strerror or error}", "give another file to --out"
+            f"`{target}` cannot be written: {error.strerror or error}", f"{other} a place that you may write"
         ) from error

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from localft.connection import is_here, through_proxy
 from localft.errors import LocalftError, ModelError
 from localft.model.conversion.hf_checkpoint import SMALL_FILES
 from localft.report import Report
+from localft.visible import one_line
 
 # Small files that conversion reads, in the order in which they are fetched; the weights come last, so that a
 # folder with all its weights has all the rest.
@@ -33,6 +37,7 @@ def download(repo_id: str, revision: str, check: Callable[[Path], object], progr
     Raises:
         ModelError: gated, missing, no network, disk full, or nothing in the repo that can be converted.
     """
+    _require_endpoint()
     try:
         return _download(repo_id, revision, check, progress)
     except LocalftError:
@@ -42,14 +47,24 @@ def download(repo_id: str, revision: str, check: Callable[[Path], object], progr
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept."""
+    """Where downloads are kept.
+
+    Raises:
+        ModelError: HF_ENDPOINT is no address.
+    """
+    _require_endpoint()
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def cached_checkpoint(repo_id: str, revision: str) -> Path | None:
-    """The checkpoint's folder in the Hugging Face cache, if all its parts are there; never opens the network."""
+    """The checkpoint's folder in the Hugging Face cache, if all its parts are there; never opens the network.
+
+    Raises:
+        ModelError: HF_ENDPOINT is no address.
+    """
+    _require_endpoint()
     from huggingface_hub import try_to_load_from_cache
 
     from localft.model.conversion.hf_checkpoint import weight_files
@@ -79,6 +94,8 @@ def _download(repo_id: str, revision: str, check: Callable[[Path], object], prog
                 "unset HF_HUB_OFFLINE for the first run",
             )
         return cached
+    if is_here(constants.ENDPOINT):
+        os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1,localhost,::1")))
     if progress or not sys.stderr.isatty():
         disable_progress_bars()
     try:
@@ -187,6 +204,33 @@ def _causes(error: BaseException) -> Iterable[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
+def _require_endpoint() -> None:
+    """Refuse an HF_ENDPOINT that is no address: the hub's library says so of neither, or fails when it is imported.
+
+    Raises:
+        ModelError: it is none.
+    """
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if not endpoint:
+        return
+    try:
+        parts = urlsplit(endpoint)
+        good = parts.scheme in ("http", "https") and parts.hostname
+    except ValueError:
+        good = None
+    if not good:
+        raise ModelError(f"HF_ENDPOINT is `{endpoint}`, which is no address", "give it as https://HOST, or unset it")
+
+
+def _why(error: BaseException) -> str:
+    """The cause at the bottom, in its own words."""
+    for cause in _causes(error):
+        if "SOCKS" in str(cause):
+            return one_line(str(cause))
+    found = [cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
+    return one_line(found[0] if found else f"{type(error).__name__}: {error}")
+
+
 def _refused(error: BaseException) -> bool:
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
@@ -219,7 +263,10 @@ def _translate(repo_id: str, revision: str, error: BaseException) -> ModelError:
         return ModelError(f"the Hugging Face hub answered {status} for `{repo_id}`", "try again later")
     if isinstance(error, PermissionError):
         return ModelError(f"the Hugging Face cache cannot be written: {error}", "set HF_HOME to a folder of your own")
+    from huggingface_hub import constants
+
     return ModelError(
-        f"`{repo_id}` is not in the cache and the Hugging Face hub cannot be reached",
+        f"`{repo_id}` is not in the cache and the Hugging Face hub cannot be reached: "
+        f"{_why(error)}{through_proxy(constants.ENDPOINT)}",
         "check the network; an interrupted download goes on where it stopped",
     )

@@ -86,7 +86,7 @@ def _load(lib: Any, gguf: Path) -> Any:
     params = lib.llama_model_default_params()
     params.n_gpu_layers = 0
     params.use_extra_bufts = False  # weights stay where the file is mapped, which other processes share
-    model = lib.llama_model_load_from_file(str(gguf).encode(), params)
+    model = lib.llama_model_load_from_file(os.fsencode(gguf), params)
     if not model:
         raise ModelError(f"`{gguf}` cannot be loaded by llama.cpp{llama.last_error()}", DISTRUST)
     return model
@@ -102,7 +102,7 @@ def _context(lib: Any, model: Any, gguf: Path) -> Any:
 
 
 def _use(lib: Any, model: Any, context: Any, adapter: Path) -> None:
-    pointer = lib.llama_adapter_lora_init(model, str(adapter).encode())
+    pointer = lib.llama_adapter_lora_init(model, os.fsencode(adapter))
     if not pointer:
         raise ModelError(f"`{adapter}` is refused by llama.cpp{llama.last_error()}", DISTRUST)
     adapters = (lib.llama_adapter_lora_p_ctypes * 1)(pointer)

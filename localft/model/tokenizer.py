@@ -8,6 +8,7 @@ prefix) is decided here by llama.cpp's own rules, because its API can neither le
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from localft import llama
-from localft.errors import ModelError
+from localft.errors import ModelError, TextError
 from localft.model.special_tokens import Special, SpecialTokens
 from localft.model.word_limits import PieceLimits, WordLimits
 
@@ -185,13 +186,13 @@ class Tokenizer:
         """
         if len(text) > _SHORT:
             for number, stretch in enumerate(self._limits.stretches(text)):
-                yield self._plain((f" {stretch}" if space and not number else stretch).encode("utf-8"))
+                yield self._plain(_utf8(f" {stretch}" if space and not number else stretch))
             return
         known = f" {text}" if space else text
         if known not in self._known:
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
-            self._known[known] = self._plain(known.encode("utf-8"))
+            self._known[known] = self._plain(_utf8(known))
         yield self._known[known]
 
     def _plain(self, data: bytes) -> list[int]:
@@ -252,7 +253,7 @@ def _load(path: Path) -> Any:
     override[0].value.val_bool = False
     params = lib.llama_model_default_params()
     params.vocab_only, params.n_gpu_layers, params.kv_overrides = True, 0, override
-    model = lib.llama_model_load_from_file(str(path).encode(), params) if path.is_file() else None
+    model = lib.llama_model_load_from_file(os.fsencode(path), params) if path.is_file() else None
     if not model:
         raise ModelError(
             f"llama.cpp cannot load the vocabulary of `{path}`", "convert the model again, or check the path"
@@ -280,3 +281,12 @@ def _protected(spans: Sequence[Span]) -> list[tuple[int, int]]:
             ranges.append((start, start + len(span.text)))
         start += len(span.text)
     return ranges
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ord(text[error.start])
+        what = f"a byte that is not UTF-8, \\x{half - 0xDC00:02x}" if 0xDC80 <= half <= 0xDCFF else "half a character"
+        raise TextError(what, "save or type the text as UTF-8") from None

@@ -17,6 +17,7 @@ from localft.arrays import whole
 from localft.engine import EngineState, LoraState
 from localft.errors import LocalftError, ModelError
 from localft.files import atomic_path
+from localft.json_text import to_json
 from localft.model.gguf.header import Header, read_header
 from localft.run.record import RunRecord
 from localft.run.stored import read_stored
@@ -78,7 +79,7 @@ def write_checkpoint(path: Path, record: RunRecord, cursor: Cursor, state: Engin
         writer.add_uint32("localft.checkpoint.version", VERSION)
         writer.add_string("localft.cursor", json.dumps(asdict(cursor)))
         writer.add_string("localft.counters", json.dumps({"step": state.step, "micro_step": state.micro_step}))
-        writer.add_string("localft.run", json.dumps(record.to_dict(), ensure_ascii=False))
+        writer.add_string("localft.run", to_json(record.to_dict()))
         for name, tensor in state.tensors.items():
             for key, suffix in _SUFFIXES.items():
                 values: NDArray[np.float32] = getattr(tensor, key)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from localft.errors import LocalftError
 from localft.events import TrainEvent
 from localft.files import read_bytes, read_text, write_text
+from localft.json_text import to_json
 from localft.run.metrics import append_event, trim
 from localft.run.record import RunRecord
 
@@ -128,7 +129,7 @@ class Run:
     def write_record(self, record: RunRecord) -> None:
         """Write `config.json`."""
         with writing(self.folder / CONFIG, self.folder):
-            write_text(self.folder / CONFIG, json.dumps(record.to_dict(), indent=1, ensure_ascii=False) + "\n")
+            write_text(self.folder / CONFIG, to_json(record.to_dict(), indent=1) + "\n")
 
     def append(self, event: TrainEvent) -> None:
         """Add one line to `metrics.jsonl`, for the events that are kept there."""
@@ -188,9 +189,15 @@ def require_free(out: str | None) -> None:
     Raises:
         LocalftError: it does.
     """
-    if out is None or not (Path(out) / CONFIG).exists():
+    if out is None:
         return
     run = Run(Path(out))
+    if not (run.folder / CONFIG).exists():
+        for path in (run.best_adapter, run.last_adapter, run.checkpoint, run.metrics):
+            if os.path.lexists(path):
+                message = f"`{out}` is no run's folder, and holds a {path.name} that a run would replace"
+                raise LocalftError(message, "give another --out")
+        return
     # one that ended before it saved anything may begin anew
     require_run(run.folder)
     if run.checkpoint.exists() or run.has_adapter:

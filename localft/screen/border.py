@@ -21,6 +21,7 @@ import click
 
 from localft.visible import Speech, Styled, spoken, visible
 
+_ERRORS = "localft"
 _ERASE_LINE = "\r\x1b[K"
 _COLOUR = r"(?:[0-4]|[34][0-7]|9[0-7]|10[0-7]|[34]8;5;\d{1,3}|[34]8;2;\d{1,3};\d{1,3};\d{1,3})"
 # What rich draws panels, tables and its bar with: colours, a line erased, the line above, the cursor hidden and shown.
@@ -72,18 +73,47 @@ class Canvas(Terminal):
 
 
 def guard() -> None:
-    """Let nothing but text through to a terminal; elsewhere stdout takes names of files byte for byte."""
-    for name in ("stdout", "stderr"):
+    """Let nothing but text through to a terminal; elsewhere names of files are read and written byte for byte.
+
+    Streams that whoever started the program has closed are opened on nothing: else the next file that is opened would
+    take their place, and get what is written to them.
+    """
+    _open_closed()
+    codecs.register_error(_ERRORS, _encodable)
+    for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
             continue
         if codecs.lookup(stream.encoding).name == "ascii":
             stream.reconfigure(encoding="utf-8")
-        if stream.isatty():
+        if name == "stdin":
+            stream.reconfigure(errors="surrogateescape")
+        elif stream.isatty():
             stream.reconfigure(errors="backslashreplace")
             setattr(sys, name, Terminal(stream))
         elif name == "stdout":
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors=_ERRORS)
+
+
+def _open_closed() -> None:
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # gets the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def _encodable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Bytes of a file's name as they are, and what an encoding has not as an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    if all("\udc80" <= each <= "\udcff" for each in part):
+        return part.encode("utf-8", "surrogateescape"), error.end
+    return part.encode("ascii", "backslashreplace").decode(), error.end
 
 
 def say(*parts: str | Styled, end: str = "\n", out: bool = False, clean: Callable[[str], str] = visible) -> None:
@@ -141,9 +171,9 @@ def has_colours(out: bool = False) -> bool:
     return _is_terminal(sys.stdout if out else sys.stderr) and not os.environ.get("NO_COLOR")
 
 
-def forget_stdout() -> None:
-    """Keep Python from failing once more on what stdout could not take."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def forget(number: int = 1) -> None:
+    """Keep Python from failing once more on what stdout (or stderr, 2) could not take."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _painted(part: str | Styled, clean: Callable[[str], str], painted: bool) -> str:
@@ -157,8 +187,15 @@ def _write(out: bool, text: str) -> None:
     stream = sys.stdout if out else sys.stderr
     if stream is not None:  # closed by who started the program
         beside = _beside(stream)
-        beside.write(text)
-        beside.flush()
+        try:
+            beside.write(text)
+            beside.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            if out:
+                raise
+            forget(2)  # the disk that messages go to is full: the work goes on without them
 
 
 def _beside(stream: Any) -> TextIO:

@@ -138,7 +138,7 @@ class TrainConfig:
         42, TRAIN, "of the split, the order, the initialisation and dropout", minimum=0, maximum=2**31 - 1
     )
 
-    lora_rank: int = setting(8, LORA, "rank of the adapter", minimum=1)
+    lora_rank: int = setting(8, LORA, "rank of the adapter", minimum=1, maximum=2**16)
     lora_alpha: float = setting(16.0, LORA, "the adapter is scaled by alpha / rank", minimum=0, above=True)
     lora_dropout: float = setting(
         0.0, LORA, "share of the adapter's inputs dropped while training", minimum=0, maximum=0.95

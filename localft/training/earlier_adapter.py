@@ -37,7 +37,7 @@ class EarlierAdapter(NamedTuple):
             raise AdapterError(f"`{self.path}` has several ranks, expected one", "train on with a run's own adapter")
         rank = self.adapter.rank
         values: dict[str, Any] = {"lora_rank": rank, "lora_alpha": self.adapter.alpha or float(rank)}
-        values |= self._tensors(rank, config.lora_targets, config.lora_layers)
+        values |= self._tensors(config.lora_targets, config.lora_layers)
         for name, value in values.items():
             given = config.source(name) in ("flag", "config file")
             if given and getattr(config, name) != value:
@@ -46,7 +46,7 @@ class EarlierAdapter(NamedTuple):
         missing = {name: value for name, value in values.items() if config.source(name) not in ("flag", "config file")}
         return config.with_values("adapter", missing, dict.fromkeys(missing, f"of `{self.path}`"))
 
-    def _tensors(self, rank: int, *given: str) -> dict[str, str]:
+    def _tensors(self, *given: str) -> dict[str, str]:
         """The settings that choose the adapter's tensors: those `given` where they do."""
         from localft.engine.native import lora_targets
 
@@ -57,7 +57,7 @@ class EarlierAdapter(NamedTuple):
         layers = sorted({int(name.split(".")[1]) for name in names if name.startswith("blk.")})
         span = f"{layers[0]}-{layers[-1]}" if layers else "all"
         for targets, chosen in (given, (words, "all"), (words, span)):
-            if set(select_targets(available, targets, chosen, rank)) == names:
+            if set(select_targets(available, targets, chosen)) == names:
                 return {"lora_targets": targets, "lora_layers": chosen}
         message = f"`{self.path}` adapts tensors that no `--lora-targets` and `--lora-layers` describe"
         raise AdapterError(message, "start from the adapter of a run of localft")

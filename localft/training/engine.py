@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localft.engine import AdamSpec, LoraSpec
+from localft.errors import ConfigError
 from localft.run.record import Resolved
 from localft.settings.train_config import TrainConfig
+from localft.training.memory import Shapes, activation_budget, held_bytes, require_memory, require_room
 from localft.training.targets import select_targets
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
 
-MIN_BUDGET = 64 * 2**20
-
 
 def open_engine(
-    config: TrainConfig, base: Path, targets: Sequence[str], max_tokens: int, kept: Resolved | None = None
+    config: TrainConfig, base: Path, shapes: Shapes, max_tokens: int, kept: Resolved | None = None
 ) -> NativeEngine:
     """Load the GGUF `base` into a training engine.
 
     Args:
         config: with the hardware's settings filled in.
-        targets: the tensors that carry LoRA, in the model's order; see `lora_shapes`.
+        shapes: of the tensors that carry LoRA, in the model's order; see `lora_shapes`.
         max_tokens: positions of the largest micro-batch.
         kept: what a run that is resumed had resolved; it stays as it was.
 
     Raises:
+        ConfigError: an adapter of this size, or the `memory` that was given, cannot be kept.
         EngineError: the device is unknown, or memory does not suffice.
     """
     from localft.engine.native import NativeEngine
 
-    return NativeEngine(
+    held = held_bytes(config, base, shapes)
+    require_room(config, held, shapes)
+    engine = NativeEngine(
         base,
-        LoraSpec(tuple(targets), config.lora_rank, config.lora_alpha, config.lora_dropout, config.seed),
+        LoraSpec(tuple(shapes), config.lora_rank, config.lora_alpha, config.lora_dropout, config.seed),
         AdamSpec(weight_decay=config.weight_decay, grad_clip=config.grad_clip),
         device=kept.device if kept else config.device,
         n_threads=config.threads or 0,
         max_tokens=max(max_tokens, kept.max_tokens if kept else 0),
-        memory_budget=activation_budget(config, base),
+        memory_budget=activation_budget(config, held),
         kernels=kept.kernels if kept else config.kernels,
         arithmetic=kept.arithmetic if kept else config.arithmetic,
     )
+    try:
+        require_memory(config, held + engine.memory_estimate)
+    except ConfigError:
+        engine.close()
+        raise
+    return engine
 
 
 def lora_shapes(config: TrainConfig, base: Path) -> dict[str, tuple[int, int]]:
@@ -55,7 +64,7 @@ def lora_shapes(config: TrainConfig, base: Path) -> dict[str, tuple[int, int]]:
     from localft.engine.native import lora_targets
 
     available = lora_targets(base)
-    chosen = select_targets(available, config.lora_targets, config.lora_layers, config.lora_rank)
+    chosen = select_targets(available, config.lora_targets, config.lora_layers)
     return {name: available[name] for name in chosen}
 
 
@@ -68,15 +77,15 @@ def fits_memory(config: TrainConfig, base: Path) -> Callable[[int], bool]:
     """
 
     def fits(n_positions: int) -> bool:
-        engine = open_engine(config, base, list(lora_shapes(config, base)), n_positions)
+        shapes = lora_shapes(config, base)
+        held = held_bytes(config, base, shapes)
         try:
-            return engine.memory_estimate <= activation_budget(config, base)
+            engine = open_engine(config, base, shapes, n_positions)
+        except ConfigError:  # the --memory that was given would not be kept to
+            return False
+        try:
+            return engine.memory_estimate <= activation_budget(config, held)
         finally:
             engine.close()
 
     return fits
-
-
-def activation_budget(config: TrainConfig, base: Path) -> int:
-    """Bytes for activations: what training may use, less the base model."""
-    return max((config.memory or 0) - base.stat().st_size, MIN_BUDGET)

@@ -121,11 +121,12 @@ def estimate(
     ahead = Ahead(plan, cursor, weigh, clock)
     with Rehearsal(engine, weigh, clock) as rehearsal:
         timing = rehearsal.run(ahead.batches(), plan.validation, ahead.total_work)
+        held = hardware.current_rss()  # with the copy of the state that a checkpoint will make
     step, validation = ahead.step_seconds(timing), ahead.validation_seconds(timing)
     n_per_epoch = plan.batches.steps_per_epoch
     validations_per_epoch = n_per_epoch / plan.val_every if plan.validation else 0
     more_tokens = max(0, max(weight.n_tok for weight in ahead.weights) - timing.n_tok)
-    now = hardware.current_rss() + rehearsal.state_bytes + int(more_tokens * bytes_per_token)
+    now = held + int(more_tokens * bytes_per_token)
     memory = engine.peak_mem_bytes()
     return Estimate(
         seconds=ahead.n_steps * step + ahead.n_validations * validation,

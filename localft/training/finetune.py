@@ -13,15 +13,17 @@ from localft.events import DataReady, Estimate, Notice, RunEnd, RunStart, TrainE
 from localft.files import real_path
 from localft.model.probe import remember_usable
 from localft.model.source import card_defaults
+from localft.outputs import require_writable
 from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
-from localft.run.folder import Run, create_run, now, require_free
+from localft.run.folder import ROOT, Run, create_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint, own_folder, place
-from localft.run.writer import RunWriter
+from localft.run.writer import RunWriter, require_free_outputs
 from localft.settings.resolve import read_config_file, resolve
 from localft.settings.train_config import TrainConfig
 from localft.training.answers import compare_answers
+from localft.training.idle_settings import idle_notes
 from localft.training.loop import LoopPlan, train_loop
 from localft.training.plan import TrainPlan
 from localft.training.setup import set_up
@@ -83,8 +85,11 @@ class Session:
     def run(self, dry_run: bool = False) -> Iterator[TrainEvent]:
         """Prepare, train, compare; yield all events. Nothing is written before the engine stands."""
         yield from self.notices
+        if not dry_run:
+            _require_places(self.config, self.folder)
         plan = set_up(self.config, self.checkpoint.record if self.checkpoint else None, self.report)
         yield from plan.notices
+        yield from map(Notice, idle_notes(plan))
         yield DataReady(plan.dataset.n_ctx, plan.dataset.n_ctx_reason, plan.dataset.summary.to_dict())
         engine = plan.open_engine()
         try:
@@ -258,6 +263,12 @@ def _starting_afresh(config: TrainConfig) -> list[Notice]:
     if not config.checkpoint_in:
         return []
     return [Notice(f"`{config.checkpoint_in}` is not there yet: starting afresh")]
+
+
+def _require_places(config: TrainConfig, folder: Path | None = None) -> None:
+    """Refuse places that cannot be written, or hold what is not localft's, before anything is fetched or computed."""
+    require_writable(folder or Path(config.out or ROOT), "give --out a place that you may write")
+    require_free_outputs(config)
 
 
 def _require_input(config: TrainConfig) -> None:

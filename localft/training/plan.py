@@ -18,7 +18,8 @@ from localft.engine import EngineState
 from localft.events import Notice
 from localft.run.record import BaseModel, Resolved, RunRecord
 from localft.settings.train_config import TrainConfig
-from localft.training.engine import activation_budget, open_engine
+from localft.training.engine import open_engine
+from localft.training.memory import n_trainable
 from localft.training.schedule import Schedule, warmup_steps
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class TrainPlan:
 
     @property
     def n_trainable(self) -> int:
-        return sum(self.config.lora_rank * (n_in + n_out) for n_out, n_in in self.shapes.values())
+        return n_trainable(self.config.lora_rank, self.shapes)
 
     @property
     def max_tokens(self) -> int:
@@ -116,7 +117,7 @@ class TrainPlan:
             EngineError: the device is unknown, or memory does not suffice.
         """
         kept = self.previous.resolved if self.previous else None
-        return open_engine(self.config, self.base_path, list(self.shapes), self.max_tokens, kept)
+        return open_engine(self.config, self.base_path, self.shapes, self.max_tokens, kept)
 
     def resolved(self, engine: NativeEngine) -> Resolved:
         """What was decided, to be kept by every resume."""
@@ -132,7 +133,7 @@ class TrainPlan:
             kernels=engine.kernels,
             arithmetic=engine.arithmetic,
             n_threads=self.n_threads,
-            memory_budget=activation_budget(self.config, self.base_path),
+            memory_budget=engine.memory_budget,
             n_recompute=engine.n_recompute,
             target_tensors=tuple(self.shapes),
             n_trainable=self.n_trainable,

@@ -28,6 +28,7 @@ from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.training.earlier_adapter import find_earlier_adapter
 from localft.training.engine import fits_memory, lora_shapes
 from localft.training.plan import TrainPlan
+from localft.training.targets import rank_note
 
 
 def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Report | None = None) -> TrainPlan:
@@ -59,6 +60,8 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
             "go on with the versions in the run's config.json, or start a new run",
         )
     shapes = lora_shapes(config, Path(base.path))
+    if note := rank_note(shapes, config.lora_rank):
+        notices.append(Notice(note))
     batches = plan_batches(
         dataset.train,
         batch_size=config.batch_size,

@@ -13,18 +13,16 @@ GROUPS = {"all": ATTENTION + FEED_FORWARD, "attn": ATTENTION, "ffn": FEED_FORWAR
 KNOWN = (*GROUPS["all"], "output")
 
 
-def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layers: str, rank: int) -> tuple[str, ...]:
+def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layers: str) -> tuple[str, ...]:
     """The tensors to adapt, in the model's order.
 
     Args:
         available: (n_out, n_in) of every tensor that can carry LoRA, by name.
         targets: the setting `lora_targets`.
         layers: the setting `lora_layers`; it concerns the layers' own matrices, not `output`.
-        rank: must not exceed the smaller side of any chosen matrix.
 
     Raises:
-        ConfigError: an unknown name, a layer that the model does not have, a rank too large, or `output` on tied
-            embeddings.
+        ConfigError: an unknown name, a layer that the model does not have, or `output` on tied embeddings.
     """
     parts = _parts(targets)
     n_layer = 1 + max((_layer(name) for name in available), default=-1)
@@ -40,14 +38,27 @@ def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layer
         raise ConfigError(
             message, f"`--lora-targets all` is every matrix: {', '.join(sorted(map(_part, available)))[:200]}"
         )
-    for name in chosen:
-        if rank > min(available[name]):
-            n_out, n_in = available[name]
-            raise ConfigError(
-                f"`--lora-rank {rank}` is larger than `{name}` allows, a matrix of {n_out} × {n_in}",
-                f"use a rank of at most {min(min(available[each]) for each in chosen)}",
-            )
     return chosen
+
+
+def idle_share(shapes: Mapping[str, tuple[int, int]], rank: int) -> float:
+    """Share of an adapter's values that it could do without: a matrix has no rank above its smaller side."""
+    n_all = sum(rank * (n_in + n_out) for n_out, n_in in shapes.values())
+    n_idle = sum(max(rank - min(n_in, n_out), 0) * (n_in + n_out) for n_out, n_in in shapes.values())
+    return n_idle / n_all
+
+
+def rank_note(shapes: Mapping[str, tuple[int, int]], rank: int) -> str | None:
+    """What a rank above the smaller side of a matrix costs; None where there is none."""
+    above = [name for name, sides in shapes.items() if rank > min(sides)]
+    if not above:
+        return None
+    n_out, n_in = shapes[above[0]]
+    first = f"`{above[0]}` is {n_out} × {n_in}"
+    return (
+        f"rank {rank} is more than {len(above):,} of {len(shapes):,} matrices can have ({first}): "
+        f"{idle_share(shapes, rank):.0%} of the adapter's parameters take memory and time, and add nothing"
+    )
 
 
 def _parts(targets: str) -> set[str]:

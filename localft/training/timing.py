@@ -111,8 +111,7 @@ class Rehearsal:
     with Rehearsal(engine, weigh) as rehearsal:
         timing = rehearsal.run(batches, validation, total_work)
 
-    Attributes:
-        state_bytes: what a copy of the engine's state takes, as a checkpoint makes it.
+    Inside, a copy of the engine's state is held, as a checkpoint makes it.
     """
 
     engine: Engine
@@ -122,15 +121,14 @@ class Rehearsal:
     total_work: float = 0.0
     spent: float = 0.0
     n_tok: int = 0
-    state_bytes: int = 0
 
     def __enter__(self) -> Rehearsal:
         self.before = self.engine.state()
-        self.state_bytes = sum(array.nbytes for each in self.before.tensors.values() for array in vars(each).values())
         return self
 
     def __exit__(self, *error: object) -> None:
         self.engine.load_state(self.before)
+        del self.before
 
     def run(self, batches: Sequence[MicroBatch], validation: Sequence[MicroBatch], total_work: float) -> Timing:
         """Time a few of `batches`, for at most a small share of the run's time.

@@ -8,6 +8,8 @@ namespace localft {
 
 namespace {
 
+constexpr int32_t MAX_RANK = 1 << 16; // above it sizes of what depends on it would leave their types
+
 int64_t layer_of(const std::string & name, int64_t n_layer) {
     return name.rfind("blk.", 0) == 0 ? std::stoll(name.substr(4)) : n_layer;
 }
@@ -26,7 +28,7 @@ Lora::Lora(Model & model, const std::vector<std::string> & targets, int32_t rank
                 fail("lora", "\"output.weight\" is tied to the embeddings of this model: no runtime could load its adapter");
             fail("lora", "\"" + name + "\" is not a matrix that can carry LoRA");
         }
-        if (rank < 1 || rank > std::min(found->n_in, found->n_out)) fail("lora", "rank " + std::to_string(rank) + " does not fit \"" + name + "\"");
+        if (rank < 1 || rank > MAX_RANK) fail("lora", "rank " + std::to_string(rank) + " does not fit: it is from 1 to " + std::to_string(MAX_RANK));
         LoraTensor t;
         t.name = name, t.n_in = found->n_in, t.n_out = found->n_out;
         t.a   = ggml_new_tensor_2d(ctx_.get(), GGML_TYPE_F32, t.n_in, rank);

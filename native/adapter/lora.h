@@ -18,7 +18,7 @@ struct LoraTensor {
 
 class Lora {
 public:
-    // Throws where a target is unknown or named twice, or the rank does not fit.
+    // Throws where a target is unknown or named twice, or the rank is out of range.
     Lora(Model & model, const std::vector<std::string> & targets, int32_t rank);
 
     const LoraTensor *        find(const Matrix & w) const; // null where it carries no LoRA

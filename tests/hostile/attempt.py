@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hostile import calls
+from hostile.surroundings import Surrounding
 from localft.cli import main
 from localft.cli.output import print_error
 from localft.errors import LocalftError
@@ -39,19 +40,22 @@ class Outcome:
     max_rss: int = 0
 
 
-def attempt(argv: Sequence[str], folder: Path, before: Callable[[], None] | None = None) -> Outcome:
+def attempt(
+    argv: Sequence[str], folder: Path, before: Callable[[], None] | None = None, around: Surrounding | None = None
+) -> Outcome:
     """Run `localft ARGV` in `folder`, with `folder`/home as its home.
 
     The calling process must not have computed with ggml: its threads do not survive a fork.
 
     Args:
         before: called in that process, right before the command.
+        around: environment and streams of a program of its own that runs the command.
     """
     alive, held = os.pipe()
     out, err = folder.parent / "stdout", folder.parent / "stderr"
     pid = os.fork()
     if pid == 0:
-        _child(argv, folder, out, err, before)
+        _child(argv, folder, out, err, before, around)
     os.close(held)
     late = not select.select([alive], [], [], WALL_SECONDS)[0]
     os.close(alive)
@@ -62,6 +66,8 @@ def attempt(argv: Sequence[str], folder: Path, before: Callable[[], None] | None
     _, status, used = os.wait4(pid, 0)
     said = err.read_text("utf-8", "surrogateescape")
     kind, words = _judged(status, late, used, said, out.stat().st_size, folder, argv)
+    if kind == "no hint" and around and not around.heard:
+        kind = "refused"
     return Outcome(kind, words, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)
 
 
@@ -71,7 +77,14 @@ def with_children(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _child(argv: Sequence[str], folder: Path, out: Path, err: Path, before: Callable[[], None] | None) -> None:
+def _child(
+    argv: Sequence[str],
+    folder: Path,
+    out: Path,
+    err: Path,
+    before: Callable[[], None] | None,
+    around: Surrounding | None,
+) -> None:
     code = 70
     try:
         os.setsid()
@@ -84,6 +97,8 @@ def _child(argv: Sequence[str], folder: Path, out: Path, err: Path, before: Call
         os.chdir(folder)
         os.environ.update(surroundings(folder))
         socket.socket.connect = _loopback(socket.socket.connect)  # type: ignore[method-assign]
+        if around:
+            around.start(argv)
         sys.argv = ["localft", *argv]
         if before:
             before()

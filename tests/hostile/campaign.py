@@ -27,6 +27,7 @@ for name in ("helpers", "native", "."):
 from hostile.attempt import FINE, Outcome, attempt, with_children  # noqa: E402
 from hostile.mutate import mutated  # noqa: E402
 from hostile.server import served  # noqa: E402
+from hostile.surroundings import surrounding  # noqa: E402
 from hostile.targets import ARGUMENTS, TARGETS, odd_file  # noqa: E402
 
 FOUND = Path(__file__).with_name("found.json")
@@ -53,7 +54,8 @@ class Range:
                 path.write_bytes(mutated(path.read_bytes(), path.name, rng))
         value = rng.choice(ARGUMENTS)
         command = [part.replace("URL", url) if part != "VALUE" else value for part in rng.choice(target.commands)]
-        return " ".join(command), attempt(command, self.case)
+        around = surrounding(rng) if target.around else None
+        return " ".join([*command, *([str(around)] if around else [])]), attempt(command, self.case, around=around)
 
 
 def make_sound(folder: Path, names: Sequence[str]) -> Path:
@@ -100,7 +102,8 @@ def work(top: Path, sound: Path, jobs: Iterator[tuple[str, int]], until: float, 
             file.write(json.dumps(line) + "\n")
             file.flush()
             if outcome.kind not in FINE:
-                print(f"{outcome.kind}: {name} {seed}: {outcome.words}\n    {command}", flush=True)
+                said = f"{outcome.kind}: {name} {seed}: {outcome.words}\n    {command}"
+                print(said.encode(errors="backslashreplace").decode(), flush=True)
 
 
 def campaign(

@@ -85,7 +85,7 @@ def _writers() -> Iterator[Writer]:
     count = (*TRAIN, "d.jsonl", "--no-val", "--dry-run", "--ctx", "32")
     yield Writer("tokens", sound.large, count, ["home/tokens/[!.]*/*"])
     yield Writer("split", sound.data, ("data", "split", "chats.jsonl", "rows.jsonl", "-o", "out"), ["out/*.jsonl"])
-    yield Writer("show", sound.data, (*SHOW, "rows.jsonl", "--html", "o.html"), ["o.html"])
+    yield Writer("show", sound.data, (*SHOW[:-1], "rows.jsonl", "--html", "o.html"), ["o.html"])
     yield Writer("build", sound.repository, BUILD, ["out.jsonl"])
     yield Writer("github", sound.github, (*EXPORT, "--api-url", "URL"), ["out.jsonl"])
     yield Writer("synth", _synthetic, ("data", "synth", "out.jsonl", "-o", "pairs.jsonl"), ["pairs.jsonl"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from checkpoints import VOCABULARIES
+from checkpoints import VOCABULARIES, write_checkpoint
+from repos import Repo
 
 from hostile import sound
 from hostile.sound import BUILD, SMALL, TRAIN
@@ -41,12 +43,14 @@ class Target:
         files: globs of the files that are mutated.
         commands: what reads them; one is chosen for each attempt. "URL" in them becomes the address of the server,
             "VALUE" one of `ARGUMENTS`.
+        around: in a program of its own, with another environment and other streams each time.
     """
 
     name: str
     make: Callable[[Path], None]
     files: Sequence[str]
     commands: Sequence[Command]
+    around: bool = False
 
 
 def _targets() -> Iterator[Target]:
@@ -64,6 +68,59 @@ def _targets() -> Iterator[Target]:
     yield from _data()
     yield from _made()
     yield Target("arguments", _places, [], list(_arguments()))
+    yield Target("surroundings", _around, [], _QUICK, around=True)
+    yield Target("surroundings of a model", _around, [], _SLOW, around=True)
+
+
+ODD_NAME = os.fsdecode(b"caf\xe9 \xff")
+_QUICK = (
+    *(("--help",), ("data", "build", "--help"), ("no-such-command",), ("doctor",), ("doctor", "--json")),
+    *(
+        (*BUILD, "--model", "m.gguf"),
+        BUILD,
+        ("data", "build", ODD_NAME, "-o", f"{ODD_NAME}.jsonl", "--kind", "history"),
+    ),
+    *(("data", "check", name) for name in ("rows.jsonl", f"{ODD_NAME}/rows.jsonl", "no\udcff.jsonl")),
+    *(("data", "split", "rows.jsonl", "-o", "out"), ("data", "split", f"{ODD_NAME}/rows.jsonl", "-o", ODD_NAME)),
+    *(("data", "synth", "texts.jsonl", "-o", "pairs.jsonl"), (*EXPORT, "--offline"), (*EXPORT, "--from", "rows.jsonl")),
+    (*EXPORT, "--api-url", "http://127.0.0.1:9", "--max-wait", "0"),
+)
+_SLOW = (
+    *((*CHAT[:-1], "-"), CHAT[:-2], CHAT[:-2], (*CHAT[:-1], "\udcff"), (*CHAT, "--system", "a\udc80b")),
+    *((*CHAT, *odd) for odd in (("--stop", "\udcff"), ("--template", "\udcff"), ("--lora", "\udcff"))),
+    *((*SHOW, "rows.jsonl"), (*SHOW[:-1], "rows.jsonl", "--html", f"{ODD_NAME}.html")),
+    *((*CHECK, "rows.jsonl", "--json"), (*TRAIN, "rows.jsonl", "--dry-run")),
+    *((*TRAIN, f"{ODD_NAME}/rows.jsonl", "--max-steps", "1", *more) for more in (("--json",), ("--out", ODD_NAME))),
+    *(("convert", name, "--out", f"{ODD_NAME}.gguf") for name in ("demo", f"{ODD_NAME}/m.gguf", f"{ODD_NAME}/hf")),
+    *(("convert", "demo"), ("convert", "owner/name"), ("chat", "--lora"), ("bench", "--model", f"{ODD_NAME}/m.gguf")),
+    *(
+        ("chat", "--model", f"{ODD_NAME}/m.gguf", "--prompt", "a", "--max-tokens", "1"),
+        (*CHECK[:3], f"{ODD_NAME}/m.gguf", "rows.jsonl"),
+    ),
+    (*ASK[:2], "texts.jsonl", *ASK[3:], "http://127.0.0.1:9/v1"),
+)
+
+
+def _around(folder: Path) -> None:
+    """Rows and a repository, both also under a name that is not UTF-8, in its files and commits too."""
+    _places(folder)
+    sound.run(folder, *BUILD[:4], "texts.jsonl")
+    odd = folder / ODD_NAME
+    odd.mkdir()
+    for name in ("rows.jsonl", "m.gguf"):
+        shutil.copy(folder / name, odd)
+    write_checkpoint(odd / "hf", vocabulary="smollm", n_merges=60)
+    repo = Repo(odd)
+    repo.commit(
+        "first",
+        {
+            f"{ODD_NAME}.py": "def f(x):\n    return x\n" * 5,
+            "d\udcff/README.md": "# Words\n\nMore.\n",
+            "b.py": "y = 1\n",
+        },
+    )
+    repo.commit("second \udcff", {f"{ODD_NAME}.py": "def f(x):\n    return x + 1\n" * 5})
+    (folder / "file").touch()
 
 
 def _places(folder: Path) -> None:

@@ -70,6 +70,7 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
 @click.option(
     "--max-file-size", callback=size, metavar="SIZE", default="1M", show_default=True, help="Leave larger files out."
 )
+@options.force
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, every name in it.")
 def command(out: Path, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import progress_line

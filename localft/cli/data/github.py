@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.data import options
+from localft.cli.given import refuse_idle
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
     metavar="MINUTES",
     help="Wait no longer for a rate limit.",
 )
+@options.force
 @options.as_json("what came of it")
 def command(output: Path, as_json: bool, **flags: Any) -> None:
     from localft.cli.progress_line import ProgressLine
@@ -100,6 +102,8 @@ def _options(
     saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
     if saved is not None and (offline or api_url):
         raise ConfigError("`--from` reads files; `--offline` and `--api-url` have no meaning beside it", "leave it out")
+    if saved is not None or offline:
+        refuse_idle(("max_wait",), "has no meaning where no request is made")
     if kind == "issue" and state == "merged":
         raise ConfigError("issues are open or closed, never merged", "leave out --kind, or choose another --state")
     return Options(

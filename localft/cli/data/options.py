@@ -48,6 +48,12 @@ def secrets(what: str) -> Decorator:
     return click.option("--secrets", type=choice, default="redact", show_default=True, help=help)
 
 
+def force(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--force: the output may be replaced, whosever it is."""
+    help = "Replace what is there, even where localft did not write it or it was changed since."
+    return click.option("--force", is_flag=True, help=help)(command)
+
+
 def as_json(what: str) -> Decorator:
     """--json: what is printed as one JSON object."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as one JSON object.")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.addresses import without_secrets
+from localft.cli.data import options
 from localft.cli.data.piped import piped
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ _FEW, _PAGE = 3, 100
 @click.option("-n", "--number", type=click.IntRange(1), metavar="N", help="So many rows. [default: 3, in a page 100]")
 @click.option("--tokens", is_flag=True, help="Show where each token begins.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page to FILE.")
+@options.force
 @setting_option("train_on_prompt", default=False)
 @setting_option("prompt_column")
 @setting_option("answer_column")
@@ -57,17 +60,26 @@ def command(
     number: int | None,
     tokens: bool,
     html: Path | None,
+    force: bool,
     **flags: Any,
 ) -> None:
+    from localft.outputs import require_replaceable
     from localft.screen.border import say
 
+    if not at_random:
+        refuse_idle(("seed",), "chooses rows with --random alone")
+    if rows:
+        refuse_idle(("number", "at_random"), "has no meaning beside --row", "leave one of them out")
+    if html:
+        refuse_idle(("tokens",), "has no meaning in a page: it shows tokens where its box is ticked")
+        require_replaceable(html, force=force)
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
     with piped([data]) as ((path,), named):
         shown = _read(path, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
     shown.rows[:] = [replace(row, source=named(row.source), error=named(row.error)) for row in shown.rows]
     data = named(without_secrets(path))
     if html:
-        _write(html, data, model, shown)
+        _write(html, data, model, shown, force)
     else:
         _print(shown, tokens)
     if shown.n_problems:
@@ -118,13 +130,13 @@ def _print(shown: Shown, tokens: bool) -> None:
         say(*lines(row, ink), "\n", out=True, clean=readable)
 
 
-def _write(html: Path, data: str, model: str, shown: Shown) -> None:
-    from localft.files import write_text
+def _write(html: Path, data: str, model: str, shown: Shown, force: bool) -> None:
     from localft.inspect.show.page import page
+    from localft.outputs import write_output
     from localft.screen.border import put, say
 
     numbers = {row.number for row in shown.rows}
     facts = (f"{len(numbers):,} of {shown.n_rows:,} rows, as {model} will see them",)
-    write_text(html, page(data, facts, shown.rows))
+    write_output(html, page(data, facts, shown.rows), force)
     put(str(html))
     say(f"a page for a browser: {facts[0]}; --row, --random and -n choose")

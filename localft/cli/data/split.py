@@ -10,6 +10,7 @@ import click
 
 from localft.cli.data import options
 from localft.cli.data.piped import piped
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ Examples:
     help="Where training rows give test rows away: say so, leave them out of train.jsonl, or stop.",
 )
 @setting_option("allow_expansion", default=False)
+@options.force
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
@@ -72,14 +74,18 @@ def command(
     seed: int,
     on_leak: Any,
     allow_expansion: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     from localft.cli.output import echo_labelled
     from localft.curation.test_set import split_data
     from localft.screen.border import put
 
+    if (out / "test.jsonl").exists():
+        why = f"has no meaning: the test set in `{out / 'test.jsonl'}` stays as it is"
+        refuse_idle(("seed",), why, "leave it out, or delete the file")
     with piped([str(path) for path in rows]) as (paths, _):
-        found = split_data([Path(path) for path in paths], out, share, seed, on_leak, allow_expansion)
+        found = split_data([Path(path) for path in paths], out, share, seed, on_leak, allow_expansion, force)
     if as_json:
         import json
 

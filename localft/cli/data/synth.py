@@ -10,6 +10,7 @@ import click
 
 from localft.cli.data import options
 from localft.cli.data.piped import piped
+from localft.cli.given import refuse_idle
 from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
 
@@ -117,6 +118,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
     "--threads", type=click.IntRange(1, MOST_THREADS), metavar="N", help="Of --model. [default: the physical cores]"
 )
 @setting_option("allow_expansion", default=False)
+@options.force
 @options.as_json("the summary")
 def command(
     rows: tuple[Path, ...],
@@ -128,6 +130,7 @@ def command(
     support: float,
     price: tuple[float, float] | None,
     allow_expansion: bool,
+    force: bool,
     as_json: bool,
     **model: Any,
 ) -> None:
@@ -137,7 +140,7 @@ def command(
     _check(model)
     with piped([str(path) for path in rows]) as (paths, _):
         read = tuple(map(Path, paths))
-        request = Request(read, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion)
+        request = Request(read, kinds or _NAMES, phrasings, support, limit, seed, allow_expansion, force)
         run(request, out, model, Price(*price) if price else None, as_json)
 
 
@@ -152,6 +155,12 @@ def _check(model: dict[str, Any]) -> None:
         raise ConfigError("--endpoint is given without the model to ask", hint)
     if model["endpoint_model"] and not model["endpoint"]:
         raise ConfigError("--endpoint-model is given without --endpoint", "add --endpoint URL")
+    if not model["endpoint"]:
+        refuse_idle(("retries", "timeout", "price"), "is for --endpoint")
+    if not model["endpoint"] and not model["model"]:
+        refuse_idle(("pairs", "support", "threads"), "has no meaning without a model to ask")
+    if model["endpoint"]:
+        refuse_idle(("threads",), "is for --model: an endpoint computes by itself")
     if model["parallel"] and not model["endpoint"]:
         raise ConfigError("--parallel is for --endpoint", "leave it out: a model on this machine is asked row by row")
 
@@ -165,8 +174,10 @@ def run(request: Request, out: Path, model: dict[str, Any], price: Price | None,
     from localft.curation.synthetic.model.journal import journal_path
     from localft.curation.synthetic.synth import synth
     from localft.errors import LocalftError
+    from localft.outputs import require_replaceable
     from localft.screen.border import put, say
 
+    require_replaceable(out, force=request.force)  # before a model is fetched
     asking, local = _asking(request, model)
     line = ProgressLine(every=30, pause=0.1)
 
@@ -210,6 +221,7 @@ def _asking(request: Request, model: dict[str, Any]) -> tuple[Asking | None, Any
 def _local(name: str, n_threads: int | None) -> Any:
     from localft.cli.progress_line import progress_line
     from localft.curation.synthetic.model.local_model import LocalModel
+    from localft.hardware import threads_note
     from localft.model.local_base import local_base
     from localft.screen.border import say
     from localft.visible import Styled
@@ -217,8 +229,8 @@ def _local(name: str, n_threads: int | None) -> Any:
     with progress_line() as report:
         base = local_base(name, report)
     local = LocalModel(base, n_threads)
-    if local.note:
-        say(Styled("note", "yellow"), f": {local.note}")
+    for note in filter(None, (local.note, threads_note(n_threads))):
+        say(Styled("note", "yellow"), f": {note}")
     return local
 
 

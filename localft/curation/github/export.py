@@ -23,8 +23,8 @@ from localft.curation.github.sections import ItemWording, Treated
 from localft.curation.github.selection import Selection
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path
 from localft.home import localft_home
+from localft.outputs import output_path
 from localft.report import Report
 from localft.units import count
 
@@ -46,6 +46,7 @@ class Options:
         model, chunk_tokens: whose tokens are counted, and the most that a row may have; None as `measure` has it.
         secrets: "redact" them, "drop" what has some, or "keep" them.
         logins: people by login, not by role.
+        force: replace an output that is there, whosever it is.
     """
 
     repository: Repository
@@ -58,6 +59,7 @@ class Options:
     chunk_tokens: int | None = None
     secrets: Secrets = "redact"
     logins: bool = False
+    force: bool = False
 
 
 @dataclass
@@ -131,11 +133,13 @@ def export(options: Options, output: Path, say: Callable[[str], None], progress:
     if options.chunk_tokens is not None and options.chunk_tokens < _SMALLEST:
         message = f"--chunk-tokens `{options.chunk_tokens}` is too small for a title and what was said"
         raise ConfigError(message, f"give {_SMALLEST} or more")
-    measured = measure(options.model, options.chunk_tokens, progress)
     summary = Summary(str(options.repository), str(output))
-    summary.tokens_exact, summary.chunk_tokens = measured.exact, measured.limit
-    summary.chunk_reason = measured.reason
-    with closing(measured), atomic_path(output) as temporary:
+    with (
+        output_path(output, options.force) as temporary,
+        closing(measure(options.model, options.chunk_tokens, progress)) as measured,
+    ):
+        summary.tokens_exact, summary.chunk_tokens = measured.exact, measured.limit
+        summary.chunk_reason = measured.reason
         with (
             temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
             closing(_items(options, summary, say, progress)) as items,

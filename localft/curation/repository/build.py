@@ -21,7 +21,8 @@ from localft.curation.repository.ledger import Ledger
 from localft.curation.repository.source import KINDS, Source, guess_kinds, list_source, open_source
 from localft.curation.text_length import Measure, measure
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path, real_path
+from localft.files import real_path
+from localft.outputs import output_path
 from localft.report import Report
 
 _NAMES = 3
@@ -42,6 +43,7 @@ class Request:
     chunk_tokens: int | None = None
     secrets: str = "redact"
     max_file_size: int = 1 << 20
+    force: bool = False
 
 
 @dataclass
@@ -99,6 +101,8 @@ def build(request: Request, out: Path, report: Report) -> Result:
     _check(request, out)
     globs = Globs(request.include, request.exclude)
     with ExitStack() as opened:
+        # first of all: whatever is in its place, or forbids to write there, is found before anything is fetched
+        temporary = opened.enter_context(output_path(out, request.force))
         sources = []
         for given in request.sources:
             sources.append(open_source(given, request.name, request.rev, "history" in request.kinds))
@@ -106,14 +110,13 @@ def build(request: Request, out: Path, report: Report) -> Result:
         _check_names(sources)
         result = Result(measure(request.model, request.chunk_tokens, report), Ledger())
         opened.callback(result.measure.close)
-        with atomic_path(out) as temporary:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                for source in sources:
-                    result.notes += source.notes
-                    for document in _documents(source, request, globs, out, result, report):
-                        _write(document, request, result, file)
-            if not result.n_rows:
-                raise DatasetError("there is nothing to write: no row is left", _why_nothing(result))
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            for source in sources:
+                result.notes += source.notes
+                for document in _documents(source, request, globs, out, result, report):
+                    _write(document, request, result, file)
+        if not result.n_rows:
+            raise DatasetError("there is nothing to write: no row is left", _why_nothing(result))
     return result
 
 

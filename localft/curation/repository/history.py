@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from localft.curation.document import Document, Line, odd_name
+from localft.curation.document import Document, Line, odd_name, shown_name
 from localft.curation.file_rules import Globs, reason_by_name
 from localft.curation.repository.ledger import Ledger
 from localft.curation.repository.source import Source
@@ -52,8 +52,9 @@ class _Commit:
     def add(self, diff: _FileDiff) -> None:
         kept = [] if diff.reason else diff.whole_hunks()
         if diff.reason or diff.cut:
-            self.left_out.append(f"{diff.path} ({diff.reason})" if diff.reason else diff.path)
-        self.lines += [Line(1, line.decode("utf-8")) for line in kept]
+            name = shown_name(diff.path)
+            self.left_out.append(f"{name} ({diff.reason})" if diff.reason else name)
+        self.lines += [Line(1, line.decode("utf-8", "replace")) for line in kept]
 
 
 def commits(source: Source, globs: Globs, keep: frozenset[str], ledger: Ledger, budget: int) -> Iterator[Document]:

@@ -22,7 +22,8 @@ from localft.curation.synthetic.templates.phrasings import choose
 from localft.curation.synthetic.templates.templates import questions
 from localft.data.rows.row import BUILT_KINDS
 from localft.errors import ConfigError, DatasetError
-from localft.files import atomic_path, real_path
+from localft.files import real_path
+from localft.outputs import output_path
 
 Report = Callable[[AskProgress], None]
 
@@ -36,6 +37,7 @@ class Request:
         support: what share of a model's answer must stand in its text.
         limit: how many documents at most, None for all.
         allow_expansion: compressed files may hold however much they like.
+        force: replace an output that is there, whosever it is.
     """
 
     paths: tuple[Path, ...]
@@ -45,6 +47,7 @@ class Request:
     limit: int | None = None
     seed: int = 42
     allow_expansion: bool = False
+    force: bool = False
 
 
 @dataclass
@@ -94,18 +97,17 @@ def synth(request: Request, out: Path, asking: Asking | None = None, report: Rep
     if not documents:
         raise DatasetError("there is no row to ask about", _why_none(material))
     journal: AbstractContextManager[Journal | None] = Journal(journal_path(out)) if asking else nullcontext()
-    with journal as answers:
+    with output_path(out, request.force) as temporary, journal as answers:
         if asking and answers:
             passages = [passage for document in documents for passage in document.passages]
             result.progress = asking.run(passages, answers, report)
             result.exact, result.journal = asking.exact, answers.path
-        with atomic_path(out) as temporary:
-            with temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-                for row in _rows(request, documents, asking, answers, result):
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            if not result.pairs:
-                reasons = ", ".join(f"{n:,} × {reason}" for reason, n in result.dropped.most_common(4))
-                raise DatasetError("there is nothing to write: no pair is left", reasons or "no row could be asked for")
+        with temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+            for row in _rows(request, documents, asking, answers, result):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        if not result.pairs:
+            reasons = ", ".join(f"{n:,} × {reason}" for reason, n in result.dropped.most_common(4))
+            raise DatasetError("there is nothing to write: no pair is left", reasons or "no row could be asked for")
     return result
 
 

@@ -21,6 +21,7 @@ from localft.kinds.text_kind import TextForm
 
 MOST_LISTED = 10_000
 NOT_TRAINED = "no answer that is to be learned"
+PLAIN_TEXT = "plain text"  # the format of a file that holds no rows
 
 
 @dataclass
@@ -142,7 +143,7 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             starts.append(at)
         if len(starts) == 1:
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
-    kind = "plain text, split at --sample-start" if len(starts) > 1 else "plain text"
+    kind = f"{PLAIN_TEXT}, split at --sample-start" if len(starts) > 1 else PLAIN_TEXT
     source_kind = "file" if doc else ""
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         document = text[start + (len(sample_start or "") if number else 0) : end]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localft.data.reading.sources import Part
-from localft.data.rows.reader import read_file
+from localft.data.rows.reader import PLAIN_TEXT, read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, RowKind
 from localft.data.rows.sequences import chained
 from localft.data.tokens.counts import Counts
@@ -65,12 +65,13 @@ class Collector:
         return units
 
     def check_columns(self) -> None:
-        """Refuse columns that no row has.
+        """Refuse columns that no row has, and a start of documents where no file is a plain text.
 
         Raises:
             ConfigError: names them.
         """
-        if error := missing_columns(self.columns, self.formats, self.n_rows):
+        missing = missing_columns(self.columns, self.formats, self.n_rows)
+        if error := missing or idle_sample_start(self.sample_start, self.formats):
             raise error
 
     def _read(self, path: Path, doc: str = "") -> Sequence[Unit]:
@@ -90,6 +91,15 @@ class Collector:
         self.n_rows += counts.n_rows
         self.notes += counts.notes(path.name)
         return units
+
+
+def idle_sample_start(sample_start: str | None, formats: Iterable[str]) -> ConfigError | None:
+    """What there is to say where --sample-start has no plain text to split."""
+    if not sample_start or any(name.startswith(PLAIN_TEXT) for name in formats):
+        return None
+    return ConfigError(
+        "`--sample-start` has nothing to do: no file is a plain text", "leave it out: rows are split already"
+    )
 
 
 def missing_columns(columns: Columns, formats: Counter[str], n_rows: int) -> ConfigError | None:

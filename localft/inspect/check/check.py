@@ -17,7 +17,7 @@ from localft.data.rows.sequences import chained
 from localft.data.split.find_leaks import find_leaks
 from localft.data.split.leakage import Leakage, settle
 from localft.data.split.sides import choose_sides
-from localft.data.tokens.collector import missing_columns
+from localft.data.tokens.collector import idle_sample_start, missing_columns
 from localft.data.tokens.context_length import fit_units
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import Unit
@@ -152,6 +152,8 @@ class _Check:
         n_rows = sum(len(read.rows) + read.n_empty for read in self.found.files)
         if error := missing_columns(columns, formats, n_rows):
             self._error("no such column", error)
+        if error := idle_sample_start(self.config.sample_start, formats):
+            self._error("nothing to split", error)
 
     def _error(self, kind: str, error: LocalftError) -> None:
         """A problem of the whole data."""

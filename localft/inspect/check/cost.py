@@ -76,7 +76,7 @@ def epoch_cost(
     validation = tuple(evaluation_batches(val, config.val_batch_size, MICRO_TOKENS))
     n_steps = batches.steps_per_epoch
     most = max([batches.max_micro_tokens, *(batch.n_tok for batch in validation)])
-    engine = open_engine(config, base, list(lora_shapes(config, base)), most)
+    engine = open_engine(config, base, lora_shapes(config, base), most)
     try:
         loop = LoopPlan(batches, Schedule("constant", config.lr, n_steps, 0, 0.0), n_steps, validation, n_steps)
         found = estimate(engine, loop, Cursor(), weigher(engine.hparams), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from localft.data.rows.reader import read_file
 from localft.data.rows.row import USUAL_COLUMNS, Columns, Row
 from localft.data.rows.sequences import chained
 from localft.data.split.shuffle import shuffled
+from localft.data.tokens.collector import idle_sample_start
 from localft.data.tokens.run_wording import RunWording
 from localft.data.tokens.tokenize import TokenizedRow
 from localft.data.wording.template import describe
@@ -89,6 +91,7 @@ def read_shown(
         DatasetError: a file cannot be read or no row is found, or there is no such row.
     """
     path, n_problems, first, lists = part.name, 0, list[DatasetError](), list[Sequence[Row]]()
+    formats = Counter[str]()
 
     def problem(line: int, error: DatasetError) -> None:
         nonlocal n_problems
@@ -96,8 +99,12 @@ def read_shown(
         first.extend([] if first else [error])
 
     for file, doc in zip(part.files, part.docs or [""] * len(part.files), strict=True):
-        lists.append(read_file(file, sample_start, columns, doc, problem).rows)
+        found = read_file(file, sample_start, columns, doc, problem)
+        lists.append(found.rows)
+        formats += found.formats
     rows = chained(lists)
+    if error := idle_sample_start(sample_start, formats):
+        raise error
     if not rows and first:
         raise first[0]
     if not rows:

@@ -6,6 +6,7 @@ Prints `progress DONE TOTAL` per tensor and `error TEXT` for what llama.cpp comp
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import signal
 import sys
@@ -35,7 +36,7 @@ def main() -> int:
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = int(file_type)
     params.max_buf_size = _MAX_BUFFER
-    return int(llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)))
+    return int(llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)))
 
 
 if __name__ == "__main__":

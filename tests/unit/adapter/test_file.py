@@ -97,7 +97,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch
     path = tmp_path / "x"
     path.write_bytes(b"one")
     first = file_sha256(path)
-    monkeypatch.setattr("localft.hashes._hash", lambda _: "computed anew")
+    monkeypatch.setattr("localft.hashes.sha256", lambda _: "computed anew")
     assert file_sha256(path) == first
     path.write_bytes(b"more than one")
     assert file_sha256(path) == "computed anew"

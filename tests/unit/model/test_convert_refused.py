@@ -114,5 +114,5 @@ def test_nothing_is_left_when_the_disk_is_full(tmp_path: Path, home: Path, monke
     monkeypatch.setattr(module, "write_gguf", full)
     with pytest.raises(ModelError, match="the disk became full") as caught:
         convert(str(write_checkpoint(tmp_path / "tiny")))
-    assert caught.value.hint == "free some space, or give --out on another disk"
+    assert caught.value.hint == "free some space, or set LOCALFT_HOME to a place on another disk"
     assert [path for path in home.rglob("*") if path.is_file()] == []

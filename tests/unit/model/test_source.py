@@ -228,8 +228,32 @@ def test_a_broken_connection_is_taken_up_again(tiny: Path, hub: Hub) -> None:
 
 def test_no_network() -> None:
     outcome = fetch("owner/tiny", "http://127.0.0.1:9")
-    assert outcome.error == "`owner/tiny` is not in the cache and the Hugging Face hub cannot be reached"
+    words = "`owner/tiny` is not in the cache and the Hugging Face hub cannot be reached: Connection refused"
+    assert outcome.error == words
     assert outcome.hint.startswith("check the network")
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9", "hub.example", "ftp://127.0.0.1", "https://", "http://["])
+def test_an_endpoint_that_is_no_address(endpoint: str) -> None:
+    """It read as if the network was down."""
+    outcome = fetch("owner/tiny", endpoint)
+    assert outcome.error == f"HF_ENDPOINT is `{endpoint}`, which is no address"
+    assert outcome.hint == "give it as https://HOST, or unset it"
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["http://u:word@127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_proxy_is_named_and_its_password_is_not(name: str, proxy: str) -> None:
+    outcome = fetch("owner/tiny", "http://hub.invalid", **{name: proxy})
+    shown = proxy.replace("u:word@", "")
+    assert "cannot be reached: " in outcome.error
+    assert f"(through the proxy `{shown}` that {name} names)" in outcome.error
+    assert "word" not in outcome.error
+    assert ("SOCKS" if "socks" in proxy else "refused") in outcome.error
+
+
+def test_no_proxy_stands_before_this_machine(tiny: Path, hub: Hub) -> None:
+    assert fetch("owner/tiny", hub.url, HTTP_PROXY="http://127.0.0.1:9").path is not None
 
 
 def test_a_missing_repo(hub: Hub) -> None:

@@ -90,6 +90,7 @@ def test_pages_of_the_list_and_of_parts(sample: GitHub, run: Runner, monkeypatch
     whole = run.output.read_bytes()
     sample.page_size = 1
     monkeypatch.setenv("LOCALFT_HOME", str(run.output.parent / "empty"))
+    run.output.unlink()
     run()
     assert run.output.read_bytes() == whole
     assert len([path for path in sample.paths if path.endswith("name/issues")]) == 4

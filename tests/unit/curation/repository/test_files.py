@@ -99,7 +99,7 @@ def test_a_folder_that_its_repository_ignores_is_read_as_a_folder(repo: Repo, ou
 def test_the_file_that_is_written_is_no_document(repo: Repo) -> None:
     inside = repo.folder / "rows.py"
     inside.write_text("of an earlier build\n")
-    rows, _ = built(inside, repo.folder)
+    rows, _ = built(inside, repo.folder, force=True)
     assert [row["source"]["path"] for row in rows] == [".gitignore", "README.md", "src/app.py"]
 
 

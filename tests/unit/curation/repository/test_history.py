@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,22 @@ def test_only_commits_of_the_folder_that_was_asked_for(repo: Repo, out: Path) ->
     repo.commit("elsewhere", {"b.py": "y = 1\n"})
     rows, _ = built(out, repo.folder / "src", kinds=("history",))
     assert [row["text"].split("\n")[0] for row in rows] == ["Commit: in src"]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.py", b"d\xff/x.md", b"\xe3\x81.txt", b"a\xed\xa0\x80.py"])
+def test_one_name_that_is_not_utf8_does_not_stop_a_whole_history(name: bytes, tmp_path: Path, out: Path) -> None:
+    """Where a commit changed such a file beside others, nothing of the repository could be built."""
+    repo, odd = Repo(tmp_path / "p"), os.fsdecode(name)
+    repo.commit("Add both files", {odd: "x = 1\n", "b.py": "y = 1\n"})
+    repo.git("mv", odd, "plain.py")
+    repo.commit("Rename the one", {"b.py": "y = 2\n"})
+    repo.git("mv", "plain.py", odd)
+    repo.commit("Rename it back", {"b.py": "y = 3\n", odd: "x = 4\n"})
+    rows, _ = built(out, repo.folder, kinds=("history",))
+    assert [row["text"].splitlines()[0] for row in rows] == [
+        *("Commit: Add both files", "Commit: Rename the one", "Commit: Rename it back")
+    ]
+    for row in rows:
+        row["text"].encode()
+    assert ascii(odd)[1:-1].rpartition("/")[2] in rows[0]["text"]
+    assert "not UTF-8" in rows[0]["text"]
