@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
+
 if TYPE_CHECKING:
     from localft.bench import BenchResult
 
@@ -24,7 +26,7 @@ Examples:
 """
 
 
-@click.command("bench", help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("bench", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--model", metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file. [default: demo]")
 @click.option("--outtype", metavar="TYPE", help="Type of the base model's weights. [default: q8_0]")
 @click.option("--ctx", metavar="N", help="Tokens per row. [default: 128]")

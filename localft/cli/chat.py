@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.progress_line import ProgressLine
 from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from localft.chat import ChatSession
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--lora",
     is_flag=False,

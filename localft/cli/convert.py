@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.progress_line import progress_line
 from localft.screen.border import put, say
 from localft.visible import Styled
@@ -24,7 +25,7 @@ Examples:
 """
 
 
-@click.command("convert", help=HELP, short_help="Convert a Hugging Face checkpoint to GGUF.")
+@click.command("convert", cls=Command, help=HELP, short_help="Convert a Hugging Face checkpoint to GGUF.")
 @click.argument("model")
 @click.option(
     "--outtype", default="q8_0", show_default=True, metavar="TYPE", help="f32, f16, bf16, q8_0, q4_0, q4_k_m, q6_k, …"

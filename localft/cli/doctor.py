@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from localft.cli.command import Command
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
     """Show devices, memory, versions and where files live.

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
 from localft.cli.stop_signals import StopSignals
-from localft.errors import ConfigError
 from localft.screen.border import say
 from localft.settings.old_finetune_flags import is_old_form, translate
-from localft.settings.other_words import OTHER_WORDS
-from localft.settings.setting import flag_name
 from localft.settings.train_config import MACHINE, MODEL, RUN, TRAIN
 
 if TYPE_CHECKING:
@@ -25,17 +23,11 @@ if TYPE_CHECKING:
     from localft.screen.plain import Screen
 
 
-class FinetuneCommand(click.Command):
+class FinetuneCommand(Command):
     """Understands the old program's command line too, and sorts its help page."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
-        except click.NoSuchOption as error:
-            known = OTHER_WORDS.get(error.option_name.lstrip("-").replace("-", "_"))
-            close = flag_name(known) if known else next(iter(error.possibilities or ()), None)
-            hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the options"
-            raise ConfigError(f"unknown option `{error.option_name}`", hint) from None
+        return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Collection, Iterable
 
-import click
-
-from localft.errors import LocalftError, shortened
+from localft.errors import LocalftError
 from localft.screen.border import columns, say
 from localft.visible import Styled, visible
 
@@ -37,14 +34,6 @@ def print_error(error: LocalftError) -> None:
     say(Styled("error", "red", bold=True), _broken(f": {visible(error.message)}", 5))
     if error.hint:
         say("\n", Styled("hint", "cyan"), _broken(f": {visible(error.hint)}", 4))
-
-
-def print_usage_error(error: click.ClickException) -> None:
-    """Write what Click says of an argument, which it quotes as it came."""
-    said = io.StringIO()
-    error.show(said)
-    message = error.format_message()
-    say(said.getvalue().replace(message, shortened(message)), end="")
 
 
 def _broken(text: str, n_before: int) -> str:

@@ -42,6 +42,7 @@ GROUND = (
     *("llama", "python_process", "report", "spelling", "units", "visible"),
 )
 ROOMS = (
+    ("__main__",),
     ("demo",),
     ("cli",),
     ("bench", "doctor"),
@@ -168,6 +169,11 @@ def test_what_may_be_imported_is_still_there() -> None:
     """A rule for a file that has moved away would hold nothing."""
     named = sorted({name for names in ALLOWED.values() for name in names})
     assert [name for name in named if not (PACKAGE / name).is_file()] == []
+
+
+def test_the_public_names_are_listed() -> None:
+    code = "import localft, sys; print(sorted({*localft.__all__} - {*dir(localft)}), 'numpy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[] False\n"
 
 
 def test_arrows_between_rooms_lead_down() -> None:

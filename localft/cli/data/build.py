@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.settings.setting import parse_size
 
@@ -41,6 +42,7 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
 
 @click.command(
     "build",
+    cls=Command,
     help=HELP,
     short_help="Turn code, docs and git history into rows.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

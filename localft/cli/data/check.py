@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.setting_options import setting_options
 from localft.errors import ConfigError
 
@@ -72,7 +73,7 @@ def _print(found: CheckReport, everything: bool) -> None:
     say(Styled(verdict(found), "red" if found.errors else None), out=True)
 
 
-command = click.Command(
+command = Command(
     "check",
     callback=run_command,
     params=[

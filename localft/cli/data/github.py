@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.errors import ConfigError
 
@@ -38,7 +39,9 @@ vendored, generated and minified files are left out, and so are bots.
 KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 
 
-@click.command("github", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    "github", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.argument("repository", metavar="OWNER/NAME")
 @options.out_file("rows", "output")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only these. [default: both]")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.addresses import without_secrets
+from localft.cli.command import Command
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ Examples:
 _FEW, _PAGE = 3, 100
 
 
-@click.command("show", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    "show", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.argument("data")
 @click.option("--model", required=True, metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file.")
 @click.option("--row", "rows", type=int, multiple=True, metavar="N", help="Row N, from 1; may be given more than once.")

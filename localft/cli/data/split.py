@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.setting_options import setting_option
 
@@ -33,6 +34,7 @@ Examples:
 
 @click.command(
     "split",
+    cls=Command,
     help=HELP,
     short_help="Keep a test set of whole documents apart.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
@@ -54,6 +55,7 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 
 @click.command(
     "synth",
+    cls=Command,
     help=HELP,
     short_help="Turn rows into questions and answers.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
