@@ -14,3 +14,13 @@ def localft_home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("localft", appauthor=False))
+
+
+def at_home(path: str) -> str:
+    """A path or a name as it was given, but with `~` at its beginning as the home folder, where there is one."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        return path

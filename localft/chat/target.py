@@ -10,6 +10,7 @@ from localft.adapter.file import metadata_text, read_adapter_header
 from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
+from localft.home import at_home
 from localft.report import Report
 
 
@@ -49,6 +50,7 @@ def find_target(
             "there is nothing to talk to: neither --lora nor --model was given",
             "`localft chat --lora` takes the newest run, `localft chat --model demo` the bundled model",
         )
+    lora = at_home(lora) if lora else lora
     given = _resolve_model(model, progress, report) if model else None
     if lora is None:
         assert given is not None
@@ -90,7 +92,7 @@ def _recorded_base(adapter: Path) -> Path:
 
 def _resolve_model(model: str, progress: Callable[[str], None], report: Report | None) -> Path:
     if model.endswith(".gguf"):
-        return Path(model)
+        return Path(at_home(model))
     from localft.model.convert import convert
 
     result = convert(model, progress=report)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.command import Command
+from localft.cli.parameters import complete_model
 
 if TYPE_CHECKING:
     from localft.bench import BenchResult
@@ -27,7 +28,12 @@ Examples:
 
 
 @click.command("bench", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file. [default: demo]")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="A card's name, a repo id, a folder, or a .gguf file. [default: demo]",
+)
 @click.option("--outtype", metavar="TYPE", help="Type of the base model's weights. [default: q8_0]")
 @click.option("--ctx", metavar="N", help="Tokens per row. [default: 128]")
 @click.option("--lora-rank", metavar="N", help="Rank of the adapter. [default: 8]")

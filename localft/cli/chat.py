@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.command import Command
+from localft.cli.parameters import complete_model, complete_path, complete_run
 from localft.cli.progress_line import ProgressLine
 from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
+from localft.home import at_home
 from localft.screen.border import columns, put, say, speech
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value=NEWEST,
     metavar="[RUN|FILE]",
+    shell_complete=complete_run,
     help="Use an adapter: a run's folder or an adapter file; without a value the newest run under ./runs.",
 )
 @click.option(
     "--model",
     metavar="MODEL",
+    shell_complete=complete_model,
     help="Base model: a card's name, a folder, a repo id or a .gguf file. [default: the adapter's]",
 )
 @click.option("--prompt", metavar="TEXT", help="Print one answer on stdout and leave; - reads the prompt from stdin.")
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
 @click.option("--raw", is_flag=True, help="Continue the prompt as it stands.")
 @click.option(
     "--template",
+    shell_complete=complete_path,
     metavar="KIND|FILE",
     help="Format prompts as chat, alpaca, completion, messages or raw, or by a Jinja file. [default: as in training]",
 )
@@ -106,7 +111,7 @@ def open_session(options: dict[str, Any]) -> ChatSession:
         target.adapter,
         n_ctx=options.pop("ctx"),
         n_threads=options.pop("threads"),
-        template=options.pop("template") or target.template,
+        template=at_home(options.pop("template") or "") or target.template,
         **options,
     )
 

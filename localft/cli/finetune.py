@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.cli.command import Command
+from localft.cli.parameters import UserPath, complete_run
 from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
 from localft.cli.stop_signals import StopSignals
 from localft.screen.border import say
@@ -42,13 +43,14 @@ class FinetuneCommand(Command):
 
 def own_options() -> Iterator[click.Option]:
     """Options that are no settings: they say what to do, not how to train."""
-    path = click.Path(path_type=Path, dir_okay=False)
+    path = UserPath(dir_okay=False)
     yield GroupedOption(["--config"], type=path, metavar="FILE", help="TOML file of settings; flags go before it.")
     yield GroupedOption(
         ["--resume"],
         is_flag=False,
         flag_value=NEWEST,
         metavar="[RUN]",
+        shell_complete=complete_run,
         help="Go on with a run: its folder or a checkpoint; without a value the newest one.",
     )
     yield GroupedOption(["--dry-run"], is_flag=True, help="Show the resolved run and its data, then stop.")

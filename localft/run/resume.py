@@ -16,6 +16,7 @@ from typing import Any
 from localft.addresses import without_secrets
 from localft.errors import ConfigError, LocalftError
 from localft.files import real_path
+from localft.home import at_home
 from localft.run.folder import Run, all_runs, newest_run, require_free, require_run, resume_command
 from localft.run.record import RunRecord
 from localft.settings.resolve import check_together, read_config_file
@@ -68,7 +69,7 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
         return None
     if resume is True:
         return newest_run(to_resume=True).checkpoint
-    path = Path(str(resume))
+    path = Path(at_home(str(resume)))
     if path.is_file():
         return path
     run = Run.open(path)

@@ -9,6 +9,7 @@ import click
 
 from localft.cli.command import Command
 from localft.cli.data import options
+from localft.cli.parameters import UserPath
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 @options.secrets("what has some")
 @click.option("--logins", is_flag=True, help="Name people by their logins, not by their roles.")
 @click.option("--bots", is_flag=True, help="Keep what bots said and opened.")
-@click.option(
-    "--from", "saved", type=click.Path(path_type=Path), metavar="PATH", help="JSON that `gh` saved: a folder or a file."
-)
+@click.option("--from", "saved", type=UserPath(), metavar="PATH", help="JSON that `gh` saved: a folder or a file.")
 @click.option("--offline", is_flag=True, help="Take what is in the cache; make no request.")
 @click.option("--api-url", metavar="URL", help="The API's address. [default: https://api.github.com]")
 @click.option(

@@ -10,7 +10,9 @@ import click
 
 from localft.addresses import without_secrets
 from localft.cli.command import Command
+from localft.cli.parameters import UserPath, complete_model, complete_path
 from localft.cli.setting_options import setting_option
+from localft.home import at_home
 
 if TYPE_CHECKING:
     from localft.inspect.show.token_spans import Shown
@@ -34,14 +36,20 @@ _FEW, _PAGE = 3, 100
 @click.command(
     "show", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.argument("data")
-@click.option("--model", required=True, metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file.")
+@click.argument("data", shell_complete=complete_path)
+@click.option(
+    "--model",
+    required=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="A card's name, a repo id, a folder, or a .gguf file.",
+)
 @click.option("--row", "rows", type=int, multiple=True, metavar="N", help="Row N, from 1; may be given more than once.")
 @click.option("--random", "at_random", is_flag=True, help="Rows chosen at random.")
 @click.option("--seed", type=int, metavar="N", help="Of --random: the same rows every time.")
 @click.option("-n", "--number", type=click.IntRange(1), metavar="N", help="So many rows. [default: 3, in a page 100]")
 @click.option("--tokens", is_flag=True, help="Show where each token begins.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page to FILE.")
+@click.option("--html", type=UserPath(dir_okay=False), metavar="FILE", help="Write a page to FILE.")
 @setting_option("train_on_prompt", default=False)
 @setting_option("prompt_column")
 @setting_option("answer_column")
@@ -62,6 +70,7 @@ def command(
 ) -> None:
     from localft.screen.border import say
 
+    data = at_home(data)
     seed = (int.from_bytes(os.urandom(4), "little") if seed is None else seed) if at_random else None
     shown = _read(data, model, rows, number or (_PAGE if html else _FEW), seed, **flags)
     data = without_secrets(data)
@@ -97,6 +106,7 @@ def _read(
     from localft.model.tokenizer import Tokenizer
 
     with progress_line() as report:
+        template = at_home(template) if template else None
         (part,) = find_sources([data], report=report, allow_expansion=allow_expansion).parts
         base = local_base(model, report)
     wording = RunWording(Tokenizer(base), template, raw, None, train_on_prompt)

@@ -10,6 +10,7 @@ import click
 
 from localft.cli.command import Command
 from localft.cli.data import options
+from localft.cli.parameters import UserPath
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ Examples:
     short_help="Keep a test set of whole documents apart.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
+@click.argument("rows", nargs=-1, required=True, type=UserPath(), metavar="ROWS...")
 @click.option(
     "-o",
     "--out",
     required=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     help="Folder of train.jsonl and test.jsonl.",
 )
 @click.option(
