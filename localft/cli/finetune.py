@@ -51,7 +51,7 @@ def own_options() -> Iterator[click.Option]:
         flag_value=NEWEST,
         metavar="[RUN]",
         shell_complete=complete_run,
-        help="Go on with a run: its folder or a checkpoint; without a value the newest one.",
+        help="Go on with a run: its folder or a checkpoint; without a value the newest that is not at its end.",
     )
     yield GroupedOption(["--dry-run"], is_flag=True, help="Show the resolved run and its data, then stop.")
     yield GroupedOption(["--json"], is_flag=True, help="Print events as lines of JSON on stdout.")

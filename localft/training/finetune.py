@@ -15,7 +15,7 @@ from localft.model.card import card_defaults
 from localft.model.probe import remember_usable
 from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
-from localft.run.folder import Run, create_run, now, require_free
+from localft.run.folder import Run, create_run, newest_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint, own_folder, place
 from localft.run.writer import RunWriter
@@ -49,7 +49,7 @@ def finetune(
         model: a card's name, a Hugging Face repo id, a checkpoint folder, or a .gguf file.
         data: one data file or folder, or several.
         config: a TOML file of settings; arguments go before it.
-        resume: a run's folder or a checkpoint to go on from; True = the newest run.
+        resume: a run's folder or a checkpoint to go on from; True = the newest run that is not at its end.
         dry_run: stop before the first step; nothing is written.
         report: called as report(stage, done, total) while models are downloaded and converted.
         settings: any setting of `localft.settings.train_config.TrainConfig`, such as `lr=1e-4`.
@@ -231,7 +231,8 @@ def open_session(
         LocalftError: there is no such run, or its checkpoint is damaged.
     """
     from_file = read_config_file(config_file) if config_file else {}
-    found = find_checkpoint(resume, {**from_file, **flags}.get("checkpoint_in"))
+    given = {**from_file, **flags}
+    found = find_checkpoint(resume, given.get("checkpoint_in"), given)
     if found is None:
         config = resolve(flags, config_file, card_defaults)
         _require_input(config)
@@ -242,6 +243,8 @@ def open_session(
     own = own_folder(found, checkpoint.record)
     folder = place(own, config.out)
     notices = [Notice(f"going on from step {checkpoint.cursor.step} of `{found}`"), *map(_said, changes)]
+    if resume is True and own != (newest := newest_run(to_resume=True).folder):
+        notices.append(Notice(f"`{newest}` is newer, and all its steps are done"))
     if own is None and config.out is None:
         notices.append(Notice(f"`{found}` lies in no run's folder: it goes on in a new one"))
     return Session(config, checkpoint, folder, notices, report)
