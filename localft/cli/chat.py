@@ -122,11 +122,12 @@ def _read_prompt(prompt: str) -> str:
 
 def answer_once(session: ChatSession, prompt: str) -> None:
     """Stream one answer to stdout; what the user should know about its end goes to stderr."""
-    if session.template.kind == "raw" and columns():
-        with speech(out=False) as echo:
+    goes_on = session.template.kind == "raw" and columns() is not None
+    if goes_on:
+        with speech(out=False, wrapped=False) as echo:
             echo(prompt)
     last = ""
-    with speech() as write:
+    with speech(wrapped=not goes_on) as write:
         for piece in session.ask(prompt):
             write(piece)
             last = piece
