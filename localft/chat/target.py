@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from localft.adapter.file import metadata_text, read_adapter_header
 from localft.adapter.origin import BASE_NAME, find_base
@@ -61,9 +62,20 @@ def find_target(
     if not path.exists():
         raise AdapterError(
             f"`{lora}` is neither a run's folder nor an adapter file",
-            "`localft chat --lora` without a value takes the newest run",
+            _meant(lora) or "`localft chat --lora` without a value takes the newest run",
         )
     return Target(given or _recorded_base(path), path, None)
+
+
+def _meant(lora: str) -> str | None:
+    """What someone means who gives --lora a question, or a model."""
+    from localft.model.card import find_card
+
+    if find_card(lora):
+        return f"did you mean `--model {lora}`? `--lora` without a value is the newest run"
+    if " " in lora.strip() or lora.endswith("?"):
+        return f"did you mean `--lora --prompt {quote(lora)}`? `--lora` without a value is the newest run"
+    return None
 
 
 def _from_run(lora: str, newest: bool, given: Path | None, progress: Callable[[str], None]) -> Target:

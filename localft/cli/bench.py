@@ -42,9 +42,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(as_json: bool, **flags: Any) -> None:
     from localft.bench import bench
+    from localft.cli.output import echo_labelled
     from localft.cli.progress_line import progress_line
     from localft.screen.border import put, say
-    from localft.visible import Styled
+    from localft.units import count
 
     with progress_line() as report:
         result = bench({name: value for name, value in flags.items() if value is not None}, report)
@@ -53,9 +54,8 @@ def command(as_json: bool, **flags: Any) -> None:
 
         put(json.dumps(asdict(result), ensure_ascii=False))
         return
-    for label, words in lines(result):
-        say(Styled(label.ljust(12), dim=True), words, out=True)
-    say(f"\nTraining alone, {result.epochs} epochs of rows of {result.n_ctx:,} tokens, would take about", out=True)
+    echo_labelled(lines(result), (), 12, out=True)
+    say(f"\nTraining alone, {count(result.epochs, 'epoch')} of rows of {result.n_ctx:,} tokens, take about", out=True)
     for label, words in runs(result):
         say(f"{label:>12} rows   {words:>8}", out=True)
     if "model" not in flags or flags["model"] is None:
@@ -64,16 +64,17 @@ def command(as_json: bool, **flags: Any) -> None:
 
 def lines(result: BenchResult) -> list[tuple[str, str]]:
     """Label and text of what was measured, and with what."""
-    from localft.units import rate, size
+    from localft.units import count, rate, size
 
     weights = "random weights in its shape" if result.weights == "random" else "its own weights"
-    spread = f"{rate(result.slowest)} to {rate(result.fastest)} in {result.n_steps} steps"
+    spread = f"{rate(result.slowest)} to {rate(result.fastest)} in {count(result.n_steps, 'step')}"
+    threads = count(result.n_threads, "thread")
     rows = f"{result.n_tok:,} tokens in rows of {min(result.n_ctx, result.n_tok):,}"
     return [
         ("model", f"{result.model} · {result.type} · {weights}"),
         ("adapter", f"rank {result.lora_rank} · {result.n_trainable:,} parameters"),
         ("processor", result.cpu),
-        ("engine", f"{result.device} · {result.n_threads} threads · kernels {result.kernels}, {result.arithmetic}"),
+        ("engine", f"{result.device} · {threads} · kernels {result.kernels}, {result.arithmetic}"),
         ("step", f"{rows}, all supervised, and one update"),
         ("speed", f"{rate(result.tok_per_sec)} tok/s, {spread}"),
         ("memory", f"{size(result.peak_mem_bytes)} at its peak"),

@@ -140,7 +140,5 @@ def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     handle = os.open(path, flags, 0o600)
-    try:
-        os.write(handle, text.encode())
-    finally:
-        os.close(handle)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text)

@@ -12,20 +12,25 @@ from localft.visible import Styled, visible
 _LABEL = 10
 
 
-def echo_labelled(lines: Iterable[tuple[str, str]], loud: Collection[str] = ("note",)) -> None:
+def echo_labelled(
+    lines: Iterable[tuple[str, str]], loud: Collection[str] = ("note",), label: int = _LABEL, out: bool = False
+) -> None:
     """Write labels and texts to stderr, a label that is repeated once; on a terminal broken between words.
 
     Args:
         loud: labels whose texts are yellow.
+        label: cells of the labels' column.
+        out: to stdout instead.
     """
-    width = max((columns() or 0) - _LABEL, 20) if columns() else 0
+    room = columns(out)
+    width = max(room - label, 20) if room else 0
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     before = ""
-    for label, text in lines:
-        shown = "" if label == before else label
-        before = label or before
+    for name, text in lines:
+        shown = "" if name == before else name
+        before = name or before
         for line in wrapper.wrap(visible(text)) if width else [visible(text)]:
-            say(Styled(shown.ljust(_LABEL), dim=True), Styled(line, "yellow") if label in loud else line)
+            say(Styled(shown.ljust(label), dim=True), Styled(line, "yellow") if name in loud else line, out=out)
             shown = ""
 
 

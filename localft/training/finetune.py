@@ -25,6 +25,7 @@ from localft.training.answers import compare_answers
 from localft.training.loop import LoopPlan, train_loop
 from localft.training.plan import TrainPlan
 from localft.training.setup import set_up
+from localft.units import count
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
@@ -96,7 +97,8 @@ class Session:
                 yield self.start_event(plan, engine, record, cursor, "", self.estimate(plan, engine, cursor))
                 return
             if cursor.step >= plan.total_steps:
-                yield Notice(f"all {plan.total_steps} steps are done; raise --epochs or --max-steps to go on")
+                done = f"the run is complete, {count(plan.total_steps, 'step')}"
+                yield Notice(f"{done}; raise --epochs or --max-steps to go on")
             estimate = self.estimate(plan, engine, cursor)
             run = self.open_run(plan)
             with run.held():

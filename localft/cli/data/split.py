@@ -90,7 +90,7 @@ def command(
 
 def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
     """Labels and texts, in the order in which they are shown."""
-    from localft.units import count
+    from localft.units import count, count_and_verb
 
     yield "read", count(found.n_read, "row")
     yield "test", f"{found.test}, {count(found.n_test, 'row')}: {found.reason}"
@@ -99,7 +99,8 @@ def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
     if found.n_held:
         yield "left out", f"{count(found.n_held, 'row')} of a document in the test set, or equal to a row there"
     if found.n_leaking:
-        yield "left out", f"{count(found.n_leaking, 'row')} that give a test row away (--on-leak drop)"
+        giving = count_and_verb(found.n_leaking, "row", "that gives", "that give")
+        yield "left out", f"{giving} a test row away (--on-leak drop)"
     yield "train", f"{found.train}, {count(found.n_train, 'row')}"
     leakage = found.leakage
     leak = f"{leakage.n_leaks:,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"
