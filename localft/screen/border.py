@@ -142,7 +142,8 @@ def columns(out: bool = False) -> int | None:
 
 def has_colours(out: bool = False) -> bool:
     """Whether stderr or stdout is a terminal with colours."""
-    return _is_terminal(sys.stdout if out else sys.stderr) and not os.environ.get("NO_COLOR")
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and _is_terminal(sys.stdout if out else sys.stderr)
 
 
 def forget_stdout() -> None:
