@@ -19,8 +19,9 @@ from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 
 EXIT_STATUSES = """\
-Exit status: 0 all went well, 1 it failed (a file, a model, the machine; `localft data check`: there are errors), 2 the
-command line or a setting cannot be used, 130 Ctrl-C, 143 and 129 the signals SIGTERM and SIGHUP. Errors go to stderr.
+Exit status: 0 all went well, 1 it failed (a file that is not there or cannot be used, a model, the machine; with
+`localft data check`, errors in the data), 2 the command line or a setting cannot be used, an unknown name among them,
+130 Ctrl-C, 143 and 129 the signals SIGTERM and SIGHUP. Errors go to stderr.
 """
 DOCS = Path(__file__).resolve().parent
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localft.errors import ConfigError
+from localft.errors import ConfigError, LocalftError
 from localft.files import read_text
 from localft.home import at_home
 from localft.settings.setting import flag_name
@@ -42,7 +42,8 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, whose keys may be written with dashes as flags are.
 
     Raises:
-        ConfigError: it cannot be read, is no TOML, holds tables, or has a key in both spellings.
+        LocalftError: it cannot be read.
+        ConfigError: it is no TOML, holds tables, or has a key in both spellings.
     """
     path = Path(at_home(str(path)))
     if sys.version_info >= (3, 11):
@@ -53,7 +54,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(read_text(path))
     except OSError as error:
         hint = "check the path, and that it is a file that you may read"
-        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
+        raise LocalftError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         hint = "write lines such as `lora_rank = 16`"
