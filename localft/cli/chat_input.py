@@ -105,7 +105,7 @@ class ChatInput:
             return
         self.last = message
         self._readline.add_history(message)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):
             _append(localft_home() / HISTORY, json.dumps(message) + "\n")
 
 
@@ -119,11 +119,11 @@ def _readline() -> ModuleType | None:
 
 def _history() -> list[str]:
     """What was said in earlier chats, the oldest first; what cannot be read is left out."""
-    path = localft_home() / HISTORY
     messages = []
     try:
-        lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError):
+        path = localft_home() / HISTORY
+        lines = read_text(path).split("\n")[:-1]
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: there is no home
         return []
     for line in lines[-KEPT:]:
         with contextlib.suppress(ValueError, RecursionError):
