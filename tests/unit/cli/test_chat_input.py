@@ -30,18 +30,17 @@ def read(*keys: str, n: int = 1, term: str = "xterm-256color") -> list[str]:
     if child == 0:
         os.environ["TERM"] = term
         os.execv(sys.executable, [sys.executable, "-c", READS.format(n=n)])
-    shown, left, end = "", list(keys), time.monotonic() + 60
+    shown, left, end = b"", list(keys), time.monotonic() + 60
     try:
         while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
-            piece = os.read(terminal, 1 << 16).decode()
-            shown += piece
-            if left and shown.endswith("> "):
+            shown += os.read(terminal, 1 << 16)
+            if left and shown.endswith(b"> "):
                 os.write(terminal, left.pop(0).encode())
     except OSError:  # it has ended
         pass
     os.close(terminal)
     os.waitpid(child, 0)
-    return [eval(line[1:-1]) for line in shown.splitlines() if line.startswith("<'") or line.startswith('<"')]
+    return [eval(line[1:-1]) for line in shown.decode().splitlines() if line.startswith("<'") or line.startswith('<"')]
 
 
 def paste(text: str) -> str:
@@ -75,21 +74,21 @@ def typed_slowly(pasted: str) -> str:
     if child == 0:
         os.environ["TERM"] = "linux"
         os.execv(sys.executable, [sys.executable, "-c", READS.format(n=1)])
-    shown, began = "", 0.0
+    shown, began = b"", False
     try:
         while True:
             if select.select([terminal], [], [], 0.5)[0]:
-                shown += os.read(terminal, 1 << 16).decode()
+                shown += os.read(terminal, 1 << 16)
             elif began:
                 os.write(terminal, b"\r")
-            if shown.endswith("> ") and not began:
-                began = time.monotonic()
+            if shown.endswith(b"> ") and not began:
+                began = True
                 os.write(terminal, pasted.encode())
     except OSError:
         pass
     os.close(terminal)
     os.waitpid(child, 0)
-    return str(eval(shown[shown.rindex("<") + 1 : shown.rindex(">")]))
+    return str(eval(shown[shown.rindex(b"<") + 1 : shown.rindex(b">")].decode()))
 
 
 def test_arrow_keys_bring_back_what_was_said_in_earlier_chats(home: Path) -> None:
