@@ -86,5 +86,5 @@ def fallback_warning(header: Header) -> str | None:
     widths = ", ".join(str(width) for width in sorted({info.ne[0] for info in odd}))
     return (
         f"{len(odd)} of {len(matrices)} matrices {have} rows of {widths}, no multiple of {block}, and {are} not "
-        f" {outtype.main.name.lower()} but stored otherwise: {types}"
+        f"{outtype.main.name.lower()} but stored otherwise: {types}"
     )
