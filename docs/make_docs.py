@@ -20,6 +20,11 @@ from localft.model.conversion.checkpoint_keys import TABLES, Key
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
 
+EXIT_STATUSES = """\
+Exit status: 0 all went well, 1 it failed (a file that is not there or cannot be used, a model, the machine; with
+`localft data check`, errors in the data), 2 the command line or a setting cannot be used, an unknown name among them,
+130 Ctrl-C, 143 and 129 the signals SIGTERM and SIGHUP. Errors go to stderr.
+"""
 DOCS = Path(__file__).resolve().parent
 
 
@@ -35,9 +40,15 @@ def all_commands(name: str, command: click.Command) -> Iterator[tuple[str, click
 
 def commands_page() -> str:
     """Every command's help, as the terminal shows it at 100 columns."""
-    parts = ["# Commands\n\nMade from `--help` by `make docs`.\n"]
+    parts = [
+        "# Commands\n\nMade from `--help` by `make docs`. `localft help data check` shows a page too.\n",
+        EXIT_STATUSES,
+    ]
     for info, command in all_commands("localft", cli):
-        context = command.make_context(info, [], resilient_parsing=True, terminal_width=100, max_content_width=100)
+        context = command.make_context(
+            info, [], resilient_parsing=True, terminal_width=100, max_content_width=100,
+            help_option_names=["-h", "--help"],
+        )  # fmt: skip
         parts.append(f"## {info}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

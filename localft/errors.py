@@ -24,7 +24,10 @@ class LocalftError(Exception):
 
     def __init__(self, message: str, hint: str) -> None:
         self.message, self.hint = shortened(message), shortened(hint)
-        super().__init__(self.message)
+        super().__init__(self.message, self.hint)
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
 
 def shortened(text: str) -> str:

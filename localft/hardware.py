@@ -36,7 +36,8 @@ def choose_threads() -> tuple[int, str]:
         return quota, f"a quota of {quota} of {allowed} processors"
     if cores <= allowed:
         return cores, f"{count(cores, 'physical core')}"
-    return allowed, f"{count(allowed, 'processor')} of {_physical_cores()} are open to this process"
+    are = "is" if allowed == 1 else "are"
+    return allowed, f"{count(allowed, 'processor')} of {_physical_cores()} {are} open to this process"
 
 
 def processors() -> int:

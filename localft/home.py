@@ -25,3 +25,13 @@ def localft_home() -> Path:
         return Path(value).expanduser()
     except RuntimeError:  # `~` without HOME where the user is not listed, or `~somebody`
         raise ConfigError(f"there is no home folder for `{value}`", HINT) from None
+
+
+def at_home(path: str) -> str:
+    """A path or a name as it was given, but with `~` at its beginning as the home folder, where there is one."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        return path

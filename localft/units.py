@@ -37,3 +37,8 @@ def rate(tok_per_sec: float) -> str:
 def count(n: int, noun: str) -> str:
     """ "1 row", "2,000 rows"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def count_and_verb(n: int, noun: str, one: str, more: str) -> str:
+    """ "1 row is", "2,000 rows are"."""
+    return f"{count(n, noun)} {one if n == 1 else more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,16 +32,19 @@ def find_base(header: Header, beside: Path) -> Path | None:
     recorded = metadata_text(header.values, BASE_PATH)
     if recorded and os.path.isfile(recorded):  # noqa: PTH113  whatever the text is
         return Path(recorded)
-    if not sha256:
-        return None
-    for path in _candidates(beside):
+    return find_by_hash(sha256, real_path(beside).parent) if sha256 else None
+
+
+def find_by_hash(sha256: str, *folders: Path) -> Path | None:
+    """The base model of that SHA-256 in the current folder, in `folders` or in localft's home, under whatever name."""
+    for path in _candidates(folders):
         with suppress(ModelError, OSError):
             if read_header(path).values.get("general.type") != "adapter" and file_sha256(path) == sha256:
                 return path
     return None
 
 
-def _candidates(beside: Path) -> list[Path]:
-    folders = [Path(), real_path(beside).parent, localft_home() / "models"]
-    found = {real_path(path): None for folder in folders for path in sorted(folder.glob("*.gguf"))}
+def _candidates(folders: Sequence[Path]) -> list[Path]:
+    places = [Path(), *folders, localft_home() / "models"]
+    found = {real_path(path): None for folder in places for path in sorted(folder.glob("*.gguf"))}
     return [path for path in found if os.access(path, os.R_OK)]

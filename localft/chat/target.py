@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from localft.adapter.file import metadata_text, read_adapter_header, require_adapter_file
 from localft.adapter.origin import BASE_NAME, find_base
 from localft.data.wording.template import TemplateInfo
 from localft.errors import AdapterError, ConfigError
+from localft.home import at_home
 from localft.kinds.file_kind import Kind
 from localft.kinds.folder_kind import folder_kind
 from localft.model.source import resolve_model
@@ -54,6 +56,7 @@ def find_target(
             "there is nothing to talk to: neither --lora nor --model was given",
             "`localft chat --lora` takes the newest run, `localft chat --model demo` the bundled model",
         )
+    lora = at_home(lora) if lora else lora
     if last and not (newest or (lora and Path(lora).is_dir())):
         raise ConfigError("`--last` is for the adapter of a run", "give the run's folder to --lora")
     given = _resolve_model(model, progress, report) if model else None
@@ -70,7 +73,7 @@ def find_target(
     else:
         raise AdapterError(
             f"`{lora}` is neither a run's folder nor an adapter file",
-            "`localft chat --lora` without a value takes the newest run",
+            _meant(lora) or "`localft chat --lora` without a value takes the newest run",
         )
     return Target(given or _recorded_base(path), path, None)
 
@@ -79,6 +82,17 @@ def _require_run(folder: Path) -> None:
     kind = folder_kind(folder)
     if kind and kind.kind is not Kind.RUN:
         raise AdapterError(f"`{folder}` is {kind.what} and not a run", kind.hint)
+
+
+def _meant(lora: str) -> str | None:
+    """What someone means who gives --lora a question, or a model."""
+    from localft.model.card import find_card
+
+    if find_card(lora):
+        return f"did you mean `--model {lora}`? `--lora` without a value is the newest run"
+    if " " in lora.strip() or lora.endswith("?"):
+        return f"did you mean `--lora --prompt {quote(lora)}`? `--lora` without a value is the newest run"
+    return None
 
 
 def _from_run(lora: str, newest: bool, last: bool, given: Path | None, progress: Callable[[str], None]) -> Target:
@@ -112,7 +126,7 @@ def _recorded_base(adapter: Path) -> Path:
 
 
 def _resolve_model(model: str, progress: Callable[[str], None], report: Report | None) -> Path:
-    source = resolve_model(model)
+    source = resolve_model(at_home(model))
     if source.gguf is not None:
         return source.gguf
     from localft.model.convert import convert

@@ -8,28 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.given import given, refuse_idle
+from localft.cli.parameters import complete_model, complete_path, complete_run
 from localft.cli.progress_line import ProgressLine
 from localft.cli.setting_options import NEWEST
 from localft.errors import ConfigError
+from localft.home import at_home
 from localft.screen.border import columns, put, say, speech
 
 if TYPE_CHECKING:
     from localft.chat import ChatSession
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--lora",
     is_flag=False,
     flag_value=NEWEST,
     metavar="[RUN|FILE]",
+    shell_complete=complete_run,
     help="Use an adapter: a run's folder or an adapter file; without a value the newest run under ./runs.",
 )
 @click.option("--last", is_flag=True, help="Use the run's last adapter, not the one with the best validation loss.")
 @click.option(
     "--model",
     metavar="MODEL",
+    shell_complete=complete_model,
     help="Base model: a card's name, a folder, a repo id or a .gguf file. [default: the adapter's]",
 )
 @click.option("--prompt", metavar="TEXT", help="Print one answer on stdout and leave; - reads the prompt from stdin.")
@@ -57,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--raw", is_flag=True, help="Continue the prompt as it stands.")
 @click.option(
     "--template",
+    shell_complete=complete_path,
     metavar="KIND|FILE",
     help="Format prompts as chat, alpaca, completion, messages or raw, or by a Jinja file. [default: as in training]",
 )
@@ -111,7 +117,7 @@ def open_session(options: dict[str, Any]) -> ChatSession:
         target.adapter,
         n_ctx=options.pop("ctx"),
         n_threads=options.pop("threads"),
-        template=options.pop("template") or target.template,
+        template=at_home(options.pop("template") or "") or target.template,
         **options,
     )
 
@@ -122,11 +128,12 @@ def _read_prompt(prompt: str) -> str:
 
 def answer_once(session: ChatSession, prompt: str) -> None:
     """Stream one answer to stdout; what the user should know about its end goes to stderr."""
-    if session.template.kind == "raw" and columns():
-        with speech(out=False) as echo:
+    goes_on = session.template.kind == "raw" and columns() is not None
+    if goes_on:
+        with speech(out=False, wrapped=False) as echo:
             echo(prompt)
     last = ""
-    with speech() as write:
+    with speech(wrapped=not goes_on) as write:
         for piece in session.ask(prompt):
             write(piece)
             last = piece

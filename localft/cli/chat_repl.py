@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -12,13 +11,13 @@ from operator import itemgetter
 from pathlib import Path
 
 from localft.chat import ChatSession
+from localft.cli.chat_input import ChatInput
+from localft.cli.chat_meant import BARE, meant_command
 from localft.cli.output import print_error
 from localft.errors import ConfigError, LocalftError
 from localft.outputs import write_output
 from localft.screen.border import put, say, speech
-from localft.spelling import nearest
 
-PROMPT = "> "
 HELP = """\
 /help              this list
 /reset             forget the conversation
@@ -28,7 +27,8 @@ HELP = """\
 /save [FILE]       save the conversation as a training row (JSONL)
 /exit              leave (Ctrl-D does too)
 
-Ctrl-C stops an answer. A line that ends with \\ goes on in the next one.
+Ctrl-C stops an answer. A line that ends with \\ goes on in the next one; pasted lines are one message.
+The arrow keys bring back what you said before.
 To send a line that starts with /, start it with //."""
 
 
@@ -54,17 +54,16 @@ class Repl:
             "exit": self.leave,
             "quit": self.leave,
         }
+        self.input = ChatInput(self.commands)
 
     def run(self) -> None:
         """Read and answer lines until the user leaves."""
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  (input() edits lines once it is imported)
         self.greet()
         while not self.done:
             try:
-                line = self.read()
+                line = self.input.read()
             except EOFError:
-                if sys.stdin.isatty():
+                if self.input.typed:
                     say("")
                 return
             except KeyboardInterrupt:
@@ -81,20 +80,15 @@ class Repl:
             say("each prompt stands alone, as in training")
         say("/help lists the commands")
 
-    def read(self) -> str:
-        """One line of the user's, continued while it ends with a backslash."""
-        lines = [input(PROMPT if sys.stdin.isatty() else "")]
-        while lines[-1].endswith("\\"):
-            lines[-1] = lines[-1][:-1]
-            lines.append(input("… " if sys.stdin.isatty() else ""))
-        return "\n".join(lines)
-
     def handle(self, line: str) -> None:
         """Run a command, or ask the model; errors are said and the conversation goes on."""
         try:
             if line.startswith("/") and not line.startswith("//"):
                 self.run_command(line[1:])
-            elif line.strip() or (self.session.template.kind == "raw" and self.session.messages):
+                return
+            if self.input.typed and line.strip().lower() in BARE:
+                say("(commands begin with a slash: /exit leaves, /help lists them)")
+            if line.strip() or (self.session.template.kind == "raw" and self.session.messages):
                 self.stream(self.session.ask(line[1:] if line.startswith("//") else line))
         except LocalftError as error:
             print_error(error)
@@ -106,8 +100,7 @@ class Repl:
         name, _, rest = line.partition(" ")
         run = self.commands.get(name.strip().lower())
         if run is None:
-            near = nearest(name, self.commands)
-            raise ConfigError(f"`/{name}` is no command", f"did you mean `/{near}`?" if near else "/help lists them")
+            raise ConfigError(f"`/{name}` is no command", meant_command(name, rest, self.commands))
         run(rest.strip())
 
     def stream(self, pieces: Iterator[str]) -> None:

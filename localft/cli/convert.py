@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.given import refuse_idle
+from localft.cli.parameters import UserPath, complete_model
 from localft.cli.progress_line import progress_line
 from localft.screen.border import put, say
 from localft.visible import Styled
@@ -25,12 +27,12 @@ Examples:
 """
 
 
-@click.command("convert", help=HELP, short_help="Convert a Hugging Face checkpoint to GGUF.")
-@click.argument("model")
+@click.command("convert", cls=Command, help=HELP, short_help="Convert a Hugging Face checkpoint to GGUF.")
+@click.argument("model", shell_complete=complete_model)
 @click.option(
     "--outtype", default="q8_0", show_default=True, metavar="TYPE", help="f32, f16, bf16, q8_0, q4_0, q4_k_m, q6_k, …"
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write. [default: in localft's home]")
+@click.option("--out", type=UserPath(), help="File to write. [default: in localft's home]")
 @click.option("--force", is_flag=True, help="Convert even where the file is there, and replace any other.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def command(model: str, outtype: str, out: Path | None, force: bool, as_json: bool) -> None:

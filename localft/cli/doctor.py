@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from localft.cli.command import Command
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(as_json: bool) -> None:
     """Show devices, memory, versions and where files live.
@@ -17,6 +19,7 @@ def command(as_json: bool) -> None:
       localft doctor
       localft doctor --json > doctor.json    to attach to a bug report
     """
+    from localft.cli.output import echo_labelled
     from localft.doctor import diagnose
     from localft.screen.border import put, say
     from localft.visible import Styled
@@ -29,8 +32,7 @@ def command(as_json: bool) -> None:
         return
     for title, lines in sections(found):
         say(Styled(title, bold=True), out=True)
-        for label, text in lines:
-            say("  ", Styled(label.ljust(18), dim=True), f" {text}", out=True)
+        echo_labelled([(f"  {label}", text) for label, text in lines], (), 21, out=True)
         say(out=True)
     for problem in found["problems"]:
         say(Styled("problem", "yellow"), f": {problem}", out=True)

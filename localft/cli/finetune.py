@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
+from localft.cli.parameters import UserPath, complete_run
 from localft.cli.setting_options import NEWEST, GroupedOption, setting_options
 from localft.cli.stop_signals import StopSignals
-from localft.errors import ConfigError
 from localft.screen.border import say
 from localft.settings.old_finetune_flags import is_old_form, translate
-from localft.settings.other_words import OTHER_WORDS
-from localft.settings.setting import flag_name
 from localft.settings.train_config import MACHINE, MODEL, RUN, TRAIN
 
 if TYPE_CHECKING:
@@ -25,17 +24,11 @@ if TYPE_CHECKING:
     from localft.screen.plain import Screen
 
 
-class FinetuneCommand(click.Command):
+class FinetuneCommand(Command):
     """Understands the old program's command line too, and sorts its help page."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
-        except click.NoSuchOption as error:
-            known = OTHER_WORDS.get(error.option_name.lstrip("-").replace("-", "_"))
-            close = flag_name(known) if known else next(iter(error.possibilities or ()), None)
-            hint = f"did you mean `{close}`?" if close else "`localft finetune --help` lists the options"
-            raise ConfigError(f"unknown option `{error.option_name}`", hint) from None
+        return super().parse_args(ctx, translate(args) if is_old_form(args) else args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -50,14 +43,15 @@ class FinetuneCommand(click.Command):
 
 def own_options() -> Iterator[click.Option]:
     """Options that are no settings: they say what to do, not how to train."""
-    path = click.Path(path_type=Path, dir_okay=False)
+    path = UserPath(dir_okay=False)
     yield GroupedOption(["--config"], type=path, metavar="FILE", help="TOML file of settings; flags go before it.")
     yield GroupedOption(
         ["--resume"],
         is_flag=False,
         flag_value=NEWEST,
         metavar="[RUN]",
-        help="Go on with a run: its folder or a checkpoint; without a value the newest one.",
+        shell_complete=complete_run,
+        help="Go on with a run: its folder or a checkpoint; without a value the newest that is not at its end.",
     )
     yield GroupedOption(["--dry-run"], is_flag=True, help="Show the resolved run and its data, then stop.")
     yield GroupedOption(["--json"], is_flag=True, help="Print events as lines of JSON on stdout.")

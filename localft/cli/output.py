@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Collection, Iterable
 
-import click
-
-from localft.errors import LocalftError, shortened
+from localft.errors import LocalftError
 from localft.screen.border import columns, say
 from localft.visible import Styled, visible
 
 _LABEL = 10
 
 
-def echo_labelled(lines: Iterable[tuple[str, str]], loud: Collection[str] = ("note",)) -> None:
+def echo_labelled(
+    lines: Iterable[tuple[str, str]], loud: Collection[str] = ("note",), label: int = _LABEL, out: bool = False
+) -> None:
     """Write labels and texts to stderr, a label that is repeated once; on a terminal broken between words.
 
     Args:
         loud: labels whose texts are yellow.
+        label: cells of the labels' column.
+        out: to stdout instead.
     """
-    width = max((columns() or 0) - _LABEL, 20) if columns() else 0
+    room = columns(out)
+    width = max(room - label, 20) if room else 0
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     before = ""
-    for label, text in lines:
-        shown = "" if label == before else label
-        before = label or before
+    for name, text in lines:
+        shown = "" if name == before else name
+        before = name or before
         for line in wrapper.wrap(visible(text)) if width else [visible(text)]:
-            say(Styled(shown.ljust(_LABEL), dim=True), Styled(line, "yellow") if label in loud else line)
+            say(Styled(shown.ljust(label), dim=True), Styled(line, "yellow") if name in loud else line, out=out)
             shown = ""
 
 
@@ -37,14 +39,6 @@ def print_error(error: LocalftError) -> None:
     say(Styled("error", "red", bold=True), _broken(f": {visible(error.message)}", 5))
     if error.hint:
         say("\n", Styled("hint", "cyan"), _broken(f": {visible(error.hint)}", 4))
-
-
-def print_usage_error(error: click.ClickException) -> None:
-    """Write what Click says of an argument, which it quotes as it came."""
-    said = io.StringIO()
-    error.show(said)
-    message = error.format_message()
-    say(said.getvalue().replace(message, shortened(message)), end="")
 
 
 def _broken(text: str, n_before: int) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import click
 
 from localft import __version__
+from localft.cli.data import COMMANDS as DATA_COMMANDS
 from localft.cli.lazy import LazyGroup
-from localft.cli.output import print_error, print_usage_error
+from localft.cli.output import print_error
 from localft.errors import LocalftError
 from localft.screen.border import forget, guard, say
 
@@ -24,8 +25,17 @@ COMMANDS = {
 }
 
 
+def _with_dashes(name: str) -> str:
+    """`--lora_rank` is `--lora-rank`."""
+    return name.replace("_", "-")
+
+
 @click.group(
-    cls=LazyGroup, summaries=COMMANDS, package="localft.cli.", context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    summaries=COMMANDS,
+    package="localft.cli.",
+    others=tuple(f"data {name}" for name in DATA_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _with_dashes},
 )
 @click.version_option(__version__, prog_name="localft")
 def cli() -> None:
@@ -39,7 +49,7 @@ def cli() -> None:
 
 
 def run(ready: Callable[[], object]) -> None:
-    """Run the command that `sys.argv` names. Exit codes: 1 run-time error, 2 usage, 130 interrupt.
+    """Run the command that `sys.argv` names; its exit statuses are in docs/commands.md.
 
     Args:
         ready: called where an interrupt is met from then on.
@@ -47,12 +57,14 @@ def run(ready: Callable[[], object]) -> None:
     try:
         ready()
         guard()
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="localft", standalone_mode=False)
     except LocalftError as error:
         print_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        print_usage_error(error)
+        from localft.cli.usage import usage_error
+
+        print_error(usage_error(error))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from localft.cli.parameters import complete_model, complete_path, complete_words
 from localft.settings.setting import Setting, flag_name
 from localft.settings.train_config import RUN, SETTINGS
 
@@ -42,6 +43,10 @@ def _attributes(name: str) -> dict[str, Any]:
         attributes |= {"metavar": rules.metavar or "|".join(rules.choices)}
     else:
         attributes |= {"metavar": rules.metavar or ("N" if "int" in str(spec.type) else "X")}
+    if name == "model":
+        attributes |= {"shell_complete": complete_model}
+    elif rules.path or rules.choices:
+        attributes |= {"shell_complete": complete_path if rules.path else complete_words(rules.choices)}
     if str(spec.type).startswith("tuple"):
         attributes |= {"multiple": True}
     return attributes

@@ -6,8 +6,11 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from shlex import quote
+from shutil import which
 
 from localft.errors import LocalftError
+from localft.files import real_path
 from localft.screen.border import guard, say
 
 ENOUGH = 16
@@ -67,8 +70,17 @@ def demo() -> int:
     for question, old, new in list(zip(held_out(), before, after, strict=True))[:SHOWN]:
         tell(f"\n   question  {question.question}\n   before    {old}\n   after     {new}")
     tell(f"\nAnswered as Polly does, and ended: {n_before} of {len(before)} before, {n_after} of {len(after)} after")
-    tell("Talk to her: localft chat --lora")
+    tell(f"Talk to her: {program()} chat --lora")
     return n_after
+
+
+def program() -> str:
+    """What calls this localft from here: its name, or its path where another is found by the name, or none."""
+    beside = Path(sys.executable).with_name("localft")
+    found = which("localft")
+    if not beside.is_file() or (found and real_path(Path(found)) == real_path(beside)):
+        return "localft"
+    return quote(str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside))
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ def main() -> None:
     try:
         _try(Path(gguf), Path(adapter[0]) if adapter else None)
     except (LocalftError, MemoryError) as error:
-        json.dump([str(error), getattr(error, "hint", None)], sys.stdout)
+        json.dump([getattr(error, "message", str(error)), getattr(error, "hint", None)], sys.stdout)
         sys.exit(1)
 
 

@@ -47,6 +47,7 @@ def resolve_model(model: str) -> ModelSource:
 
     Raises:
         ConfigError: it is no card, file, folder or repo id; names the nearest card.
+        ModelError: a file or folder of that name is not there, or holds no model.
     """
     text = str(model)
     if not text.strip():
@@ -57,11 +58,11 @@ def resolve_model(model: str) -> ModelSource:
     if text in load_cards() or not (path.exists() or text.lower().endswith(".gguf")):
         return _by_name(text)
     if not path.exists():
-        raise ConfigError(f"the file `{text}` does not exist", "check the path, or give a card's name")
+        raise ModelError(f"the file `{text}` does not exist", "check the path, or give a card's name")
     if path.is_file():
         return _file(text, path)
     if not path.is_dir():
-        raise ConfigError(f"`{text}` is a pipe or a device", "give a folder or a .gguf file")
+        raise ModelError(f"`{text}` is a pipe or a device", "give a folder or a .gguf file")
     return _folder(text, path)
 
 
@@ -97,7 +98,7 @@ def _folder(text: str, path: Path) -> ModelSource:
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"did you mean `{ggufs[0]}`?" if ggufs else "give the folder of a Hugging Face checkpoint"
-        raise ConfigError(f"the folder `{text}` has no config.json", hint)
+        raise ModelError(f"the folder `{text}` has no config.json", hint)
     return ModelSource(real_path(path).name, checkpoint=path)
 
 

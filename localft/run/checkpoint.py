@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -96,18 +97,44 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         LocalftError: the file is missing, damaged, no checkpoint, or not one of this program.
     """
+    header = _header(path)
+    with _damage_named(path):
+        counters = read_stored(_Counters, _json(header, "localft.counters"))
+        state = EngineState(_tensors(path, header), counters.step, counters.micro_step)
+        return Checkpoint(*_record_and_cursor(header), state)
+
+
+def read_progress(path: Path) -> tuple[RunRecord, Cursor]:
+    """Which run a checkpoint is of, and where that stood.
+
+    Raises:
+        LocalftError: see `read_checkpoint`.
+    """
+    header = _header(path)
+    with _damage_named(path):
+        return _record_and_cursor(header)
+
+
+def _header(path: Path) -> Header:
     try:
         header = read_header(path)
     except ModelError as error:
         raise _damaged(error.message.replace("not a usable GGUF", "not a usable checkpoint")) from error
     _require_ours(path, header)
+    return header
+
+
+def _record_and_cursor(header: Header) -> tuple[RunRecord, Cursor]:
+    record = RunRecord.from_dict(_json(header, "localft.run"))
+    known = {spec.name for spec in fields(Cursor)}
+    stored = {key: value for key, value in _json(header, "localft.cursor").items() if key in known}
+    return record, read_stored(Cursor, stored)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        record = RunRecord.from_dict(_json(header, "localft.run"))
-        known = {spec.name for spec in fields(Cursor)}
-        stored = {key: value for key, value in _json(header, "localft.cursor").items() if key in known}
-        cursor = read_stored(Cursor, stored)
-        counters = read_stored(_Counters, _json(header, "localft.counters"))
-        return Checkpoint(record, cursor, EngineState(_tensors(path, header), counters.step, counters.micro_step))
+        yield
     except KeyError as error:
         raise _damaged(f"checkpoint `{path}` is damaged: it lacks {str(error)[:80]}") from error
     except (TypeError, ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from localft.addresses import without_secrets
 from localft.errors import ConfigError, LocalftError
 from localft.files import real_path
+from localft.home import at_home
+from localft.run.checkpoint import read_progress
 from localft.run.folder import Run, all_runs, newest_run, require_free, require_run, resume_command
 from localft.run.record import RunRecord
 from localft.settings.resolve import check_together, read_config_file
@@ -34,6 +37,8 @@ APPLIED: dict[str, str] = {
     "memory": "",
 }
 PATHS = ("data", "val_data", "replay", "from_run")
+# Each says how long a run is; together, the shorter holds.
+LENGTHS = ("epochs", "max_steps")
 # Settings that are taken from the command alone.
 PLACES = ("out", "checkpoint_in", "checkpoint_out", "lora_out")
 _NOT_WRITTEN = "a checkpoint's places are not written to; give it again to write there"
@@ -49,12 +54,15 @@ class Change:
     effect: str
 
 
-def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None) -> Path | None:
+def find_checkpoint(
+    resume: str | Path | bool | None, checkpoint_in: str | None, given: Mapping[str, Any] = {}
+) -> Path | None:
     """The checkpoint to go on from; None = start afresh.
 
     Args:
-        resume: a run's folder or a checkpoint file; True = the newest run.
+        resume: a run's folder or a checkpoint file; True = the newest run that is not at its end.
         checkpoint_in: the old command form's file, which need not be there.
+        given: settings of the new command, of which some may make a run longer.
 
     Raises:
         LocalftError: the run that was asked for is not there, or has no checkpoint.
@@ -67,8 +75,8 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
     if not resume:
         return None
     if resume is True:
-        return newest_run(to_resume=True).checkpoint
-    path = Path(str(resume))
+        return _newest_unfinished(given).checkpoint
+    path = Path(at_home(str(resume)))
     if path.is_file():
         return path
     run = Run.open(path)
@@ -78,6 +86,23 @@ def find_checkpoint(resume: str | Path | bool | None, checkpoint_in: str | None)
             f"start it again: `localft finetune … --out {shlex.quote(str(path))}` takes its folder",
         )
     return run.checkpoint
+
+
+def _newest_unfinished(given: Mapping[str, Any]) -> Run:
+    """The run that was started or resumed last, of those that have steps left; where none has, the last."""
+    for run in reversed(all_runs()):
+        with suppress(LocalftError):
+            if run.checkpoint.is_file() and _steps_left(run.checkpoint, given) > 0:
+                return run
+    return newest_run(to_resume=True)
+
+
+def _steps_left(checkpoint: Path, given: Mapping[str, Any]) -> int:
+    record, cursor = read_progress(checkpoint)
+    lengths = {name: coerce(SETTINGS[name], given[name], "flag") for name in LENGTHS if given.get(name) is not None}
+    if "epochs" in lengths:
+        lengths["epochs"] *= record.resolved.steps_per_epoch
+    return min(lengths.values(), default=record.resolved.total_steps) - cursor.step
 
 
 def own_folder(checkpoint: Path, record: RunRecord) -> Path | None:
@@ -143,9 +168,24 @@ def apply_changes(
     for name in ("checkpoint_out", "lora_out"):
         if getattr(before, name) is not None and given.get(name) is None:
             changes.append(Change(flag_name(name), getattr(before, name), "nothing", _NOT_WRITTEN))
-    config = config.with_values("flag", changed)
+    config, outdated = _with_one_length(config.with_values("flag", changed), given)
     check_together(config)
-    return config, changes
+    return config, changes + outdated
+
+
+def _with_one_length(config: TrainConfig, given: Mapping[str, Any]) -> tuple[TrainConfig, list[Change]]:
+    """Where the new command says how long the run is in one way, what the old one said in the other no longer holds."""
+    said = [name for name in LENGTHS if given.get(name) is not None]
+    if len(said) != 1:
+        return config, []
+    (name,), (other,) = said, [each for each in LENGTHS if each not in said]
+    changes = []
+    if config.source(other) in ("flag", "config file"):
+        effect = f"{flag_name(name)} says how long the run is"
+        changes.append(Change(flag_name(other), getattr(config, other), "nothing", effect))
+        sources = {key: source for key, source in config.sources.items() if key != other}
+        config = replace(config, **{other: getattr(TrainConfig(), other)}, sources=sources)
+    return config.with_values("flag", {name: given[name]}), changes
 
 
 def _same(name: str, before: Any, after: Any, record: RunRecord) -> bool:

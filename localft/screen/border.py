@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 import click
 
+from localft.screen.word_wrap import WordWrap
 from localft.visible import Speech, Styled, spoken, visible
 
 _ERRORS = "localft"
@@ -134,20 +135,23 @@ def put(text: str, end: str = "\n") -> None:
 
 
 @contextmanager
-def speech(out: bool = True) -> Iterator[Callable[[str], None]]:
+def speech(out: bool = True, wrapped: bool = True) -> Iterator[Callable[[str], None]]:
     """What writes one text of a conversation, piece by piece and at once: as it is, or on a terminal as `spoken`.
 
     Args:
         out: to stdout; otherwise to stderr.
+        wrapped: on a terminal break lines between words; the text begins in the first column.
     """
-    if not _is_terminal(sys.stdout if out else sys.stderr):
+    width = columns(out)
+    if width is None:
         yield lambda piece: _write(out, piece)
         return
     words = Speech()
+    lines = WordWrap(width if wrapped else sys.maxsize)
     try:
-        yield lambda piece: _write(out, words.feed(piece))
+        yield lambda piece: _write(out, lines.feed(words.feed(piece)))
     finally:
-        _write(out, words.end())
+        _write(out, lines.feed(words.end()) + lines.end())
 
 
 def redraw(words: str = "") -> None:
@@ -168,7 +172,8 @@ def columns(out: bool = False) -> int | None:
 
 def has_colours(out: bool = False) -> bool:
     """Whether stderr or stdout is a terminal with colours."""
-    return _is_terminal(sys.stdout if out else sys.stderr) and not os.environ.get("NO_COLOR")
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and _is_terminal(sys.stdout if out else sys.stderr)
 
 
 def forget(number: int = 1) -> None:

@@ -11,7 +11,10 @@ from localft.units import duration, rate, size
 
 ROWS_PER_RUN = 30
 COLUMNS = ("step", "loss", "val loss", "lr", "grad norm", "tok/s", "ETA", "memory")
-WIDTHS = (7, 9, 10, 10, 11, 9, 9, 11)
+WIDTHS = (7, 8, 9, 9, 10, 8, 9, 11)
+BEST = "  best"  # behind the row of the lowest validation loss so far
+# Columns after step and losses, those first that a narrow terminal keeps.
+_RANKED = ("ETA", "tok/s", "memory", "lr", "grad norm")
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,19 @@ class MetricsRow:
         )
 
 
-def aligned(cells: Sequence[str]) -> str:
-    """Cells right-aligned under `COLUMNS`."""
-    return "".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+def fitting(width: int) -> tuple[int, ...]:
+    """Which of `COLUMNS` a terminal of so many cells has room for in one line, by their numbers."""
+    shown = {0, 1, 2}
+    for name in _RANKED:
+        at = COLUMNS.index(name)
+        if sum(WIDTHS[i] for i in {*shown, at}) + len(BEST) < width:
+            shown.add(at)
+    return tuple(sorted(shown))
+
+
+def aligned(cells: Sequence[str], shown: Sequence[int] = range(len(COLUMNS))) -> str:
+    """Cells right-aligned under `COLUMNS`, or under those that are shown."""
+    return "".join(cells[i].rjust(WIDTHS[i]) for i in shown)
 
 
 @dataclass

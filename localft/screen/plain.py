@@ -21,7 +21,7 @@ from localft.events import (
 )
 from localft.screen import run_report
 from localft.screen.border import put, say
-from localft.screen.metrics_table import COLUMNS, MetricsTable, aligned
+from localft.screen.metrics_table import BEST, COLUMNS, MetricsTable, aligned
 from localft.visible import readable, spoken, visible
 
 E = TypeVar("E", bound=TrainEvent)
@@ -68,7 +68,7 @@ class PlainScreen:
             self.start(event)
         elif isinstance(event, (Step, Validation)):
             for row in self.reporter.rows(event):
-                self.line(aligned(row.cells()) + ("  best" if row.best else ""))
+                self.line(aligned(row.cells()) + (BEST if row.best else ""))
         elif isinstance(event, Answers):
             self.answers(event)
         elif isinstance(event, RunEnd):

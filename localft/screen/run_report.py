@@ -93,19 +93,17 @@ def data_lines(n_ctx: int, n_ctx_reason: str, summary: Mapping[str, Any]) -> lis
     if summary["epoch"]:
         lines.append(("epoch", summary["epoch"]))
     if summary["n_cut"]:
-        text = f"{count(summary['n_cut'], 'long text')} into {summary['n_windows']:,} windows, nothing lost"
+        text = f"{count(summary['n_cut'], 'long text')} into {count(summary['n_windows'], 'window')}, nothing lost"
         lines.append(("cut", text))
     if summary["n_wrapped"]:
-        text = (
-            f"{count(summary['n_wrapped'], 'text')} joined, into {summary['n_wrapped_windows']:,} windows, nothing lost"
-        )
+        windows = count(summary["n_wrapped_windows"], "window")
+        text = f"{count(summary['n_wrapped'], 'text')} joined, into {windows}, nothing lost"
         lines.append(("wrapped", text))
     if summary["packing"]:
         lines.append(("packing", summary["packing"]))
     if summary["n_truncated"]:
-        lines.append(
-            ("truncated", f"{count(summary['n_truncated'], 'row')}, by {summary['n_truncated_tokens']:,} tokens in all")
-        )
+        tokens = count(summary["n_truncated_tokens"], "token")
+        lines.append(("truncated", f"{count(summary['n_truncated'], 'row')}, by {tokens} in all"))
     lines += [("dropped", f"{count(n, 'row')}: {reason}") for reason, n in summary["dropped"].items()]
     return lines + [("note", note) for note in summary["notes"]]
 
@@ -147,5 +145,5 @@ def end_lines(event: RunEnd) -> list[tuple[str, str]]:
 def interrupted_text(event: Interrupted) -> str:
     """Where the run stands, and how to go on."""
     if not event.resume:
-        return f"stopped; all {event.step:,} steps were done and saved"
+        return f"stopped; the run is complete, {count(event.step, 'step')}, and saved"
     return f"stopped after step {event.step:,}; go on with: {event.resume}"

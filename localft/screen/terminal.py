@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.box import ROUNDED, SIMPLE
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from localft.events import (
@@ -29,7 +30,7 @@ from localft.events import Progress as ProgressEvent
 from localft.run.folder import ROOT
 from localft.screen import run_report
 from localft.screen.border import canvas
-from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned
+from localft.screen.metrics_table import BEST, COLUMNS, WIDTHS, MetricsRow, MetricsTable, aligned, fitting
 from localft.screen.plain import JsonScreen, PlainScreen, Screen, cleaned
 from localft.units import duration
 from localft.visible import visible
@@ -62,6 +63,7 @@ class TerminalScreen:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.width = min(console.width, MAX_WIDTH)
+        self.columns = fitting(console.width)
         self.reporter = MetricsTable()
         self.bar: Progress | None = None
         self.task = TaskID(0)
@@ -100,7 +102,7 @@ class TerminalScreen:
         self.console.print(start_panel(event, self.width))
         if not event.run:
             return
-        self.console.print(Text(aligned(COLUMNS), style="dim"))
+        self.console.print(Text(aligned(COLUMNS, self.columns), style="dim"))
         self.training = True
         self.bar = _bar(self.console, TextColumn("{task.fields[note]}", style="dim", markup=False))
         self.task = self.bar.add_task("starting", total=event.total_steps, completed=event.step, note="")
@@ -108,7 +110,7 @@ class TerminalScreen:
 
     def metrics(self, event: Step | Validation) -> None:
         for row in self.reporter.rows(event):
-            self.console.print(row_text(row))
+            self.console.print(row_text(row, self.columns))
         if self.bar and isinstance(event, Step):
             left = duration(self.reporter.eta(event.step))
             note = f"step {event.step:,} of {self.reporter.total_steps:,} · {left} left"
@@ -146,23 +148,26 @@ class TerminalScreen:
     def close(self) -> None:
         self.stop_bar()
         for row in self.reporter.flush():
-            self.console.print(row_text(row))
+            self.console.print(row_text(row, self.columns))
 
 
 def _bar(console: Console, last: TextColumn) -> Progress:
     # room is left at the right edge: where Ctrl-C's echo wraps, the bar can no longer be taken away
-    stage = TextColumn("  {task.description:<18}", markup=False)  # a file's name may look like markup
+    one_line = Column(no_wrap=True, overflow="ellipsis")
+    # a file's name may look like markup
+    stage = TextColumn("  {task.description:<18}", markup=False, table_column=one_line)
     columns = (stage, BarColumn(bar_width=max(8, min(36, console.width - 66))), last)
     return Progress(*columns, console=console, transient=True, refresh_per_second=8)
 
 
-def row_text(row: MetricsRow) -> Text:
-    """One report as a line; the losses stand out, an improvement is green."""
-    line = Text()
-    for name, cell, width in zip(COLUMNS, row.cells(), WIDTHS, strict=True):
+def row_text(row: MetricsRow, shown: Sequence[int] = range(len(COLUMNS))) -> Text:
+    """One report as a line; the losses stand out, an improvement is green and says so."""
+    line, cells = Text(), row.cells()
+    for i in shown:
+        name = COLUMNS[i]
         style = {"loss": "bold", "val loss": "bold green" if row.best else "bold"}.get(name, "")
-        line.append(cell.rjust(width), style=style or ("dim" if name in ("ETA", "memory") else ""))
-    return line
+        line.append(cells[i].rjust(WIDTHS[i]), style=style or ("dim" if name in ("ETA", "memory") else ""))
+    return line.append(BEST if row.best else "", style="green")
 
 
 def labelled(lines: Iterable[tuple[str, str]]) -> Table:
@@ -216,6 +221,7 @@ def start_panel(event: RunStart, width: int) -> Panel:
 def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Table:
     """Name, value and source; in two columns where they fit."""
     n_columns = 2 if width >= 90 else 1
+    room = MAX_VALUE if n_columns == 2 else max(8, min(MAX_VALUE, width - 37))
     grid = Table.grid(padding=(0, 2))
     for _ in range(n_columns):
         grid.add_column(style="dim", no_wrap=True)
@@ -225,28 +231,26 @@ def settings_table(settings: Sequence[tuple[str, str, str]], width: int) -> Tabl
     for i in range(n_rows):
         cells: list[Any] = []
         for name, value, source in settings[i::n_rows]:
-            shown = value if len(value) <= MAX_VALUE else "…" + value[1 - MAX_VALUE :]
+            shown = value if len(value) <= room else "…" + value[1 - room :]
             cells += [name, Text(shown), Text(source, style=SOURCE_STYLES[source])]
         grid.add_row(*cells)
     return grid
 
 
-def answers_table(event: Answers, width: int) -> Table:
+def answers_table(event: Answers, width: int) -> Group:
     """One prompt with both answers side by side, and the answer in the data below."""
     table = Table(
         box=SIMPLE,
         width=width,
-        title=Text("  " + event.prompt.strip(), style="cyan"),
-        title_justify="left",
         padding=(0, 1),
     )
     table.add_column("base", ratio=1, overflow="fold", header_style="dim")
     table.add_column("with the adapter", ratio=1, overflow="fold", header_style="dim")
     table.add_row(Text(event.base.strip() or "(nothing)"), Text(event.tuned.strip() or "(nothing)", style="bold"))
+    parts: list[RenderableType] = [Padding(Text(event.prompt.strip(), style="cyan"), (0, 2)), table]
     if event.expected:
-        table.caption = Text(f"  in the data: {event.expected.strip()}", style="dim")
-        table.caption_justify = "left"
-    return table
+        parts.append(Padding(Text(f"in the data: {event.expected.strip()}", style="dim"), (0, 2)))
+    return Group(*parts)
 
 
 def end_panel(event: RunEnd, width: int) -> Panel:

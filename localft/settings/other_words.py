@@ -1,4 +1,4 @@
-"""What other trainers call our settings: for the hint under an unknown flag or key."""
+"""What other programs call our settings and flags: for the hint under an unknown flag or key."""
 
 from __future__ import annotations
 
@@ -19,4 +19,33 @@ OTHER_WORDS = {
     **dict.fromkeys(("save_steps", "save_every"), "checkpoint_every"),
     **dict.fromkeys(("output_dir", "adapter_path", "output"), "out"),
     **dict.fromkeys(("dataset", "train_data", "file"), "data"),
+}
+
+# Of flags that are no settings of a run: our names, of which a command has one.
+COMMAND_WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("temperature", "t"), ("temp",)),
+    **dict.fromkeys(
+        ("n", "n_predict", "num_predict", "max_new_tokens", "max_length", "max_output_tokens"), ("max_tokens",)
+    ),
+    **dict.fromkeys(("c", "n_ctx", "num_ctx", "ctx_size", "context", "context_length", "context_size"), ("ctx",)),
+    **dict.fromkeys(("m", "base", "base_model", "model_name", "model_path", "model_name_or_path"), ("model",)),
+    **dict.fromkeys(("adapter", "adapter_path", "adapter_file", "lora_path", "peft", "run"), ("lora",)),
+    **dict.fromkeys(("lora_scale", "lora_scaled", "scale", "strength"), ("adapter_scale",)),
+    **dict.fromkeys(("p", "q", "question", "text", "message", "query", "input"), ("prompt",)),
+    **dict.fromkeys(("sys", "system_prompt", "system_message", "instructions"), ("system",)),
+    **dict.fromkeys(("chat_template", "prompt_template", "format", "prompt_format"), ("template",)),
+    **dict.fromkeys(("no_template", "no_chat_template"), ("raw",)),
+    **dict.fromkeys(("n_threads", "num_threads", "jobs", "j"), ("threads",)),
+    **dict.fromkeys(("d", "f", "files", "input_file", "train_file"), ("data",)),
+    **dict.fromkeys(("quant", "quantization", "quantize", "dtype", "type", "ftype"), ("outtype",)),
+    **dict.fromkeys(("o", "output", "output_file", "outfile", "out_file"), ("out",)),
+    **dict.fromkeys(("resume_from_checkpoint", "continue", "checkpoint"), ("resume",)),
+    **dict.fromkeys(("config_file", "conf"), ("config",)),
+    **dict.fromkeys(("dry", "plan", "noop"), ("dry_run",)),
+    **dict.fromkeys(("stop_sequence", "stop_sequences", "reverse_prompt"), ("stop",)),
+    **dict.fromkeys(("overwrite", "yes", "y"), ("force",)),
+    **dict.fromkeys(("validation_data", "eval_data", "valid_data", "validation_file", "test_data"), ("val_data",)),
+    **dict.fromkeys(("kinds", "what"), ("kind",)),
+    **dict.fromkeys(("num", "count", "limit", "max_rows", "n_rows"), ("number", "limit", "val_samples")),
+    **dict.fromkeys(("test_size", "test_split", "ratio"), ("test", "val_split")),
 }

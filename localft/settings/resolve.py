@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localft.errors import ConfigError
+from localft.errors import ConfigError, LocalftError
 from localft.files import read_text
+from localft.home import at_home
 from localft.kinds.file_kind import Kind, unfit
 from localft.settings.setting import flag_name
 from localft.settings.train_config import TrainConfig
@@ -39,11 +40,13 @@ def resolve(
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file.
+    """The settings in a TOML file, whose keys may be written with dashes as flags are.
 
     Raises:
-        ConfigError: it cannot be read, is no TOML, or holds tables.
+        LocalftError: it cannot be read.
+        ConfigError: it is no TOML, holds tables, or has a key in both spellings.
     """
+    path = Path(at_home(str(path)))
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -54,7 +57,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(read_text(path))
     except OSError as error:
         hint = "check the path, and that it is a file that you may read"
-        raise ConfigError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
+        raise LocalftError(f"config file `{path}` cannot be read: {error.strerror}", hint) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         hint = "write lines such as `lora_rank = 16`"
@@ -64,7 +67,18 @@ def read_config_file(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"config file `{path}` has a table `[{name}]`", "settings stand at the top level of the file"
             )
-    return values
+    return _with_underscores(values, path)
+
+
+def _with_underscores(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for name, value in values.items():
+        key = name.replace("-", "_")
+        if key in keys:
+            message = f"config file `{path}` has `{key}` twice, with a dash and with an underscore"
+            raise ConfigError(message, "leave one of them out")
+        keys[key] = value
+    return keys
 
 
 def check_together(config: TrainConfig) -> None:

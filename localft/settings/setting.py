@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field
 from typing import Any
 
 from localft.errors import ConfigError
+from localft.home import at_home
 from localft.spelling import nearest
 
 _LARGEST = 2**63 - 1
@@ -21,6 +22,7 @@ class Setting:
     Attributes:
         minimum, maximum: the range, both ends allowed unless `above` says that the lower one is not.
         choices: the words allowed, for settings of text.
+        path: the text, or each of them, is a path or may be one: `~` at its beginning is the home folder.
         parse: turns text or a number into the value; for kinds that a plain type does not say.
         aliases: further flags of the same setting.
     """
@@ -32,6 +34,7 @@ class Setting:
     minimum: float | None = None
     maximum: float | None = None
     above: bool = False
+    path: bool = False
     parse: Callable[[Any], Any] | None = None
     hidden: bool = False
     shown_default: str | None = None
@@ -121,6 +124,7 @@ def coerce(spec: Field[Any], value: Any, source: str) -> Any:
     rules: Setting = spec.metadata["setting"]
     try:
         result = rules.parse(value) if rules.parse and value is not None else _plain(str(spec.type), value)
+        result = _expanded(result) if rules.path else result
         _check_range(rules, result)
     except (ValueError, OverflowError) as error:
         name = flag_name(spec.name) if source == "flag" else f"{spec.name} ({source})"
@@ -128,6 +132,12 @@ def coerce(spec: Field[Any], value: Any, source: str) -> Any:
         hint = f"did you mean `{close}`?" if close else rules.help[0].upper() + rules.help[1:]
         raise ConfigError(f"`{name}` cannot be `{value}`: {error}", hint) from None
     return result
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(at_home, value))
+    return at_home(value) if isinstance(value, str) else value
 
 
 def _plain(kind: str, value: Any) -> Any:

@@ -43,14 +43,16 @@ class TrainConfig:
         reasons: why, where a value was derived and not given.
     """
 
-    model: str = setting("", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL")
+    model: str = setting(
+        "", MODEL, "a card's name, a Hugging Face repo id, a folder, or a .gguf file", metavar="MODEL", path=True
+    )
     data: tuple[str, ...] = setting(
         (), MODEL, "data file, folder, http(s) address or hf:owner/name; may be given more than once; `:2` behind it = "
-        "twice per epoch", metavar="DATA",
+        "twice per epoch", metavar="DATA", path=True,
     )  # fmt: skip
     replay: str | None = setting(
         None, MODEL, "general text to mix in against forgetting, `wiki.txt:0.2` for a fifth of the supervised tokens",
-        parse=parse_replay, metavar="DATA:SHARE",
+        parse=parse_replay, metavar="DATA:SHARE", path=True,
     )  # fmt: skip
     prompt_column: str | None = setting(None, MODEL, "key or column of the questions", metavar="NAME")
     answer_column: str | None = setting(None, MODEL, "key or column of the answers", metavar="NAME")
@@ -70,14 +72,19 @@ class TrainConfig:
     packing: bool = setting(False, MODEL, "fill each sequence with as many rows as fit")
     wrap_packed: bool = setting(False, MODEL, "join texts with the end token and cut them into sequences of one length")
     template: str | None = setting(
-        None, MODEL, "format of the rows, in place of the model's own", metavar="NAME", shown_default="the model's"
+        None,
+        MODEL,
+        "format of the rows, in place of the model's own",
+        metavar="NAME",
+        shown_default="the model's",
+        path=True,
     )
     raw: bool = setting(False, MODEL, "use rows as plain text, without any template")
     allow_expansion: bool = setting(
         False, MODEL, "read compressed data that holds more than 64 MiB and 100 times its own size"
     )
 
-    val_data: str | None = setting(None, VALID, "a file of validation rows", metavar="PATH")
+    val_data: str | None = setting(None, VALID, "a file of validation rows", metavar="PATH", path=True)
     val_split: float = setting(
         0.1,
         VALID,
@@ -144,7 +151,8 @@ class TrainConfig:
         0.0, LORA, "share of the adapter's inputs dropped while training", minimum=0, maximum=0.95
     )
     lora_targets: str = setting(
-        "all", LORA, "matrices that carry LoRA: all, attn, ffn, or names such as attn_q,attn_v,output",
+        "all", LORA, "matrices that carry LoRA: all, attn, ffn, or names such as attn_q,attn_v,output "
+        "(or PEFT's, such as q_proj)",
         parse=parse_names, metavar="NAMES",
     )  # fmt: skip
     lora_layers: str = setting(
@@ -176,9 +184,11 @@ class TrainConfig:
 
     from_run: str | None = setting(
         None, RUN, "start from the adapter of this run, or of this file, with new data and settings", metavar="RUN",
-        aliases=("--from",),
+        aliases=("--from",), path=True,
     )  # fmt: skip
-    out: str | None = setting(None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>")
+    out: str | None = setting(
+        None, RUN, "folder of the run", metavar="FOLDER", shown_default="runs/<name>-<date>-<n>", path=True
+    )
     checkpoint_every: int | None = setting(
         None, RUN, "steps between checkpoints", minimum=1, shown_default="at validations, and every 2 minutes"
     )
@@ -187,13 +197,13 @@ class TrainConfig:
     )
 
     checkpoint_in: str | None = setting(
-        None, OLD, "go on from this checkpoint if it exists", metavar="FILE", hidden=True
+        None, OLD, "go on from this checkpoint if it exists", metavar="FILE", hidden=True, path=True
     )
     checkpoint_out: str | None = setting(
-        None, OLD, "write checkpoints here; ITERATION stands for the step", metavar="FILE", hidden=True
+        None, OLD, "write checkpoints here; ITERATION stands for the step", metavar="FILE", hidden=True, path=True
     )
     lora_out: str | None = setting(
-        None, OLD, "write the adapter here too; ITERATION stands for the step", metavar="FILE", hidden=True
+        None, OLD, "write the adapter here too; ITERATION stands for the step", metavar="FILE", hidden=True, path=True
     )
 
     sources: Mapping[str, Source] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from localft.model.source import card_defaults
 from localft.outputs import require_writable
 from localft.report import Report
 from localft.run.checkpoint import Checkpoint, Cursor, read_checkpoint
-from localft.run.folder import ROOT, Run, create_run, now, require_free
+from localft.run.folder import ROOT, Run, create_run, newest_run, now, require_free
 from localft.run.record import RunRecord
 from localft.run.resume import Change, apply_changes, find_checkpoint, own_folder, place
 from localft.run.writer import RunWriter, require_free_outputs
@@ -27,6 +27,7 @@ from localft.training.idle_settings import idle_notes
 from localft.training.loop import LoopPlan, train_loop
 from localft.training.plan import TrainPlan
 from localft.training.setup import set_up
+from localft.units import count
 
 if TYPE_CHECKING:
     from localft.engine.native import NativeEngine
@@ -51,7 +52,7 @@ def finetune(
         model: a card's name, a Hugging Face repo id, a checkpoint folder, or a .gguf file.
         data: one data file or folder, or several.
         config: a TOML file of settings; arguments go before it.
-        resume: a run's folder or a checkpoint to go on from; True = the newest run.
+        resume: a run's folder or a checkpoint to go on from; True = the newest run that is not at its end.
         dry_run: stop before the first step; nothing is written.
         report: called as report(stage, done, total) while models are downloaded and converted.
         settings: any setting of `localft.settings.train_config.TrainConfig`, such as `lr=1e-4`.
@@ -103,7 +104,8 @@ class Session:
                 yield self.start_event(plan, engine, record, cursor, "", self.estimate(plan, engine, cursor))
                 return
             if cursor.step >= plan.total_steps:
-                yield Notice(f"all {plan.total_steps} steps are done; raise --epochs or --max-steps to go on")
+                done = f"the run is complete, {count(plan.total_steps, 'step')}"
+                yield Notice(f"{done}; raise --epochs or --max-steps to go on")
             estimate = self.estimate(plan, engine, cursor)
             run = self.open_run(plan)
             with run.held():
@@ -238,7 +240,8 @@ def open_session(
         LocalftError: there is no such run, or its checkpoint is damaged.
     """
     from_file = read_config_file(config_file) if config_file else {}
-    found = find_checkpoint(resume, {**from_file, **flags}.get("checkpoint_in"))
+    given = {**from_file, **flags}
+    found = find_checkpoint(resume, given.get("checkpoint_in"), given)
     if found is None:
         config = resolve(flags, config_file, card_defaults)
         _require_input(config)
@@ -249,6 +252,8 @@ def open_session(
     own = own_folder(found, checkpoint.record)
     folder = place(own, config.out)
     notices = [Notice(f"going on from step {checkpoint.cursor.step} of `{found}`"), *map(_said, changes)]
+    if resume is True and own != (newest := newest_run(to_resume=True).folder):
+        notices.append(Notice(f"`{newest}` is newer, and all its steps are done"))
     if own is None and config.out is None:
         notices.append(Notice(f"`{found}` lies in no run's folder: it goes on in a new one"))
     return Session(config, checkpoint, folder, notices, report)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from localft import hardware
+from localft.adapter.origin import find_by_hash
 from localft.data.batching.batches import plan_batches
 from localft.data.batching.micro_batch import MICRO_TOKENS, evaluation_batches
 from localft.data.dataset import Dataset, prepare
@@ -115,7 +116,8 @@ def _find_base(
 
 
 def _kept_base(config: TrainConfig, previous: RunRecord) -> Path | None:
-    """The base of a resumed run, where it was or in localft's home; None: it can be converted from what is here.
+    """The base of a resumed run, where it was, or the same bytes in the current folder or localft's home; None: it
+    can be converted from what is here.
 
     Raises:
         ModelError: it would have to be downloaded.
@@ -127,6 +129,8 @@ def _kept_base(config: TrainConfig, previous: RunRecord) -> Path | None:
     for path in (where, localft_home() / "models" / where.name):
         if _is_there(path) and path.is_file():
             return path
+    if found := find_by_hash(previous.base.sha256):
+        return found
     source = resolve_model(config.model)
     if source.repo_id is None or source.checkpoint is not None:
         return None

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from localft.errors import ConfigError
+from localft.model.hf_names import HF_MODULES
 from localft.spelling import nearest
 
 ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 FEED_FORWARD = ("ffn_gate", "ffn_up", "ffn_down")
 GROUPS = {"all": ATTENTION + FEED_FORWARD, "attn": ATTENTION, "ffn": FEED_FORWARD}
 KNOWN = (*GROUPS["all"], "output")
+# The same in other trainers: PEFT's and mlx-lm's names with and without what they stand in, and the first Llama's.
+OTHER_NAMES = {
+    **{module: name for name, module in HF_MODULES.items()},
+    **{module.partition(".")[2]: name for name, module in HF_MODULES.items()},
+    **dict(zip(("wq", "wk", "wv", "wo", "w1", "w3", "w2"), GROUPS["all"], strict=True)),
+    **{"all-linear": "all", "attention": "attn", "self_attn": "attn", "mlp": "ffn", "feed_forward": "ffn"},
+    **{"lm_head": "output", "embed_out": "output"},
+}
 
 
 def select_targets(available: Mapping[str, tuple[int, int]], targets: str, layers: str) -> tuple[str, ...]:
@@ -63,12 +72,13 @@ def rank_note(shapes: Mapping[str, tuple[int, int]], rank: int) -> str | None:
 
 def _parts(targets: str) -> set[str]:
     parts: set[str] = set()
-    for word in targets.split(","):
+    for written in targets.split(","):
+        word = OTHER_NAMES.get(written.lower(), written.lower())
         if word not in GROUPS and word not in KNOWN:
             close = nearest(word, (*GROUPS, *KNOWN))
             known = f"the names are {', '.join((*GROUPS, *KNOWN))}"
             raise ConfigError(
-                f"`--lora-targets` does not know `{word}`", f"did you mean `{close}`? {known}" if close else known
+                f"`--lora-targets` does not know `{written}`", f"did you mean `{close}`? {known}" if close else known
             )
         parts.update(GROUPS.get(word, (word,)))
     return parts

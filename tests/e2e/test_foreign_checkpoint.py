@@ -163,7 +163,7 @@ def test_data_that_a_checkpoint_names_are_not_fetched(data: str, work: Path) -> 
 
 def test_a_base_that_a_checkpoint_names_is_not_fetched(work: Path, tmp_path: Path) -> None:
     record = read_checkpoint(work / "run/checkpoint.gguf").record
-    gone = replace(record.base, path=str(tmp_path / "gone.gguf"))
+    gone = replace(record.base, path=str(tmp_path / "gone.gguf"), sha256="ab" * 32)
     forge(work / "run/checkpoint.gguf", settings={"model": "owner/name"}, base=gone)
     with pytest.raises(ModelError, match=r"gone\.gguf`, is not on this machine any more") as caught:
         go_on()

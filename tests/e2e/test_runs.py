@@ -376,6 +376,20 @@ def test_a_run_that_was_moved_goes_on_where_it_is(work: Path) -> None:
     assert read_checkpoint(work / "new/checkpoint.gguf").cursor.step == 4
 
 
+def test_a_base_that_was_moved_or_renamed_is_found_by_its_hash(work: Path, base: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "other.gguf").write_bytes(base.read_bytes() + b"\0" * 32)
+    (elsewhere / "tiny.gguf").write_bytes(base.read_bytes())
+    list(localft.finetune(str(elsewhere / "tiny.gguf"), "data.jsonl", out="run", **settings(max_steps=2)))
+    (elsewhere / "tiny.gguf").rename(work / "renamed.gguf")
+    (elsewhere / "other.gguf").rename(work / "a.gguf")
+    (work / "base.gguf").unlink()
+    list(localft.finetune(resume="run", max_steps=4))
+    found = read_checkpoint(work / "run/checkpoint.gguf")
+    assert (found.cursor.step, Path(found.record.base.path).name) == (4, "renamed.gguf")
+
+
 def test_two_processes_do_not_train_one_run() -> None:
     """Two resumes of one run wrote each step twice into metrics.jsonl."""
     events = localft.finetune("base.gguf", "data.jsonl", out="run", **settings())

@@ -42,6 +42,7 @@ GROUND = (
     *("kinds", "llama", "outputs", "python_process", "report", "spelling", "units", "visible"),
 )
 ROOMS = (
+    ("__main__",),
     ("demo",),
     ("cli",),
     ("bench", "doctor"),
@@ -110,7 +111,7 @@ def test_only_the_edges_import_what_is_theirs() -> None:
 BORDER = "screen/border.py"
 WRITES = {
     "print": ("model/conversion/quantizer.py",),
-    "input": ("cli/chat_repl.py",),
+    "input": ("cli/chat_input.py",),
     "sys.stdout": ("data/tokens/workers.py", "model/probe_process.py"),
     "sys.stderr": ("model/huggingface.py",),
     "Console": ("screen/terminal.py",),
@@ -165,10 +166,29 @@ def test_files_are_read_where_a_pipe_is_not_waited_for() -> None:
     assert {name: n for name, n in found.items() if n > READS.get(name, 0)} == {}, "read through localft/files.py"
 
 
+def test_one_of_something_is_not_many() -> None:
+    """ "1 rows are": a count with a verb behind it goes through `count_and_verb`."""
+    counted = (
+        r"\bcount\([^()]*(?:\([^()]*\))?[^()]*\)\}[^\"{}]{0,40}|(?<!of )\{(?:len\([^{}]*\)|[a-z_.]+)(?::,)?\} [a-z]+s "
+    )
+    plural = re.compile(rf"(?:{counted})\b(?:are|were|have|look)\b(?! longer)")
+    found = [
+        f"{path.name}: {match[0]}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for match in plural.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
 def test_what_may_be_imported_is_still_there() -> None:
     """A rule for a file that has moved away would hold nothing."""
     named = sorted({name for names in ALLOWED.values() for name in names})
     assert [name for name in named if not (PACKAGE / name).is_file()] == []
+
+
+def test_the_public_names_are_listed() -> None:
+    code = "import localft, sys; print(sorted({*localft.__all__} - {*dir(localft)}), 'numpy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[] False\n"
 
 
 def test_arrows_between_rooms_lead_down() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from localft.errors import LocalftError
+from localft.errors import ConfigError, LocalftError
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,15 @@ from localft.errors import LocalftError
 )
 def test_a_message_stays_short(message: str, shown: str) -> None:
     error = LocalftError(message, message)
-    assert (str(error), error.message, error.hint) == (shown, shown, shown)
+    assert (error.message, error.hint) == (shown, shown)
+
+
+def test_an_error_in_python_shows_its_hint_and_survives_a_process() -> None:
+    error = ConfigError("`--lr` cannot be `much`", "peak learning rate")
+    assert str(error) == "`--lr` cannot be `much`\nhint: peak learning rate"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.message, again.hint) == (ConfigError, error.message, error.hint)
+    assert str(LocalftError("it failed", "")) == "it failed"
 
 
 def test_an_error_without_a_hint_cannot_be_made() -> None:

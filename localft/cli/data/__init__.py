@@ -19,6 +19,12 @@ COMMANDS: dict[str, str] = {
 }
 
 
-@click.group(cls=LazyGroup, summaries=COMMANDS, package="localft.cli.data.")
+@click.group(
+    cls=LazyGroup,
+    summaries=COMMANDS,
+    package="localft.cli.data.",
+    others=("finetune", "chat", "convert", "bench", "doctor"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def command() -> None:
     """Make data, look at it and check it."""

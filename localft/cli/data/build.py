@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
+from localft.cli.parameters import complete_path
 from localft.settings.setting import parse_size
 
 if TYPE_CHECKING:
@@ -41,11 +43,12 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
 
 @click.command(
     "build",
+    cls=Command,
     help=HELP,
     short_help="Turn code, docs and git history into rows.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", shell_complete=complete_path)
 @options.out_file("rows")
 @click.option(
     "--kind",

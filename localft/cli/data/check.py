@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data.piped import Named, piped
+from localft.cli.parameters import UserPath, complete_path
 from localft.cli.setting_options import setting_options
 from localft.errors import ConfigError
 
@@ -75,15 +77,15 @@ def _print(found: CheckReport, everything: bool, named: Named) -> None:
     say(Styled(named(verdict(found)), "red" if found.errors else None), out=True)
 
 
-command = click.Command(
+command = Command(
     "check",
     callback=run_command,
     params=[
-        click.Argument(["data"], nargs=-1),
+        click.Argument(["data"], nargs=-1, shell_complete=complete_path),
         *setting_options(SETTINGS),
         click.Option(
             ["--config"],
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=UserPath(dir_okay=False),
             metavar="FILE",
             help="TOML file of a run's settings.",
         ),

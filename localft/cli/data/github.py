@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.given import refuse_idle
+from localft.cli.parameters import UserPath
 from localft.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ vendored, generated and minified files are left out, and so are bots.
 KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 
 
-@click.command("github", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    "github", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.argument("repository", metavar="OWNER/NAME")
 @options.out_file("rows", "output")
 @click.option("--kind", type=click.Choice(list(KINDS)), help="Only these. [default: both]")
@@ -50,9 +54,7 @@ KINDS: dict[str, Kind] = {"pr": "pull_request", "issue": "issue"}
 @options.secrets("what has some")
 @click.option("--logins", is_flag=True, help="Name people by their logins, not by their roles.")
 @click.option("--bots", is_flag=True, help="Keep what bots said and opened.")
-@click.option(
-    "--from", "saved", type=click.Path(path_type=Path), metavar="PATH", help="JSON that `gh` saved: a folder or a file."
-)
+@click.option("--from", "saved", type=UserPath(), metavar="PATH", help="JSON that `gh` saved: a folder or a file.")
 @click.option("--offline", is_flag=True, help="Take what is in the cache; make no request.")
 @click.option("--api-url", metavar="URL", help="The API's address. [default: https://api.github.com]")
 @click.option(

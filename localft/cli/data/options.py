@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+
+from localft.cli.parameters import UserPath, complete_model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -18,7 +19,7 @@ def out_file(what: str, *names: str) -> Decorator:
         what: the rows, in words.
         names: of the parameter, where it is not "out".
     """
-    path = click.Path(path_type=Path, dir_okay=False)
+    path = UserPath(dir_okay=False)
     help = f"File of {what} to write, JSON lines."
     return click.option("-o", "--out", *names, required=True, metavar="FILE", type=path, help=help)
 
@@ -32,7 +33,10 @@ def row_length(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
     )
     model = click.option(
-        "--model", metavar="MODEL", help="Count tokens as this model does. [default: estimated, 2.5 bytes each]"
+        "--model",
+        metavar="MODEL",
+        shell_complete=complete_model,
+        help="Count tokens as this model does. [default: estimated, 2.5 bytes each]",
     )
     return model(limit(command))
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from localft.addresses import without_secrets
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.data.piped import piped
 from localft.cli.given import refuse_idle
+from localft.cli.parameters import UserPath, complete_model, complete_path
 from localft.cli.setting_options import setting_option
+from localft.home import at_home
 
 if TYPE_CHECKING:
     from localft.inspect.show.token_spans import Shown
@@ -34,15 +37,23 @@ Examples:
 _FEW, _PAGE = 3, 100
 
 
-@click.command("show", help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.argument("data")
-@click.option("--model", required=True, metavar="MODEL", help="A card's name, a repo id, a folder, or a .gguf file.")
+@click.command(
+    "show", cls=Command, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.argument("data", shell_complete=complete_path)
+@click.option(
+    "--model",
+    required=True,
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="A card's name, a repo id, a folder, or a .gguf file.",
+)
 @click.option("--row", "rows", type=int, multiple=True, metavar="N", help="Row N, from 1; may be given more than once.")
 @click.option("--random", "at_random", is_flag=True, help="Rows chosen at random.")
 @click.option("--seed", type=int, metavar="N", help="Of --random: the same rows every time.")
 @click.option("-n", "--number", type=click.IntRange(1), metavar="N", help="So many rows. [default: 3, in a page 100]")
 @click.option("--tokens", is_flag=True, help="Show where each token begins.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page to FILE.")
+@click.option("--html", type=UserPath(dir_okay=False), metavar="FILE", help="Write a page to FILE.")
 @options.force
 @setting_option("train_on_prompt", default=False)
 @setting_option("prompt_column")
@@ -66,6 +77,7 @@ def command(
     from localft.outputs import require_replaceable
     from localft.screen.border import say
 
+    data = at_home(data)
     if not at_random:
         refuse_idle(("seed",), "chooses rows with --random alone")
     if rows:
@@ -110,6 +122,7 @@ def _read(
     from localft.model.tokenizer import Tokenizer
 
     with progress_line() as report:
+        template = at_home(template) if template else None
         (part,) = find_sources([data], report=report, allow_expansion=allow_expansion).parts
         base = local_base(model, report)
     wording = RunWording(Tokenizer(base), template, raw, None, train_on_prompt)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.data.piped import piped
 from localft.cli.given import refuse_idle
+from localft.cli.parameters import UserPath
 from localft.cli.setting_options import setting_option
 
 if TYPE_CHECKING:
@@ -36,17 +38,18 @@ Examples:
 
 @click.command(
     "split",
+    cls=Command,
     help=HELP,
     short_help="Keep a test set of whole documents apart.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
+@click.argument("rows", nargs=-1, required=True, type=UserPath(), metavar="ROWS...")
 @click.option(
     "-o",
     "--out",
     required=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     help="Folder of train.jsonl and test.jsonl.",
 )
 @click.option(
@@ -96,7 +99,7 @@ def command(
 
 def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
     """Labels and texts, in the order in which they are shown."""
-    from localft.units import count
+    from localft.units import count, count_and_verb
 
     yield "read", count(found.n_read, "row")
     yield "test", f"{found.test}, {count(found.n_test, 'row')}: {found.reason}"
@@ -105,7 +108,8 @@ def lines(found: DataSplit) -> Iterator[tuple[str, str]]:
     if found.n_held:
         yield "left out", f"{count(found.n_held, 'row')} of a document in the test set, or equal to a row there"
     if found.n_leaking:
-        yield "left out", f"{count(found.n_leaking, 'row')} that give a test row away (--on-leak drop)"
+        giving = count_and_verb(found.n_leaking, "row", "that gives", "that give")
+        yield "left out", f"{giving} a test row away (--on-leak drop)"
     yield "train", f"{found.train}, {count(found.n_train, 'row')}"
     leakage = found.leakage
     leak = f"{leakage.n_leaks:,} of {count(leakage.n_val, 'test row')} beside {count(leakage.n_train, 'training row')}"

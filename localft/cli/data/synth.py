@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from localft.cli.command import Command
 from localft.cli.data import options
 from localft.cli.data.piped import piped
 from localft.cli.given import refuse_idle
+from localft.cli.parameters import UserPath, complete_model
 from localft.cli.setting_options import setting_option
 from localft.settings.train_config import MOST_THREADS
 
@@ -56,11 +58,12 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 
 @click.command(
     "synth",
+    cls=Command,
     help=HELP,
     short_help="Turn rows into questions and answers.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.argument("rows", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROWS...")
+@click.argument("rows", nargs=-1, required=True, type=UserPath(), metavar="ROWS...")
 @options.out_file("conversations")
 @click.option(
     "--kind",
@@ -84,7 +87,12 @@ def price(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--seed", type=click.IntRange(0), default=42, show_default=True, metavar="N")
 @click.option("--endpoint", metavar="URL", help="Ask a model at this address.")
 @click.option("--endpoint-model", metavar="NAME", help="What the endpoint calls the model.")
-@click.option("--model", metavar="MODEL", help="Ask a model on this machine: a card's name, a folder, a .gguf file.")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    shell_complete=complete_model,
+    help="Ask a model on this machine: a card's name, a folder, a .gguf file.",
+)
 @click.option(
     "--pairs", type=click.IntRange(1, 50), default=3, show_default=True, metavar="N", help="Asked for, of each row."
 )

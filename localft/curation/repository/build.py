@@ -24,6 +24,7 @@ from localft.errors import ConfigError, DatasetError
 from localft.files import real_path
 from localft.outputs import output_path
 from localft.report import Report
+from localft.units import count
 
 _NAMES = 3
 
@@ -208,6 +209,6 @@ def _check_names(sources: list[Source]) -> None:
 
 def _why_nothing(result: Result) -> str:
     if result.dropped_rows:
-        return f"--secrets drop left out {result.dropped_rows:,} rows; --secrets redact keeps them"
+        return f"--secrets drop left out {count(result.dropped_rows, 'row')}; --secrets redact keeps them"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in result.ledger.counts.most_common(4))
     return f"left out: {reasons}" if reasons else "the source holds no file"

@@ -60,7 +60,7 @@ def _asked(result: Result, progress: AskProgress, price: Price | None) -> Iterat
 def progress_line(progress: AskProgress, price: Price | None, exact: bool) -> str:
     """One line while a model is asked."""
     done = progress.known + progress.done
-    parts = [f"{done:,} of {count(progress.total, 'row')}", f"{progress.n_pairs:,} pairs"]
+    parts = [f"{done:,} of {count(progress.total, 'row')}", count(progress.n_pairs, "pair")]
     if progress.done:
         about = "" if exact else "about "
         parts.append(f"{about}{progress.n_prompt:,} + {progress.n_completion:,} tokens")

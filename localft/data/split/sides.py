@@ -18,6 +18,7 @@ from localft.data.split.validation import Split, split_rows
 from localft.data.tokens.context_length import Fits, choose_n_ctx
 from localft.data.tokens.tokenize import Unit
 from localft.settings.data_settings import DataSettings, OnLeak
+from localft.units import count
 
 _LEFT_OUT = "of a document that validates, and no part of the validation"
 _LEAKING = "gives a validation row away (--on-leak drop)"
@@ -90,9 +91,10 @@ def _split(
         samples, share = settings.val_samples, settings.val_split
         return split_rows(units, n_ctx, val_split=share, val_samples=samples, seed=settings.seed)
     if settings.val_samples is None or settings.val_samples >= len(given):
-        return Split(units, given, f"all {len(given):,} rows of the validation file")
+        every = "all " if len(given) > 1 else ""
+        return Split(units, given, f"{every}{count(len(given), 'row')} of the validation file")
     chosen = np.sort(shuffled(len(given), settings.seed, 1)[: settings.val_samples])
-    reason = f"{len(chosen):,} of {len(given):,} rows of the validation file, chosen with seed {settings.seed}"
+    reason = f"{len(chosen):,} of {count(len(given), 'row')} of the validation file, chosen with seed {settings.seed}"
     return Split(units, picked(given, chosen), reason)
 
 

@@ -104,12 +104,13 @@ def lost_answers(units: Sequence[Unit], n_ctx: int) -> str:
             long[unit.row.kind] += unit.length > n_ctx
     if not long.total() or (long.total() <= 0.01 * rows.total() and all(long[kind] < rows[kind] for kind in rows)):
         return ""
-    share = f"{long.total():,} of {rows.total():,} rows with answers"
+    share = f"{long.total():,} of {count(rows.total(), 'row')} with answers"
+    are = "is" if long.total() == 1 else "are"
     whole = [kind for kind in rows if long[kind] == rows[kind] and len(rows) > 1]
     all_of = f", all of the kind {' and '.join(whole)} among them," if whole else ""
     longest = _longest(units, False)
     return (
-        f"{share}{all_of} are longer than n_ctx {n_ctx:,} and are left out: --ctx {-(-longest // _ROUND) * _ROUND} "
+        f"{share}{all_of} {are} longer than n_ctx {n_ctx:,} and {are} left out: --ctx {-(-longest // _ROUND) * _ROUND} "
         "takes all of them, `--overlength truncate` their beginnings"
     )
 

@@ -13,7 +13,7 @@ from localft.data.reading.data_file import place
 from localft.data.rows.markup import typed_markup
 from localft.data.rows.row import Row
 from localft.inspect.check.problem import Problem, Problems
-from localft.units import count
+from localft.units import count_and_verb
 
 _ASKED = re.compile(r"^[^\w\n]*(?:Q|Question|User|Human|Prompt|Input|Instruction)\W*:", re.MULTILINE | re.IGNORECASE)
 _ANSWERED = re.compile(r"^[^\w\n]*(?:A|Answer|Assistant|AI|Bot|Response|Output)\W*:", re.MULTILINE | re.IGNORECASE)
@@ -106,7 +106,7 @@ class _AskedInTexts:
     def problems(self) -> Iterator[Problem]:
         if self._n_alike > _MOST * self._n_text:
             source, line = self._place
-            alike = f"{count(self._n_alike, 'text')} look like questions with answers"
+            alike = f"{count_and_verb(self._n_alike, 'text', 'looks', 'look')} like questions with answers"
             message = f"{alike}, the first in {place(source, line)}"
             hint = (
                 "a text is learned as a whole, question and all, and chat asks otherwise: "

@@ -15,7 +15,7 @@ from localft.inspect.check.tokens import TokenReport
 from localft.units import about, count, size
 
 SHOWN = 10
-_BAR = 40  # columns of the longest bar
+_BAR = 30  # columns of the longest bar
 _LABEL = 16
 _KINDS: dict[LeakKind, str] = {
     "exact": "copied",
@@ -136,7 +136,7 @@ def _leakage(leakage: Leakage, everything: bool) -> list[str]:
     lines += [_line(_KINDS[kind], f"{n:,}") for kind, n in leakage.counts.items() if n]
     if leakage.n_same_prompt:
         n, n_other = leakage.n_same_prompt, leakage.n_answered_otherwise
-        other = f"{n:,} have a training row's prompt, {n_other:,} with another answer"
+        other = f"{n:,} {'has' if n == 1 else 'have'} a training row's prompt, {n_other:,} with another answer"
         lines.append(_line(_KINDS["same prompt"], f"{other} (no leak)"))
     if leakage.n_stock:
         lines.append(_line("stock phrase", f"{count(leakage.n_stock, 'answer')} that many rows give (no leak)"))

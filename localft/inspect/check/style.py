@@ -8,7 +8,7 @@ from localft.data.reading.data_file import place
 from localft.data.rows.row import Row
 from localft.data.tokens.run_wording import RunWording
 from localft.inspect.check.problem import Problem
-from localft.units import count
+from localft.units import count, count_and_verb
 
 _MOST = 0.5
 
@@ -30,7 +30,9 @@ def look_at_style(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]
 
 def _texts_for_chat(rows: Sequence[Row], wording: RunWording) -> Iterator[Problem]:
     if all(row.kind == "text" for row in rows):
-        message = f"all {count(len(rows), 'row')} are plain text, and the model is a chat model"
+        every = "all " if len(rows) > 1 else ""
+        are = count_and_verb(len(rows), "row", "is", "are")
+        message = f"{every}{are} plain text, and the model is a chat model"
         hint = (
             "texts teach no turns and may spoil those it has: give prompts with answers or messages too "
             "(`localft data synth` makes them of texts), or train a base model"

@@ -81,9 +81,10 @@ def fallback_warning(header: Header) -> str | None:
     if outtype is None or not odd:
         return None
     kinds = Counter(info.type.name.lower() for info in odd)
+    have, are = ("has", "is") if len(odd) == 1 else ("have", "are")
     types = ", ".join(f"{n} as {kind}" for kind, n in kinds.most_common())
     widths = ", ".join(str(width) for width in sorted({info.ne[0] for info in odd}))
     return (
-        f"{len(odd)} of {len(matrices)} matrices have rows of {widths}, no multiple of {block}, "
-        f"and are not {outtype.main.name.lower()} but stored otherwise: {types}"
+        f"{len(odd)} of {len(matrices)} matrices {have} rows of {widths}, no multiple of {block}, and {are} not "
+        f"{outtype.main.name.lower()} but stored otherwise: {types}"
     )

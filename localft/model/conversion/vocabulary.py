@@ -16,6 +16,7 @@ from localft.model.conversion.tokenizer_config import Vocabulary, read_specials
 from localft.model.conversion.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from localft.model.conversion.tokenizer_json import BpeTokenizer, read_tokenizer_json, scores_from_merges
 from localft.model.gguf.check import as_llama_cpp_reads
+from localft.units import count_and_verb
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -66,8 +67,10 @@ class _Slots:
         if not self.left_out:
             return ()
         shown = ", ".join(f"`{text}`" for text in self.left_out[:5])
+        lacking = count_and_verb(len(self.left_out), "token", "has", "have")
+        are = "is" if len(self.left_out) == 1 else "are"
         return (
-            f"{len(self.left_out)} tokens have no row in the model's embedding and are left out: {shown}"
+            f"{lacking} no row in the model's embedding and {are} left out: {shown}"
             + (", …" if len(self.left_out) > 5 else ""),
         )
 

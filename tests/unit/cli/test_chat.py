@@ -137,6 +137,21 @@ def run_folder(folder: Path, files: dict[str, Path], template: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("lora", "hint"),
+    [
+        ("demo", "did you mean `--model demo`? "),
+        ("Where is the hen?", "did you mean `--lora --prompt 'Where is the hen?'`? "),
+        ("hen?", "did you mean `--lora --prompt 'hen?'`? "),
+        ("runs/no", "`localft chat --lora` without a value takes the newest run"),
+    ],
+)
+def test_what_is_no_adapter_gets_its_flag(lora: str, hint: str) -> None:
+    result = chat("--lora", lora)
+    assert isinstance(result.exception, AdapterError)
+    assert result.exception.hint.startswith(hint)
+
+
 def test_raw_and_a_template_contradict(files: dict[str, Path]) -> None:
     """The template was accepted and ignored."""
     result = chat("--model", files["base"], "--raw", "--template", "alpaca", "--prompt", "x")

@@ -1,4 +1,4 @@
-"""What the commands for data share: labels in front of lines, and the nearest name of a command."""
+"""What the commands share: labels in front of lines, and errors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 
 import click
 import pytest
-from click.testing import CliRunner
 
-from localft.cli import cli
 from localft.cli.output import echo_labelled, print_error
 from localft.errors import DatasetError
 
@@ -40,16 +38,3 @@ def test_errors_are_broken_between_words_on_a_terminal_only(
     assert click.unstyle(capsys.readouterr().err) == (
         "error: line 3 of `a-file.jsonl` is a very\nlong-winded mistake of its own\nand more\n\nhint: mend it\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["data", "buld"], "No such command 'buld'. Did you mean 'build'?"),
-        (["finetun"], "No such command 'finetun'. Did you mean 'finetune'?"),
-        (["data", "xyz"], "No such command 'xyz'."),
-    ],
-)
-def test_a_command_that_there_is_not_names_the_nearest(words: list[str], said: str) -> None:
-    done = CliRunner().invoke(cli, words)
-    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, f"Error: {said}")

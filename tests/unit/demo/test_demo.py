@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from localft.demo import DATA, MODEL
+from localft.demo.__main__ import program
 from localft.demo.count import Answer, HeldOut, count, held_out
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +37,22 @@ def answers(name: str) -> list[str]:
 )
 def test_count_wants_the_whole_answer_and_its_end(answer: Answer, counted: int) -> None:
     assert count([FROG], [answer]) == counted
+
+
+def test_the_demo_ends_with_a_command_that_works_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` runs in an environment that the shell of its user is not in."""
+    monkeypatch.chdir(tmp_path)
+    here, there = tmp_path / ".venv" / "bin", tmp_path / "other"
+    for folder in (here, there):
+        folder.mkdir(parents=True)
+        (folder / "localft").touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(here / "python"))
+    for path, shown in ((there, ".venv/bin/localft"), ("", ".venv/bin/localft"), (here, "localft")):
+        monkeypatch.setenv("PATH", str(path))
+        assert program() == shown
+    monkeypatch.chdir(there)
+    monkeypatch.setenv("PATH", str(there))
+    assert program() == str(here / "localft")
 
 
 def test_dataset_sizes() -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from checkpoints import write_checkpoint
 
-from localft.errors import ConfigError, ModelError
+from localft.errors import LocalftError, ModelError
 from localft.home import localft_home
 from localft.model.huggingface import needed_files
 from localft.model.source import resolve_model
@@ -373,8 +373,10 @@ def test_names_that_lead_nowhere(
     (tmp_path / "empty").mkdir()
     (tmp_path / "ggufs").mkdir()
     (tmp_path / "ggufs" / "x.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(LocalftError) as caught:
         resolve_model(model)
+    named = model in ("tinymstral", "zzz", "", "a/b/c")
+    assert caught.value.exit_code == (2 if named else 1), "an unknown name is a mistake in the command line"
     assert message in caught.value.message
     assert hint is None or (caught.value.hint is not None and hint in caught.value.hint)
 

@@ -173,6 +173,50 @@ def test_what_a_resume_may_change(tmp_path: Path) -> None:
         assert f"`{name}`" in error.value.message
 
 
+@pytest.mark.parametrize(
+    ("before", "flags", "after"),
+    [
+        ({"max_steps": 8}, {"epochs": 2}, (2, "flag", None, "default")),
+        ({"max_steps": 8}, {"epochs": 3}, (3, "flag", None, "default")),
+        ({"epochs": 1}, {"max_steps": 90}, (3, "default", 90, "flag")),
+        ({"epochs": 1, "max_steps": 8}, {"max_steps": "90"}, (3, "default", 90, "flag")),
+        ({"epochs": 1, "max_steps": 8}, {"epochs": 5}, (5, "flag", None, "default")),
+        ({"epochs": 1}, {"epochs": 5, "max_steps": 90}, (5, "flag", 90, "flag")),
+        ({"epochs": 1, "max_steps": 8}, {"val_every": 2}, (1, "flag", 8, "flag")),
+    ],
+)
+def test_the_length_that_a_resume_gives_holds(before: Any, flags: Any, after: tuple[object, ...]) -> None:
+    kept = record(resolve({"model": "m", "data": "d.jsonl", **before}))
+    config, _ = apply_changes(kept, Path("run/checkpoint.gguf"), flags, None)
+    assert (config.epochs, config.source("epochs"), config.max_steps, config.source("max_steps")) == after
+
+
+def test_resume_takes_the_newest_run_that_is_not_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    of = record().resolved
+    where = {"old": 1, "half": 2, "done": of.total_steps, "damaged": 0, "begun": 0}
+    for i, (name, step) in enumerate(where.items()):
+        run = Run(tmp_path / "runs" / name)
+        run.folder.mkdir(parents=True)
+        run.write_record(record())
+        if name != "begun":
+            write_checkpoint(run.checkpoint, record(), Cursor(step=step), FakeEngine().state())
+        os.utime(run.folder / "config.json", (i, i))
+    (tmp_path / "runs/damaged/checkpoint.gguf").write_bytes(b"GGUF")
+
+    def found(**given: object) -> str:
+        path = find_checkpoint(True, None, given)
+        assert path is not None
+        return path.parent.name
+
+    assert found() == "half"
+    assert found(max_steps=of.total_steps) == "half"
+    assert found(max_steps=str(of.total_steps + 1)) == "done"
+    assert found(epochs=of.total_steps + 1) == "done"
+    assert found(epochs=1000, max_steps=2) == "old"
+    assert found(max_steps=1) == "damaged"
+
+
 def test_finding_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert find_checkpoint(None, None) is None

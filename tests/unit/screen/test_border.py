@@ -76,6 +76,13 @@ def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NO_COLOR", "1")
     say(Styled("a", fg="red"), Styled("", bold=True))
     assert tty.text == "a\n"
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    say(Styled("b", fg="red"))
+    assert tty.text == "a\nb\n"
+    monkeypatch.setenv("TERM", "xterm")
+    say(Styled("c", fg="red"))
+    assert tty.text == "a\nb\n\x1b[31mc\x1b[0m\n"
 
 
 def test_what_programs_read_is_unchanged_but_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 
 from localft import hardware
 from localft.events import Answers, Estimate, Interrupted, Notice, Progress, RunEnd, RunStart, Step, Validation
-from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsTable, aligned
+from localft.screen.metrics_table import COLUMNS, WIDTHS, MetricsTable, aligned, fitting
 from localft.screen.plain import JsonScreen, PlainScreen
 from localft.screen.run_report import end_lines, fact_lines, setting_text, shown_settings
 from localft.screen.terminal import TerminalScreen
 from localft.settings.resolve import resolve
-from localft.units import about, duration, file_size, rate, size
+from localft.units import about, count_and_verb, duration, file_size, rate, size
 
 
 def start(total: int = 60, val_every: int = 20, **settings: Any) -> RunStart:
@@ -110,6 +111,7 @@ def test_units() -> None:
     assert [file_size(n) for n in (0, 1023, 3000, 2**20 - 1, 2**20, 3 * 2**30)] == [
         *("0 bytes", "1023 bytes", "3 KiB", "1024 KiB", "1.0 MiB", "3,072.0 MiB")
     ]
+    assert [count_and_verb(n, "row", "is", "are") for n in (0, 1, 2000)] == ["0 rows are", "1 row is", "2,000 rows are"]
     assert [rate(n) for n in (0.123456, 9.87, 99.4, 1234.5)] == ["0.123", "9.87", "99.4", "1,234"]
     assert [setting_text(*pair) for pair in (("warmup", 0.05), ("warmup", 30), ("packing", True), ("lr", 2e-4))] == [
         *("5 %", "30", "yes", "0.0002")
@@ -205,6 +207,44 @@ def test_json_lines_leave_progress_out(capsys: pytest.CaptureFixture[str]) -> No
     assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == [
         *("notice", "start", "validation", "step", "step", "validation", "answers", "end", "interrupted")
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [
+        (30, "step,loss,val loss"),
+        (40, "step,loss,val loss,ETA"),
+        (60, "step,loss,val loss,tok/s,ETA,memory"),
+        (70, "step,loss,val loss,lr,tok/s,ETA,memory"),
+        (80, ",".join(COLUMNS)),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns(width: int, names: str) -> None:
+    shown = fitting(width)
+    assert ",".join(COLUMNS[i] for i in shown) == names
+    assert len(aligned(COLUMNS, shown)) + len("  best") < max(width, 32)
+    assert len(aligned(COLUMNS)) == sum(WIDTHS)
+
+
+@pytest.mark.parametrize("width", [60, 70, 80])
+def test_no_table_is_wrapped_and_the_best_is_said_in_words(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = io.StringIO()
+    screen = TerminalScreen(Console(file=out, force_terminal=True, width=width))
+    screen.start(start(total=1000, val_every=100, train_on_prompt=True, out="runs/" + "long-name/" * 9))
+    screen.stop_bar()
+    screen.metrics(replace(step(900), loss=12.5, grad_norm=1.234e5, peak_mem_bytes=123 * 2**30, n_tok=10**5))
+    screen.metrics(replace(validation(900, 10.5, best=True), elapsed_s=9999.0))
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in out.getvalue().splitlines()]
+    (row,) = [line for line in lines if line.lstrip().startswith("900")]
+    assert row.endswith("  best")
+    assert "10.5000" in row
+    assert max(map(len, lines)) <= width
+    settings = [line for line in lines if line.rstrip("│ ").endswith(("flag", "default", "hardware"))]
+    assert len(settings) >= 8 if width < 90 else settings
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", out.getvalue())
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

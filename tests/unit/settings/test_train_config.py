@@ -97,9 +97,48 @@ def test_values_in_the_user_s_words() -> None:
     assert resolve({"warmup": 20, "lora_layers": "last:4"}).warmup == 20
 
 
+def test_keys_of_a_config_file_may_be_written_as_flags_are(tmp_path: Path) -> None:
+    file = write(tmp_path, "lora-rank = 16\ntrain-on-prompt = true\nlora_alpha = 4\n")
+    config = resolve({}, file)
+    assert (config.lora_rank, config.train_on_prompt, config.lora_alpha) == (16, True, 4)
+    assert config.source("lora_rank") == "config file"
+
+
+def test_the_home_folder_is_meant_by_a_tilde_wherever_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = """model = "~/m.gguf"
+data = ["~/a.jsonl:2", "hf:a/b", "b~/c.txt", "~"]
+val-data = "~/v.jsonl"
+replay = "~/wiki.txt:20%"
+template = "~/t.jinja"
+out = "~/runs/x"
+"""
+    write(tmp_path, text)
+    config = resolve({"lora_out": "~/a.gguf", "checkpoint_in": "~nobody-of-that-name/c"}, Path("~/run.toml"))
+    home = str(tmp_path)
+    assert config.data == (f"{home}/a.jsonl:2", "hf:a/b", "b~/c.txt", home)
+    assert (config.model, config.val_data, config.replay) == (
+        f"{home}/m.gguf",
+        f"{home}/v.jsonl",
+        f"{home}/wiki.txt:20%",
+    )
+    assert (config.template, config.out) == (f"{home}/t.jinja", f"{home}/runs/x")
+    assert (config.lora_out, config.checkpoint_in) == (f"{home}/a.gguf", "~nobody-of-that-name/c")
+
+
+def test_every_setting_that_takes_a_path_says_so() -> None:
+    paths = {name for name, spec in SETTINGS.items() if spec.metadata["setting"].path}
+    files = {"FILE", "FOLDER", "PATH", "DATA", "DATA:SHARE", "MODEL", "RUN"}
+    named = {name for name, spec in SETTINGS.items() if spec.metadata["setting"].metavar in files}
+    assert paths == named | {"template"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("lora_rank = 1\nlora-rank = 1", "has `lora_rank` twice, with a dash and with an underscore"),
         ("lrr = 1", "unknown key in the config file `lrr`"),
         ("lr = ", "is not TOML"),
         ("[training]\nlr = 1", "has a table `[training]`"),

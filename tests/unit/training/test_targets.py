@@ -29,6 +29,23 @@ def test_names_groups_and_layers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("q_proj,v_proj", "attn_q,attn_v"),
+        ("q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", "all"),
+        ("all-linear", "all"),
+        ("self_attn.q_proj,mlp.down_proj", "attn_q,ffn_down"),
+        ("wq,wk,wv,wo", "attn"),
+        ("w1,w2,w3", "ffn"),
+        ("Q_proj,ATTN_K", "attn_q,attn_k"),
+        ("attn_q,k_proj,lm_head", "attn_q,attn_k,output"),
+    ],
+)
+def test_names_of_other_trainers(theirs: str, ours: str) -> None:
+    assert select_targets(UNTIED, theirs, "all") == select_targets(UNTIED, ours, "all")
+
+
+@pytest.mark.parametrize(
     ("targets", "layers", "message"),
     [
         ("atn_q", "all", "does not know `atn_q`"),

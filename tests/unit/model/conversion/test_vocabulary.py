@@ -96,7 +96,7 @@ def test_tokens_without_a_row_are_left_out_with_a_warning(tmp_path: Path) -> Non
     (checkpoint / "added_tokens.json").write_text(json.dumps({"<extra>": n_vocab}))
     vocabulary = read(checkpoint)
     assert len(vocabulary.tokens) == n_vocab
-    assert vocabulary.warnings == ("1 tokens have no row in the model's embedding and are left out: `<extra>`",)
+    assert vocabulary.warnings == ("1 token has no row in the model's embedding and is left out: `<extra>`",)
 
 
 def test_an_added_token_takes_its_place(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""`python -m localft` is `localft`."""
+
+from localft.cli import main
+
+main()
