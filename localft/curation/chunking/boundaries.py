@@ -75,9 +75,13 @@ def _of_code(lines: Sequence[Line]) -> list[int]:
 
 def _with_what_belongs(lines: Sequence[Line], i: int) -> int:
     """The first of the comments and decorators right above a definition."""
-    while i and _ATTACHED.match(lines[i - 1].text) and _indent(lines[i - 1].text) == _indent(lines[i].text):
+    while i and _belongs(lines[i - 1].text) and _indent(lines[i - 1].text) == _indent(lines[i].text):
         i -= 1
     return i
+
+
+def _belongs(text: str) -> bool:
+    return bool(_ATTACHED.match(text)) and not _DEFINITION.match(text)
 
 
 def _of_text(lines: Sequence[Line]) -> list[int]:

@@ -56,9 +56,9 @@ class Splitter:
         best = [*strengths(pieces, layout, moved), PLAIN]
         until = [0, *accumulate(sizes)]
         begin, end = trimmed(pieces, 0, len(pieces))
-        start = begin
+        start, until = begin, until[: end + 1]
         while start < end:
-            stop = self._stop(pieces, start, until[: end + 1], best, room, lambda a, b: head(a, b, start == begin))  # noqa: B023
+            stop = self._stop(pieces, start, until, best, room, lambda a, b: head(a, b, start == begin))  # noqa: B023
             _, last = trimmed(pieces, start, stop)
             yield head(pieces[start].number, pieces[last - 1].number, start == begin), pieces[start:last]
             start, _ = trimmed(pieces, stop, end)
@@ -95,17 +95,17 @@ class Splitter:
         return pieces, sizes
 
     def _parts(self, line: Line, room: int) -> Iterator[Line]:
-        rest = line.text
+        text, first = line.text, 0
         length = max(1, int(room * 2))
-        while rest:
-            part = rest[:length]
+        while first < len(text):
+            part = text[first : first + length]
             while len(part) > 1 and self.measure.count(part) > room:
                 part = part[: int(len(part) * 0.8) or 1]
             space = part.rfind(" ", len(part) // 2)
-            if len(part) < len(rest) and space > 0:
+            if first + len(part) < len(text) and space > 0:
                 part = part[: space + 1]
             yield Line(line.number, part)
-            rest = rest[len(part) :]
+            first += len(part)
 
 
 def _choose(start: int, until: Sequence[int], best: Sequence[int], room: int) -> int:

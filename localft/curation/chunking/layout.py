@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -90,6 +91,7 @@ class _Page:
     def __init__(self, document: Document, lines: Sequence[Line], splitter: Splitter) -> None:
         self.document, self.lines, self.splitter = document, lines, splitter
         self.headings = find_headings(lines, document.form)
+        self.at = [heading.at for heading in self.headings]
 
     def rows(self) -> Iterator[Chunk]:
         stop = len(self.lines)
@@ -105,7 +107,8 @@ class _Page:
         if not lines:
             return
         head = [self.document.title, *([f"Section: {' > '.join(path)}"] if path else [])]
-        inside = [(i, each) for i, each in enumerate(self.headings[first:], first) if each.at < stop]
+        last = bisect_left(self.at, stop)
+        inside = list(enumerate(self.headings[first:last], first))
         if not inside or self.splitter.fits("\n".join(head), lines):
             yield from _chunks(self.document, lines, self.splitter, [], head, {"heading": path})
             return
@@ -120,7 +123,7 @@ class _Page:
     def _intro(self, start: int, stop: int, head: list[str], path: list[str]) -> Iterator[Chunk]:
         """What stands before the first heading inside; a heading alone is said by the headings' path already."""
         start, stop = trimmed(self.lines, start, stop)
-        titled = bool(path) and any(heading.at == start for heading in self.headings)
+        titled = bool(path) and start in self.at[(i := bisect_left(self.at, start)) : i + 1]
         words = [
             line
             for line in self.lines[start + titled : stop]

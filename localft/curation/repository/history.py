@@ -17,7 +17,7 @@ MERGE, NO_CHANGE, ONLY_LEFT_OUT = "merge commit", "commit without changes", "com
 TOO_LONG = "commit whose diff is too long"
 _LONGEST = 1 << 16
 # Lines such as "Signed-off-by: Name <address>" say nothing of the change, and name people.
-_TRAILER = re.compile(r"[A-Z][\w-]*: .*<[^<>\s]+@[^<>\s]+>\s*$")
+_TRAILER = re.compile(r"[A-Z][\w-]*: .*<[^<>@\s]+@[^<>@\s]+>\s*$")
 _HEADERS = (b"index ", b"similarity index ", b"dissimilarity index ")
 
 

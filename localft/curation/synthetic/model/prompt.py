@@ -29,8 +29,8 @@ VERSION = 1
 _THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
 # characters of a reply that are read
 _MOST = 1 << 17
-# braces of a reply that begin no JSON, before the rest is given up
-_MOST_FAILURES = 1000
+# how often a reply is read in search of JSON that is not broken, and characters of what is nested too deeply
+_MOST_READ, _DEEP = 8, 4096
 _QUESTIONS, _ANSWERS = ("question", "q", "prompt"), ("answer", "a", "response")
 
 
@@ -92,12 +92,13 @@ def read_pairs(reply: str) -> list[Pair]:
 
 def _pairs(text: str) -> Iterator[Pair]:
     decoder = json.JSONDecoder(strict=False)
-    at, failures = text.find("{"), 0
-    while at >= 0 and failures < _MOST_FAILURES:
+    at, left = text.find("{"), _MOST_READ * len(text)
+    while at >= 0 and left > 0:
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end, failures = at + 1, failures + 1
+        except (ValueError, RecursionError) as error:
+            left -= error.pos - at if isinstance(error, json.JSONDecodeError) else _DEEP
+            end = at + 1
         else:
             yield from _found(value, 0)
         at = text.find("{", end)

@@ -12,11 +12,11 @@ from localft.curation.synthetic.templates.fence import fenced
 from localft.curation.synthetic.templates.questions import Question, date_of
 
 _MOST_FILES = 12
-_FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)[^()]*, \+\d+ -\d+\)\Z")
+_FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)(?: from [^()]*)?, \+\d+ -\d+\)\Z")
 _SAID = re.compile(r"(?:Comment|Reply|Review comment|Review) by .+:\Z")
 _GOES_ON = "Description, continued:"
 _MORE = re.compile(r" and \d+ more\Z")
-_LEFT_OUT = re.compile(r"\n*\[left out: (?P<names>.+)\]\s*\Z")
+_LEFT_OUT = "[left out: "
 
 
 class _Thread(NamedTuple):
@@ -117,8 +117,9 @@ def commit_questions(document: SourceDocument, shared_subjects: frozenset[str]) 
 
 def _without_note(diff: str) -> tuple[str, str]:
     """A diff, and the names of what it lacks as the row gives them."""
-    match = _LEFT_OUT.search(diff)
-    return (diff[: match.start()], match["names"]) if match else (diff, "")
+    above, _, last = diff.rstrip().rpartition("\n")
+    is_note = last.startswith(_LEFT_OUT) and last.endswith("]")
+    return (above.rstrip("\n"), last[len(_LEFT_OUT) : -1]) if is_note else (diff, "")
 
 
 def _files(diff: str, left_out: str) -> list[str]:
