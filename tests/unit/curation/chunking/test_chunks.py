@@ -218,3 +218,29 @@ def test_rows_of_one_document_say_which_part_they_are(tmp_path: Path) -> None:
     n = len(parts["p:long.py"])
     assert n > 2
     assert parts == {"p:long.py": [[i, n] for i in range(1, n + 1)], "p:short.py": [None]}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "        one(1)\n        two(2)\n\n        three(3)\n",
+        "        if one:\n            two(2)\n            three(3)\n            four(4)\n",
+        "        for a in b:\n            c(a)\n\n            d(a)\n            e(a)\n",
+        "        x = {\n            'a': 1,\n            'b': 2,\n\n            'c': 3,\n        }\n",
+    ],
+)
+def test_a_long_function_is_cut_at_its_shallowest_line_near_the_end(inner: str) -> None:
+    """Deeper lines, even behind a blank line, were as good as the statements that hold them."""
+    text = "def f():\n" + "".join(f"    with step_{i}:\n{inner}" for i in range(12))
+    cut = bodies(chunks(text, 400)[0])[1:]
+    assert len(cut) >= 2
+    assert [body.split("\n")[0][:9] for body in cut] == ["    with "] * len(cut)
+
+
+@pytest.mark.parametrize(
+    "line", ["const b = [", "export type B = {", "let b = {", "export default {", "pub static B: A = {"]
+)
+def test_a_module_is_cut_before_what_it_names(line: str) -> None:
+    inside = "  a: 1,\n\n" * 16
+    text = f"const a = {{\n{inside}}}\n{line}\n{inside}}}\n"
+    assert [body.split("\n")[0] for body in bodies(chunks(text, 250)[0])] == ["const a = {", line]

@@ -84,7 +84,8 @@ def test_parts_of_a_file_are_asked_for_by_name_or_by_lines(tmp_path: Path) -> No
     ]
     found = asked(tmp_path, rows)
     questions = [question for question, _ in found]
-    assert ["lines 1-3" in questions[0], "`one` and `two`" in questions[1], "line 14" in questions[2]] == [True] * 3
+    words = ("the imports and `X`", "`one` and `two`", "the call of `print`")
+    assert [word for word, question in zip(words, questions, strict=True) if word not in question] == []
     assert found[1][1].startswith(
         "As of 2024-05-01, `one` and `two` in a.py (lines 5-11) look like so:\n\n```python\ndef"
     )
@@ -94,21 +95,84 @@ def test_parts_of_a_file_are_asked_for_by_name_or_by_lines(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        (["def a():\n    pass", "def b():\n    pass"], [["a"], ["b"]]),
-        # it goes on in the next part
-        (["def a():\n    x = 1", "    y = 2\n\n\ndef b():\n    pass"], [[], []]),
+        (["def a():\n    pass", "def b():\n    pass"], [["`a`"], ["`b`"]]),
+        (
+            ["def a():\n    x = 1", "    y = 2\n\n\ndef b():\n    pass"],
+            [["the start of `a`"], ["the end of `a`", "`b`"]],
+        ),
+        (["def a():\n    x = 1", "    y = 2", "    z = 3"], [[f"part {i} of 3 of `a`"] for i in (1, 2, 3)]),
         (["int a() {\n    fn();", "}"], [[], []]),
         # of two with one name neither is meant
         (["def a():\n    pass", "def a():\n    return 1"], [[], []]),
-        (["# says what\n@cached\ndef a():\n    pass"], [["a"]]),
-        (["X = 1\n\ndef a():\n    pass"], [[]]),
-        (["class A:\n    def b(self):\n        pass"], [["A"]]),
-        (["    def b(self):\n        pass\n\n    def c(self):\n        pass", "def d(): ..."], [["b", "c"], ["d"]]),
-        (["def a(): ...\ndef b(): ...\ndef c(): ...\ndef d(): ..."], [[]]),
+        (["# says what\n@cached\ndef a():\n    pass"], [["`a`"]]),
+        # all that stands there is named
+        (["X = 1\n\ndef a():\n    pass"], [["`X`", "`a`"]]),
+        (["def a():\n    pass\n\nif X:\n    a()"], [[]]),
+        (["class A:\n    def b(self):\n        pass"], [["`A`"]]),
+        (
+            ["    def b(self):\n        pass\n\n    def c(self):\n        pass", "def d(): ..."],
+            [["`b`", "`c`"], ["`d`"]],
+        ),
+        (["class A:\n    x = 1", "    def b(self):\n        pass"], [["the start of `A`"], ["`b`"]]),
+        (["\n".join(f"def {name}(): ..." for name in "abcdefgh")], [["everything from `a` to `h`"]]),
+        (["import a\nfrom b import c\n\n\ndef d():\n    pass"], [["the imports", "`d`"]]),
+        # what looks like code in a text is none, and a text that does not end cannot be told from code
+        (['A = """\ndef b():\n"""\n\ndef c(): ...'], [["`A`", "`c`"]]),
+        (['A = """\n\ndef c(): ...'], [[]]),
     ],
 )
 def test_names_say_what_a_part_is(parts: list[str], expected: list[list[str]]) -> None:
     assert named_parts(parts) == expected
+
+
+PROPS = "import React from 'react'\n\nexport interface Props {\n  a: string\n}"
+HEADER = "export const Header = ({ a }: Props) => {\n  return <b>{a}</b>\n}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([f"{PROPS}\n\n{HEADER}"], [["the imports", "`Props`", "`Header`"]]),
+        ([PROPS, HEADER], [["the imports", "`Props`"], ["`Header`"]]),
+        (["type A =\n  | 'a'\n  | 'b'\n\nlet x = 1\nvar y = 2"], [["`A`", "`x`", "`y`"]]),
+        (
+            ["export default function A() {", "  return 1\n}\n\nexport { A }"],
+            [["the start of `A`"], ["the end of `A`", "the exports"]],
+        ),
+        (["const { a, b } = f()\n\nexport default { a }"], [["`{ a, b }`", "the default export"]]),
+        (
+            ["function f(a: string): void\nfunction f(a: number): void\nfunction f(a) {\n}\n\nenum B {}"],
+            [["`f`", "`B`"]],
+        ),
+        (
+            ["class A {\n  a = 1", "  async b(x: string) {\n    return 1\n  }", "  c() {}\n}"],
+            [["part 1 of 3 of `A`"], ["`b`"], ["part 3 of 3 of `A`"]],
+        ),
+        (['describe("useSession", () => {\n  it("is")\n})'], [['`describe("useSession")`']]),
+        (["app.use(a)\napp.use(b)\n\nconst u = `https://x`\n\nfor (const a of b) {\n}"], [[]]),
+        # Go and Rust
+        (['package a\n\nimport (\n\t"b"\n)\n\n// F is.\nfunc (c *Ctx) F() error {\n}'], [["the imports", "`Ctx.F`"]]),
+        (["const (\n\ta = 1\n)\n\ntype B struct {\n}\n\nvar c = 1"], [["the constants", "`B`", "`c`"]]),
+        (
+            ["impl Show for A {\n}\n\npub const B: u8 = 1;\n\npub(crate) fn c() {\n}"],
+            [["`impl Show for A`", "`B`", "`c`"]],
+        ),
+    ],
+)
+def test_all_that_stands_at_the_outer_level_is_named(parts: list[str], expected: list[list[str]]) -> None:
+    assert named_parts(parts) == expected
+
+
+def test_rows_that_are_not_all_of_a_file_are_asked_for_by_lines(tmp_path: Path) -> None:
+    """Where a part is missing, a definition may go on in it; and of a line that was cut nobody knows where."""
+    texts = ("def a():\n    pass", "def b():\n    pass")
+    missing = [file_row("a.py", text, [3 * i, 3 * i + 1], part=[i, 3]) for i, text in enumerate(texts, 1)]
+    cut = [file_row("b.py", text, [5, 5]) for text in texts]
+    questions = [question for question, _ in asked(tmp_path, [*missing, *cut])]
+    assert [
+        word in question
+        for word, question in zip(("lines 3-4", "lines 6-7", "part 1 of 2", "part 2 of 2"), questions, strict=True)
+    ] == [True] * 4
 
 
 def test_parts_of_one_line_are_counted(tmp_path: Path) -> None:
