@@ -70,7 +70,7 @@ class Summary:
         tokens_exact, chunk_tokens, chunk_reason: a tokenizer counted them; how many a row may have, and why.
         longest: tokens of the longest row.
         n_split: items that became several rows.
-        n_cut_lines: lines of patches that were too long for a row and are left out.
+        n_cut_lines: lines of patches that are longer than a row, and left out.
         n_torn: lines of prose that were longer than a row and were torn.
         left_out: what else is not in the rows, by reason.
         secrets: found, by kind.

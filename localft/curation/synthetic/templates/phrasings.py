@@ -107,6 +107,10 @@ DIFF = (
     "What does the diff of {commit} in {name} look like?",
     "How did the code of {name} change with {commit}? Show me the diff.",
 )
+DIFF_ROWS = (
+    "Show me {where} of the diff of {commit} in {name}.",
+    "What does {where} of the diff of {commit} in {name} look like?",
+)
 DIFF_PART = (
     "Show me a part of the diff of {commit} in {name}.",
     "Show me some of the code that {commit} changed in {name}, as a diff.",
