@@ -27,6 +27,9 @@ The text is {about}:
 VERSION = 1
 
 _THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
+# thoughts that were broken off: what they consider is no answer
+_THINKING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|begin_of_thought\|>)", re.IGNORECASE)
+_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<\|end_of_thought\|>", re.IGNORECASE)
 # characters of a reply that are read
 _MOST = 1 << 17
 # how often a reply is read in search of JSON that is not broken, and characters of what is nested too deeply
@@ -70,6 +73,14 @@ def messages_of(passage: Passage, text: str, n_pairs: int) -> list[dict[str, str
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
 
 
+def in_one_turn(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages for a template without a system role: what it would say begins the user's turn."""
+    system, user, *others = messages
+    if system["role"] != "system":
+        return messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{user['content']}"}, *others]
+
+
 def _about(passage: Passage) -> str:
     number = passage.fact("number")
     words = {
@@ -87,6 +98,9 @@ def read_pairs(reply: str) -> list[Pair]:
 
     What is broken off in the middle of a pair loses that pair.
     """
+    if _THINKING.match(reply):
+        ends = [end.end() for end in _THOUGHT_ENDS.finditer(reply)]
+        reply = reply[ends[-1] :] if ends else ""
     return list(_pairs(_THOUGHT.sub("", reply, count=1)[:_MOST]))
 
 
