@@ -15,7 +15,7 @@ from localft.curation.chunking.boundaries import strengths
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import Chunk, lay_out
 from localft.curation.document import Document, joined, to_lines
-from localft.curation.text_length import Measure, estimate, measure
+from localft.curation.text_length import Measure, by_default, estimate, measure
 from localft.data.dataset import prepare
 from localft.model.tokenizer import Tokenizer
 from localft.settings.data_settings import DataSettings
@@ -174,6 +174,14 @@ def test_an_estimate_needs_no_model() -> None:
     assert [estimate(text) for text in ("", "a", "abcde", "é" * 5)] == [0, 1, 2, 4]
     found = measure(None, None, lambda *_: None)
     assert (found.limit, found.exact, found.row("abcde")) == (2048, False, 3)
+
+
+def test_the_default_leaves_room_for_a_question() -> None:
+    """Rows took all of the context, and of the pairs that `data synth` made of them more than half were dropped."""
+    limits = {n: by_default("m", n)[0] for n in (64, 512, 2048, 4096, 131072, 0)}
+    assert limits == {64: 48, 512: 384, 2048: 1856, 4096: 3904, 131072: 8000, 0: 1856}
+    assert by_default("m", 512)[1] == "the context of `m`, less 128 for a question of `data synth`"
+    assert by_default("m", 131072)[1] == "8,192 of `m`, less 192 for a question of `data synth`"
 
 
 @pytest.mark.parametrize("add_bos", [True, False])
