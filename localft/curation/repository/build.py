@@ -200,12 +200,12 @@ def _check(request: Request, out: Path) -> None:
         raise ConfigError("--name names one source, and there are several", "build them one at a time")
     if request.rev and len(request.sources) > 1:
         raise ConfigError("--rev is a revision of one source, and there are several", "build them one at a time")
-    if (request.max_commits or request.since) and "history" not in request.kinds:
-        name = "--max-commits" if request.max_commits else "--since"
+    if (request.max_commits, request.since) != (None, None) and "history" not in request.kinds:
+        name = "--since" if request.max_commits is None else "--max-commits"
         raise ConfigError(f"{name} is of a history that is not asked for", "add --kind history")
-    if request.since:
+    if request.since is not None:
         parse_since(request.since)
-    if request.as_of:
+    if request.as_of is not None:
         parse_day(request.as_of)
     if request.max_file_size < 1:
         raise ConfigError(f"--max-file-size `{request.max_file_size}` leaves no file", "give a size such as 1M")

@@ -12,7 +12,6 @@ from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE,
 from localft.curation.synthetic.has_content import has_content
 from localft.curation.synthetic.source_documents import Passage, SourceDocument, read_documents
 from localft.curation.synthetic.synth import Request, limited, synth
-from localft.curation.synthetic.templates.definitions import named_parts
 from localft.curation.synthetic.templates.fence import fenced, language_of
 from localft.curation.synthetic.templates.phrasings import FILE, choose
 from localft.curation.synthetic.templates.templates import questions
@@ -90,77 +89,6 @@ def test_parts_of_a_file_are_asked_for_by_name_or_by_lines(tmp_path: Path) -> No
         "As of 2024-05-01, `one` and `two` in a.py (lines 5-11) look like so:\n\n```python\ndef"
     )
     assert len(set(questions)) == 3
-
-
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        (["def a():\n    pass", "def b():\n    pass"], [["`a`"], ["`b`"]]),
-        (
-            ["def a():\n    x = 1", "    y = 2\n\n\ndef b():\n    pass"],
-            [["the start of `a`"], ["the end of `a`", "`b`"]],
-        ),
-        (["def a():\n    x = 1", "    y = 2", "    z = 3"], [[f"part {i} of 3 of `a`"] for i in (1, 2, 3)]),
-        (["int a() {\n    fn();", "}"], [[], []]),
-        # of two with one name neither is meant
-        (["def a():\n    pass", "def a():\n    return 1"], [[], []]),
-        (["# says what\n@cached\ndef a():\n    pass"], [["`a`"]]),
-        # all that stands there is named
-        (["X = 1\n\ndef a():\n    pass"], [["`X`", "`a`"]]),
-        (["def a():\n    pass\n\nif X:\n    a()"], [[]]),
-        (["class A:\n    def b(self):\n        pass"], [["`A`"]]),
-        (
-            ["    def b(self):\n        pass\n\n    def c(self):\n        pass", "def d(): ..."],
-            [["`b`", "`c`"], ["`d`"]],
-        ),
-        (["class A:\n    x = 1", "    def b(self):\n        pass"], [["the start of `A`"], ["`b`"]]),
-        (["\n".join(f"def {name}(): ..." for name in "abcdefgh")], [["everything from `a` to `h`"]]),
-        (["import a\nfrom b import c\n\n\ndef d():\n    pass"], [["the imports", "`d`"]]),
-        # what looks like code in a text is none, and a text that does not end cannot be told from code
-        (['A = """\ndef b():\n"""\n\ndef c(): ...'], [["`A`", "`c`"]]),
-        (['A = """\n\ndef c(): ...'], [[]]),
-    ],
-)
-def test_names_say_what_a_part_is(parts: list[str], expected: list[list[str]]) -> None:
-    assert named_parts(parts) == expected
-
-
-PROPS = "import React from 'react'\n\nexport interface Props {\n  a: string\n}"
-HEADER = "export const Header = ({ a }: Props) => {\n  return <b>{a}</b>\n}"
-
-
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        ([f"{PROPS}\n\n{HEADER}"], [["the imports", "`Props`", "`Header`"]]),
-        ([PROPS, HEADER], [["the imports", "`Props`"], ["`Header`"]]),
-        (["type A =\n  | 'a'\n  | 'b'\n\nlet x = 1\nvar y = 2"], [["`A`", "`x`", "`y`"]]),
-        (
-            ["export default function A() {", "  return 1\n}\n\nexport { A }"],
-            [["the start of `A`"], ["the end of `A`", "the exports"]],
-        ),
-        (["const { a, b } = f()\n\nexport default { a }"], [["`{ a, b }`", "the default export"]]),
-        (
-            ["function f(a: string): void\nfunction f(a: number): void\nfunction f(a) {\n}\n\nenum B {}"],
-            [["`f`", "`B`"]],
-        ),
-        (
-            ["class A {\n  a = 1", "  async b(x: string) {\n    return 1\n  }", "  c() {}\n}"],
-            [["part 1 of 3 of `A`"], ["`b`"], ["part 3 of 3 of `A`"]],
-        ),
-        (['describe("useSession", () => {\n  it("is")\n})'], [['`describe("useSession")`']]),
-        (["app.use(a)\napp.use(b)\n\nconst u = `https://x`\n\nfor (const a of b) {\n}"], [[]]),
-        # Go and Rust
-        (['package a\n\nimport (\n\t"b"\n)\n\n// F is.\nfunc (c *Ctx) F() error {\n}'], [["the imports", "`Ctx.F`"]]),
-        (["const (\n\ta = 1\n)\n\ntype B struct {\n}\n\nvar c = 1"], [["the constants", "`B`", "`c`"]]),
-        (
-            ["impl Show for A {\n}\n\npub const B: u8 = 1;\n\npub(crate) fn c() {\n}"],
-            [["`impl Show for A`", "`B`", "`c`"]],
-        ),
-    ],
-)
-def test_all_that_stands_at_the_outer_level_is_named(parts: list[str], expected: list[list[str]]) -> None:
-    assert named_parts(parts) == expected
 
 
 def test_rows_that_are_not_all_of_a_file_are_asked_for_by_lines(tmp_path: Path) -> None:
@@ -330,6 +258,26 @@ def test_what_a_commit_changed(tmp_path: Path) -> None:
     some = asked(tmp_path, [commit(one, "wip", "\n[left out: y.py and 3 more]\n")], phrasings=9)
     assert not [question for question, _ in some if "files" in question]
     assert [question for question, _ in asked(tmp_path, [commit(one, "wip")], phrasings=9) if "hich files" in question]
+
+
+def test_a_commit_in_several_rows_is_asked_for_part_by_part(tmp_path: Path) -> None:
+    about = {"revision": "a" * 40, "date": "2024-05-01T00:00:00Z"}
+    x, y = (f"\ndiff --git a/{name}.py b/{name}.py\n@@ -1 +1 @@\n-a\n+{name}" for name in "xy")
+    texts = (
+        "Commit: big\nDate: 2024-05-01\n\nWhy.\n",
+        f"Commit: big (part 2)\nDate: 2024-05-01\n{x}\n",
+        f"Commit: big (part 3)\nDate: 2024-05-01\n{y}\n\n[left out: z.py (binary)]\n",
+    )
+    rows = [other_row("commit", f"{NAME}@aaa", text, part=[i, 3], **about) for i, text in enumerate(texts, 1)]
+    (_, why), *shown = asked(tmp_path, rows)
+    assert why.endswith("Why.\n\nChanged files: x.py, y.py, z.py.")
+    for i, (question, said) in enumerate(shown, 1):
+        assert f"part {i} of 2 of the diff of the commit “big”" in question
+        assert said.startswith(f"Part {i} of 2 of the diff of the commit “big”:\n\n```diff\ndiff --git a/")
+    assert shown[1][1].endswith("+y\n```")
+    # without its first row nobody knows its message
+    found = asked(tmp_path, [rows[1], file_row("a.py", "x", [1, 1])])
+    assert ["commit" in question for question, _ in found] == [False]
 
 
 def test_a_question_is_asked_once(tmp_path: Path) -> None:
