@@ -36,7 +36,7 @@ def shortened(text: str) -> str:
     if len(text) <= _LONGEST_VALUE:
         return text
     text = _QUOTED.sub(_cut_value, text)
-    most = _LONGEST + sum(len(part) for part in re.findall(r"`[^`]*/[^`]*`", text))
+    most = _LONGEST + sum(len(part) for part in re.findall(r"`[^`]*`", text) if "/" in part)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

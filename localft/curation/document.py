@@ -31,7 +31,7 @@ class Document:
         source: the row's "source" without the keys that differ from chunk to chunk ("lines", "heading").
         path: what messages and reasons call it.
         title: first line of every chunk, such as "File: src/app.py".
-        layout: how it is cut: "code" at definitions, "page" by section, "text" at blank lines; a "diff" is one row.
+        layout: how it is cut: "code" at definitions, "page" by section, "text" at blank lines, a "diff" at hunks.
         lines: its content.
         form: "markdown" or "rst" where it has headings of that kind.
         numbered: the line numbers are those of the file that the user has.

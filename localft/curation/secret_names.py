@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from localft.curation.secret_values import is_made_up, is_typed
+from localft.curation.secret_values import is_made_up, is_passphrase, is_typed
 
 
 class Finding(NamedTuple):
@@ -65,6 +65,8 @@ _QUOTED = re.compile(
     rf"{_CLOSED}[ \t]{{0,20}}(?:{_ASSIGNED}{_VALUE}|(?:is|was)[ \t]|value=|{_BELOW})?[rbufL@]{{0,2}}"
     r"\\{0,3}(?P<quote>[\"'`])(?P<value>[^\s\"'`\\<>]{8,4000})\\{0,3}(?P=quote)"
 )
+# what stands between a name and the value that it is set to
+_SET = re.compile(rf"{_CLOSED}[ \t]{{0,20}}(?::[ \t]{{0,4}}\w{{1,20}}[ \t]{{0,4}})?(?::=|=>|[:=])[ \t]{{0,20}}[rbuf]?")
 _CONTINUED = re.compile(
     r"[ \t]{0,40}(?:[+.\\][ \t]{0,40})?\n?[ \t]{0,40}(?:[+.][ \t]{0,40})?[\"'](?P<value>[^\s\"'`\\<>]{6,4000})[\"']"
 )
@@ -89,7 +91,8 @@ def by_name(text: str, lowered: str) -> Iterator[Finding]:
         while at >= 0:
             found = name.match(text, at)
             if found and _is_telling(core, text[max(0, at - 24) : at], found["tail"]):
-                yield from _quoted(text, found.end(), kind)
+                is_password = not found["tail"] and found[0].lower().endswith(("password", "passwd", "pwd"))
+                yield from _quoted(text, found.end(), kind, is_password)
                 yield from _bare(text, found.end(), kind)
             at = lowered.find(core, at + len(core))
 
@@ -99,8 +102,12 @@ def _is_telling(core: str, before: str, tail: str) -> bool:
     return (core != "key" or bool(_KEY_OF.search(before))) and not _ABOUT.search(tail) and not _OPEN.search(before)
 
 
-def _quoted(text: str, at: int, kind: str) -> Iterator[Finding]:
-    """A value in quotes, or the parts of one that is written in several."""
+def _quoted(text: str, at: int, kind: str, is_password: bool) -> Iterator[Finding]:
+    """A value in quotes, or the parts of one that is written in several.
+
+    Args:
+        is_password: the name says that it is one, so that what it is set to may be words.
+    """
     match = _QUOTED.match(text, at)
     if not match:
         return
@@ -109,7 +116,8 @@ def _quoted(text: str, at: int, kind: str) -> Iterator[Finding]:
         spans.append(more.span("value"))
         more = _CONTINUED.match(text, more.end())
     value = "".join(text[start:stop] for start, stop in spans)
-    if _holds(value, kind, n_odd=3):
+    words = is_password and _SET.fullmatch(text, at, match.start("quote")) and is_passphrase(value)
+    if words or _holds(value, kind, n_odd=3):
         for start, stop in spans:
             yield Finding(start, stop, kind)
 

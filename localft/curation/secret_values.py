@@ -43,6 +43,15 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _TYPED = re.compile(
     r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[!@#$%^&*?~+])[\w!@#$%^&*?~+.-]{8,40}|[A-Z][a-z]{3,}\d{2,6}(?<=.{8})"
 )
+# Words of a passphrase, and those by which a value says what a password is or what is wrong with it.
+_PASSPHRASE = re.compile(r"(?=.{10,60}\Z)[A-Za-z]{2,20}(?:[-_.+!&~][A-Za-z0-9]{1,20}){1,7}[!.]?")
+_ABOUT_PASSWORDS = re.compile(
+    r"(?:^|[-_.+!&~])(?:pass\w*|pwd|user\w*|login|current|new|old|field|input|form|errors?|invalid|required|reset|change"
+    r"|forgot\w*|confirm\w*|missing|short|weak|strong|min|max|length|plain|text|hash\w*|auth\w*|token|secret|key|value"
+    r"|string|type|name|id|env|file|path|config|settings|test\w*|none|null|empty|not|is|no|com|org|net|io|html|json|py|js)"
+    r"(?![A-Za-z])",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[A-Z]?[a-z]{4,}|[A-Z]{5,}")
 # the keys under resting fingers: who hammers on them types an example; of random letters a third are among them
 _HOME_ROW, _LEAST_HAMMERED = frozenset("sghjkl"), 6
@@ -94,6 +103,13 @@ def is_made_up(value: str, n_odd: int = 3) -> bool:
 def is_typed(value: str) -> bool:
     """Whether a person could have made up a value as a password: a word with what the rules ask for."""
     return bool(_TYPED.fullmatch(value)) and not is_placeholder(value) and not _REFERENCE.search(value)
+
+
+def is_passphrase(value: str) -> bool:
+    """Whether words could be what somebody has to remember, and not the name of something or a message."""
+    return bool(_PASSPHRASE.fullmatch(value)) and not (
+        is_placeholder(value) or _REFERENCE.search(value) or _ABOUT_PASSWORDS.search(value)
+    )
 
 
 def is_odd(value: str, n_odd: int = 3) -> bool:

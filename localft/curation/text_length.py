@@ -15,6 +15,8 @@ BYTES_PER_TOKEN = 2.5
 DEFAULT_CHUNK = 2048
 LARGEST_DEFAULT = 8192
 SMALLEST = 32
+# What `data synth` puts around a row: the question, the answer's first line, the fence, and the chat template's marks.
+QUESTION = 192
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,7 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Report) -> Me
     usable_gguf(gguf, progress)
     tokenizer = Tokenizer(gguf)
     trained = tokenizer.n_ctx_train
-    limit, reason = chunk_tokens or min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT), "--chunk-tokens"
-    if chunk_tokens is None:
-        reason = (
-            f"the context of `{model}`"
-            if limit == trained
-            else f"the most without --chunk-tokens; `{model}` has {trained:,}"
-        )
+    limit, reason = (chunk_tokens, "--chunk-tokens") if chunk_tokens else by_default(model, trained)
     around = int(tokenizer.add_bos) + int(tokenizer.eos_id is not None) - 1
 
     @lru_cache(maxsize=2)
@@ -88,6 +84,14 @@ def measure(model: str | None, chunk_tokens: int | None, progress: Report) -> Me
             return estimate(text)
 
     return Measure(count, around, limit, reason, True, tokenizer.close)
+
+
+def by_default(model: str, trained: int) -> tuple[int, str]:
+    """The most tokens of a row without --chunk-tokens, and why: it is to fit into the context with a question."""
+    most = min(trained or DEFAULT_CHUNK, LARGEST_DEFAULT)
+    question = min(QUESTION, most // 4)
+    where = f"the context of `{model}`" if most == trained else f"{most:,} of `{model}`"
+    return most - question, f"{where}, less {question} for a question of `data synth`"
 
 
 def estimate(text: str) -> int:

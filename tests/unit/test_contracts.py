@@ -80,7 +80,7 @@ INNER_ROOMS = {
     "localft.curation": (
         *("synthetic", "github", "repository", "chunking", "text_length", "redaction"),
         *("test_set", "file_rules", "secrets", "secret_logins", "secret_names", "secret_values", "secret_patterns"),
-        *("masking", "document"),
+        *("masking", "document", "dates"),
     ),
 }
 

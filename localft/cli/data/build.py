@@ -58,6 +58,13 @@ def size(context: click.Context, option: click.Parameter, value: str) -> int:
     help="What to make rows of; repeatable. [default: repo and docs; docs alone for a wiki or a folder of pages]",
 )
 @click.option("--rev", metavar="REV", help="Read a branch, tag or commit. [default: the folder as it is, a URL's HEAD]")
+@click.option(
+    "--as-of", metavar="DATE", help="The day of which files and pages are, for answers. [default: of their last commit]"
+)
+@click.option(
+    "--max-commits", type=click.IntRange(1), metavar="N", help="Of history the newest N commits. [default: all]"
+)
+@click.option("--since", metavar="DATE", help="Of history the commits of this day or later. [default: all]")
 @click.option("--name", help="Name in the documents' ids. [default: owner/name on GitHub, else the folder's]")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these files, as in .gitignore; repeatable.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Not these files, as in .gitignore; repeatable.")

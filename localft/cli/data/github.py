@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 HELP = """Turn a repository's pull requests and issues into rows.
 
 One row for each: title, state, labels, description, what was said in order of time, and the changed files with their
-patches; people are named by their roles. One that is longer than --chunk-tokens becomes several rows; a patch that is
-longer is cut. What was fetched is kept: a second run asks only for what changed, and an interrupted one goes on.
+patches; people are named by their roles. One that is longer than --chunk-tokens becomes several rows. What was fetched
+is kept: a second run asks only for what changed, and an interrupted one goes on.
 
 A token is taken from GH_TOKEN or GITHUB_TOKEN (GH_ENTERPRISE_TOKEN or GITHUB_ENTERPRISE_TOKEN for a host of your own).
 Without one GitHub allows 60 requests an hour; a pull request takes up to four.
@@ -97,9 +97,10 @@ def command(output: Path, as_json: bool, **flags: Any) -> None:
 def _options(
     repository: str, kind: str | None, state: Any, since: str | None, limit: int | None, bots: bool, **others: Any
 ) -> Options:
+    from localft.curation.dates import parse_since
     from localft.curation.github.export import API_URL, Options
     from localft.curation.github.repository import parse_repository
-    from localft.curation.github.selection import Selection, parse_since
+    from localft.curation.github.selection import Selection
 
     saved, offline, api_url = (others.pop(name) for name in ("saved", "offline", "api_url"))
     if saved is not None and (offline or api_url):

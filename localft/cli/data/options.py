@@ -30,7 +30,7 @@ def row_length(command: Callable[..., Any]) -> Callable[..., Any]:
         "--chunk-tokens",
         type=int,
         metavar="N",
-        help="The most tokens of a row. [default: the model's context, at most 8192; 2048 without --model]",
+        help="The most tokens of a row. [default: the model's context, at most 8192, less a question; 2048 without]",
     )
     model = click.option(
         "--model",

@@ -12,10 +12,12 @@ WORST, PLAIN, BLANK, NESTED, OUTER, TOP = -1, 0, 1, 2, 3, 4
 _HEADING = 20
 
 _DEFINITION = re.compile(
-    r"[ \t]*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|pub(?:\([\w ]+\))?"
+    r"(?:[ \t]*(?:(?:export|default|public|private|protected|internal|static|async|abstract|final|pub(?:\([\w ]+\))?"
     r"|unsafe|extern|inline|virtual|override|open|sealed|data|declare|partial|constexpr|template\s*<[^>]*>)\s+)*"
     r"(?:def|class|func|fun|fn|function\*?|struct|enum|interface|trait|impl|module|namespace|record|object|protocol"
     r"|extension|macro_rules!|sub|procedure|defmodule|defp?|CREATE|resource|message|service)\s+[\w(\"'`:.<*&]"
+    # what a module of TypeScript, Go or Rust names; deeper inside these are variables
+    r"|(?:export\s+(?:default\s+|declare\s+)?|pub\s+|declare\s+)?(?:const|let|var|type|static)\s+[\w({\[]|export\s+(?:default\b|[*{]))"
 )
 _ATTACHED = re.compile(r"[ \t]*(?:@\w|#\[|//|/\*|\*|#|--|;;|%|<!--|template\s*<|\"\"\"$)")
 _CLOSING = re.compile(r"[ \t]*(?:[)\]}]|end\b|fi\b|done\b|esac\b|else\b|elif\b|except\b|finally\b|catch\b|case\b)")
@@ -31,6 +33,11 @@ def strengths(lines: Sequence[Line], layout: Layout, headings: Sequence[Heading]
         found[heading.at] = max(found[heading.at], _HEADING - heading.level)
         _bind(found, lines, heading.at, places)
     return found
+
+
+def depths(lines: Sequence[Line], layout: Layout) -> list[int]:
+    """How deep each line of code stands, in columns; lines of text are all at the margin."""
+    return [_indent(line.text.expandtabs(_MAX_INDENT)) if layout == "code" else 0 for line in lines]
 
 
 def _bind(found: list[int], lines: Sequence[Line], at: int, others: Collection[int]) -> None:
@@ -75,9 +82,13 @@ def _of_code(lines: Sequence[Line]) -> list[int]:
 
 def _with_what_belongs(lines: Sequence[Line], i: int) -> int:
     """The first of the comments and decorators right above a definition."""
-    while i and _ATTACHED.match(lines[i - 1].text) and _indent(lines[i - 1].text) == _indent(lines[i].text):
+    while i and _belongs(lines[i - 1].text) and _indent(lines[i - 1].text) == _indent(lines[i].text):
         i -= 1
     return i
+
+
+def _belongs(text: str) -> bool:
+    return bool(_ATTACHED.match(text)) and not _DEFINITION.match(text)
 
 
 def _of_text(lines: Sequence[Line]) -> list[int]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from localft.curation.chunking.boundaries import OUTER, PLAIN, strengths
+from localft.curation.chunking.boundaries import OUTER, PLAIN, depths, strengths
 from localft.curation.document import Heading, Layout, Line, joined, trimmed
 from localft.curation.text_length import Measure
 
 Head = Callable[[int, int, bool], str]
+# How good a cut before a line is, and how deep the line stands.
+Place = tuple[int, int]
 
 # Room for what a chunk's own tokens and those of its lines may differ by: pieces at the joints.
 _SLACK = 2
@@ -53,12 +55,12 @@ class Splitter:
         room = max(self.measure.limit - n_head - _SLACK, self.measure.limit // 4)
         pieces, sizes = self._sized(lines, room)
         moved = _moved(headings, lines, pieces)
-        best = [*strengths(pieces, layout, moved), PLAIN]
+        best = [*zip(strengths(pieces, layout, moved), depths(pieces, layout), strict=True), (PLAIN, 0)]
         until = [0, *accumulate(sizes)]
         begin, end = trimmed(pieces, 0, len(pieces))
-        start = begin
+        start, until = begin, until[: end + 1]
         while start < end:
-            stop = self._stop(pieces, start, until[: end + 1], best, room, lambda a, b: head(a, b, start == begin))  # noqa: B023
+            stop = self._stop(pieces, start, until, best, room, lambda a, b: head(a, b, start == begin))  # noqa: B023
             _, last = trimmed(pieces, start, stop)
             yield head(pieces[start].number, pieces[last - 1].number, start == begin), pieces[start:last]
             start, _ = trimmed(pieces, stop, end)
@@ -68,7 +70,7 @@ class Splitter:
         pieces: Sequence[Line],
         start: int,
         until: Sequence[int],
-        best: Sequence[int],
+        best: Sequence[Place],
         room: int,
         head: Callable[[int, int], str],
     ) -> int:
@@ -95,20 +97,20 @@ class Splitter:
         return pieces, sizes
 
     def _parts(self, line: Line, room: int) -> Iterator[Line]:
-        rest = line.text
+        text, first = line.text, 0
         length = max(1, int(room * 2))
-        while rest:
-            part = rest[:length]
+        while first < len(text):
+            part = text[first : first + length]
             while len(part) > 1 and self.measure.count(part) > room:
                 part = part[: int(len(part) * 0.8) or 1]
             space = part.rfind(" ", len(part) // 2)
-            if len(part) < len(rest) and space > 0:
+            if first + len(part) < len(text) and space > 0:
                 part = part[: space + 1]
             yield Line(line.number, part)
-            rest = rest[len(part) :]
+            first += len(part)
 
 
-def _choose(start: int, until: Sequence[int], best: Sequence[int], room: int) -> int:
+def _choose(start: int, until: Sequence[int], best: Sequence[Place], room: int) -> int:
     """The best place to end a chunk that begins at `start`: all that is left, or a boundary that leaves even parts."""
     last = len(until) - 1
     left = until[last] - until[start]
@@ -119,12 +121,18 @@ def _choose(start: int, until: Sequence[int], best: Sequence[int], room: int) ->
 
     def between(share: float) -> int:
         near = min(max(bisect_left(until, until[start] + even * share), start + 1), far)
-        return max(range(near, far + 1), key=lambda i: (best[i], -abs(until[i] - until[start] - even)))
+        return max(range(near, far + 1), key=lambda i: (*_rank(best[i]), -abs(until[i] - until[start] - even)))
 
     found = between(0.5)
-    early = found if best[found] >= OUTER else between(0.2)
+    early = found if best[found][0] >= OUTER else between(0.2)
     # a chunk is short rather than cut where nothing begins
-    return early if best[early] >= OUTER else found
+    return early if best[early][0] >= OUTER else found
+
+
+def _rank(place: Place) -> tuple[int, int, int]:
+    """Inside of what is defined a shallower line is a better place, before what else is good about it."""
+    strength, depth = place
+    return strength if strength >= OUTER or strength < PLAIN else PLAIN, -depth, strength
 
 
 def _moved(headings: Sequence[Heading], lines: Sequence[Line], pieces: Sequence[Line]) -> Sequence[Heading]:

@@ -6,6 +6,7 @@ import re
 import warnings
 
 from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
+from bs4.element import NavigableString
 from markdownify import MarkdownConverter
 
 # The first that a page has holds its content; without one, the body without what frames it.
@@ -18,6 +19,7 @@ _NOISE = (
 )
 _FRAME = "header, footer"
 _BLANKS = re.compile(r"\n{3,}")
+_SPACES = re.compile(r"[\t ]{2,}")
 
 
 class _Converter(MarkdownConverter):
@@ -25,6 +27,17 @@ class _Converter(MarkdownConverter):
 
     def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         return text
+
+    def process_text(self, el: NavigableString, parent_tags: set[str] | None = None) -> str:
+        # markdownify looks for line ends from each of many spaces anew
+        if "pre" not in (parent_tags or ()) and (short := _SPACES.sub(" ", el)) != el:
+            el.replace_with(el := NavigableString(short))
+        return str(super().process_text(el, parent_tags))  # type: ignore[misc]
+
+    def convert_pre(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        lines = text.rstrip(" \n").split("\n")
+        first = next((i for i, line in enumerate(lines) if line.strip(" ")), 0)
+        return str(super().convert_pre(el, "\n".join(lines[first:]), parent_tags))  # type: ignore[misc]
 
     def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         return str(el.get("alt") or "")
@@ -42,6 +55,17 @@ def _language(el: Tag) -> str:
     return ""
 
 
+def _closed(text: str) -> str:
+    """A page in which "<" and "<!--" that no end follows are text, as Python's parser takes them.
+
+    It looks for the end from each of them anew.
+    """
+    end = text.rfind("-->") + 1
+    text = text[:end] + text[end:].replace("<!--", "&lt;!--")
+    end = text.rfind(">") + 1
+    return text[:end] + text[end:].replace("<", "&lt;")
+
+
 def to_markdown(text: str) -> tuple[str, str]:
     """The content of a page and its title.
 
@@ -51,7 +75,7 @@ def to_markdown(text: str) -> tuple[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
-            page = BeautifulSoup(text, "html.parser")
+            page = BeautifulSoup(_closed(text), "html.parser")
         title = page.title.get_text(" ", strip=True) if page.title else ""
         found = (page.select_one(choice) for choice in _MAIN)
         content = next((part for part in found if part and part.get_text(strip=True)), None)
@@ -69,6 +93,7 @@ def to_markdown(text: str) -> tuple[str, str]:
             escape_underscores=False,
             escape_misc=False,
             code_language_callback=_language,
+            strip_pre=None,
         )
         body = str(converter.convert_soup(content))
     except (RecursionError, AssertionError):

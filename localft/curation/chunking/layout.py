@@ -1,17 +1,15 @@
-"""A document to rows: one where it fits; else a file's chunks, a page's sections, or what fits of a diff."""
+"""A document to rows: one where it fits; else a file's chunks, a page's sections, or the rows of a diff."""
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from localft.curation.chunking.chunks import Splitter
+from localft.curation.chunking.diffs import diff_rows
 from localft.curation.chunking.outline import find_headings
 from localft.curation.document import Document, Heading, Line, is_blank, joined, trimmed
-
-# names of what a diff's row lacks, and the tokens that they may take
-_NAMES, _SLACK = 5, 8
 
 
 class Chunk(NamedTuple):
@@ -43,7 +41,8 @@ def lay_out(document: Document, lines: Sequence[Line], splitter: Splitter) -> It
     if not lines:
         return
     if document.layout == "diff":
-        yield from _diff(document, lines, splitter)
+        for text in diff_rows(lines, document.left_out, splitter.measure):
+            yield Chunk(text, {}, lines[0].number, lines[-1].number)
     elif document.layout == "page":
         yield from _Page(document, lines, splitter).rows()
     else:
@@ -90,6 +89,7 @@ class _Page:
     def __init__(self, document: Document, lines: Sequence[Line], splitter: Splitter) -> None:
         self.document, self.lines, self.splitter = document, lines, splitter
         self.headings = find_headings(lines, document.form)
+        self.at = [heading.at for heading in self.headings]
 
     def rows(self) -> Iterator[Chunk]:
         stop = len(self.lines)
@@ -105,7 +105,8 @@ class _Page:
         if not lines:
             return
         head = [self.document.title, *([f"Section: {' > '.join(path)}"] if path else [])]
-        inside = [(i, each) for i, each in enumerate(self.headings[first:], first) if each.at < stop]
+        last = bisect_left(self.at, stop)
+        inside = list(enumerate(self.headings[first:last], first))
         if not inside or self.splitter.fits("\n".join(head), lines):
             yield from _chunks(self.document, lines, self.splitter, [], head, {"heading": path})
             return
@@ -120,7 +121,7 @@ class _Page:
     def _intro(self, start: int, stop: int, head: list[str], path: list[str]) -> Iterator[Chunk]:
         """What stands before the first heading inside; a heading alone is said by the headings' path already."""
         start, stop = trimmed(self.lines, start, stop)
-        titled = bool(path) and any(heading.at == start for heading in self.headings)
+        titled = bool(path) and start in self.at[(i := bisect_left(self.at, start)) : i + 1]
         words = [
             line
             for line in self.lines[start + titled : stop]
@@ -128,67 +129,3 @@ class _Page:
         ]
         if words:
             yield from _chunks(self.document, self.lines[start:stop], self.splitter, [], head, {"heading": path})
-
-
-def _diff(document: Document, lines: Sequence[Line], splitter: Splitter) -> Iterator[Chunk]:
-    """Message and diff as one row: the hunks that fit, and the names of the files that have more."""
-    message = joined(line for line in lines if line.number == 0)
-    hunks = list(_hunks([line for line in lines if line.number > 0]))
-    measure = splitter.measure
-    room = measure.limit - measure.row(message) - _SLACK
-    chosen: list[_Hunk] = []
-    for hunk in hunks:
-        size = measure.count(hunk.header + hunk.text)
-        if size <= room:
-            chosen.append(hunk)
-            room -= size
-    while chosen:
-        text = "\n".join([message, "", *_diff_lines(chosen), *_left_out(document.left_out, hunks, chosen)]) + "\n"
-        if measure.fits(text):
-            yield Chunk(text, {}, lines[0].number, lines[-1].number)
-            return
-        chosen.pop()
-
-
-class _Hunk(NamedTuple):
-    """A stretch of a file's diff, and the lines that name the file; a file that is only renamed has no stretch."""
-
-    path: str
-    header: str
-    text: str
-
-
-def _hunks(lines: Sequence[Line]) -> Iterator[_Hunk]:
-    starts = [i for i, line in enumerate(lines) if line.text.startswith("diff --git ")]
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
-        path = lines[start].text.rsplit(" b/", 1)[-1].strip()
-        at = [i for i in range(start, stop) if lines[i].text.startswith("@@ ")]
-        header = joined(lines[start : at[0] if at else stop])
-        if not at:
-            yield _Hunk(path, header, "")
-            continue
-        for first, after in zip(at, [*at[1:], stop], strict=True):
-            yield _Hunk(path, header, joined(lines[first:after]))
-
-
-def _diff_lines(chosen: Sequence[_Hunk]) -> Iterator[str]:
-    path = ""
-    for hunk in chosen:
-        if hunk.path != path:
-            yield hunk.header
-            path = hunk.path
-        if hunk.text:
-            yield hunk.text
-
-
-def _left_out(before: Sequence[str], hunks: Sequence[_Hunk], chosen: Sequence[_Hunk]) -> list[str]:
-    """A line that names what a row lacks: files, and of those that it has in part how much."""
-    total, kept = (Counter(hunk.path for hunk in each) for each in (hunks, chosen))
-    parts = (
-        f"{path} ({n - kept[path]} of {n} hunks)" if kept[path] else path for path, n in total.items() if n > kept[path]
-    )
-    names = list(dict.fromkeys([*parts, *before]))
-    if not names:
-        return []
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return ["", f"[left out: {', '.join(names[:_NAMES])}{more}]"]

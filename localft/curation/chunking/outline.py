@@ -11,12 +11,13 @@ from markdown_it import MarkdownIt
 from localft.curation.document import Heading, Line
 
 _FRONT = re.compile(r"---[ \t]*\n(?P<body>.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_TITLE = re.compile(r"^title:[ \t]*(?P<title>\S.*?)[ \t]*$", re.MULTILINE)
+_TITLE = re.compile(r"^title:[ \t]*(?P<title>\S.*)", re.MULTILINE)
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1*\s*\Z")
 _EMPHASIS = re.compile(r"(?<!\\)(?:\*\*|__|`+)")
-_LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
-_TAG = re.compile(r"<[^>]+>|\s*\{#[\w-]+\}\s*$")
-_ROLE = re.compile(r":[\w:+.-]+:`~?([^`<]+?)(?:\s*<[^>`]*>)?`")
+# A stretch ends where the next of its kind begins: text that is one beginning after the other is read once.
+_LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^)\[]*\)|\[[^\[\]]*\])")
+_TAG = re.compile(r"<[^<>]+>|\{#[\w-]+\}\s*$")
+_ROLE = re.compile(r"(?<![\w:+.-]):[\w:+.-]+:`~?(?P<text>[^`<]+)(?:<[^>`]*>)?`")
 
 
 def find_headings(lines: Sequence[Line], form: str) -> list[Heading]:
@@ -41,7 +42,7 @@ def front_matter(text: str) -> tuple[str, int, str]:
     if not match:
         return text, 0, ""
     title = _TITLE.search(match["body"])
-    return text[match.end() :], match[0].count("\n"), title["title"].strip("\"'") if title else ""
+    return text[match.end() :], match[0].count("\n"), title["title"].rstrip().strip("\"'") if title else ""
 
 
 def _markdown(lines: Sequence[Line]) -> list[Heading]:
@@ -59,7 +60,8 @@ def _markdown(lines: Sequence[Line]) -> list[Heading]:
 
 def _plain(text: str) -> str:
     """A heading's text without markup."""
-    text = _TAG.sub("", _LINK.sub(r"\1", text))
+    # a picture that is a link has one in the other
+    text = _TAG.sub("", _LINK.sub(r"\1", _LINK.sub(r"\1", text)))
     return " ".join(_EMPHASIS.sub("", text).replace("\\", "").split())
 
 
@@ -77,7 +79,13 @@ def _rst(lines: Sequence[Line]) -> list[Heading]:
             style = (under, title > i)
             if style not in levels:
                 levels.append(style)
-            found.append(Heading(i, levels.index(style) + 1, " ".join(_ROLE.sub(r"\1", text).replace("`", "").split())))
+            found.append(
+                Heading(
+                    i,
+                    levels.index(style) + 1,
+                    " ".join(_ROLE.sub(lambda role: role["text"].rstrip(), text).replace("`", "").split()),
+                )
+            )
             i = title + 2
         else:
             i += 1

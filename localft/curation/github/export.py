@@ -72,7 +72,7 @@ class Summary:
         tokens_exact, chunk_tokens, chunk_reason: a tokenizer counted them; how many a row may have, and why.
         longest: tokens of the longest row.
         n_split: items that became several rows.
-        n_cut_lines: lines of patches that were too long for a row and are left out.
+        n_cut_lines: lines of patches that are longer than a row, and left out.
         n_torn: lines of prose that were longer than a row and were torn.
         left_out: what else is not in the rows, by reason.
         secrets: found, by kind.
@@ -194,8 +194,7 @@ def _write(items: Iterable[RawItem], options: Options, measured: Measure, file: 
     wording = ItemWording(options.repository, options.logins, options.secrets == "keep")
     for raw in items:
         item = read_item(raw, options.repository)
-        if not options.selection.bots:
-            item = _without_bots(item, summary)
+        item = _heard(item, options.selection.bots, summary)
         treated = Treated()
         sections = wording.sections(item, treated)
         summary.secrets.update(treated.secrets)
@@ -231,11 +230,16 @@ def _row(text: str, item: Item, repository: Repository) -> dict[str, Any]:
     return {"text": text, "doc": f"{repository}#{item.number}", "source": source}
 
 
-def _without_bots(item: Item, summary: Summary) -> Item:
-    kept = tuple(remark for remark in item.remarks if not remark.by.bot)
-    if len(kept) < len(item.remarks):
-        summary.left_out["bots' comments and reviews"] += len(item.remarks) - len(kept)
-    return replace(item, remarks=kept)
+def _heard(item: Item, bots: bool, summary: Summary) -> Item:
+    """An item without what bots said, and without what a maintainer has hidden."""
+    kept = []
+    for remark in item.remarks:
+        reason = f"comments hidden as {remark.hidden}" if remark.hidden else ""
+        if remark.by.bot and not bots:
+            reason = "bots' comments and reviews"
+        summary.left_out.update([reason] if reason else [])
+        kept += [] if reason else [remark]
+    return replace(item, remarks=tuple(kept))
 
 
 def _nothing(options: Options, summary: Summary) -> DatasetError:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from localft.curation.chunking.hunks import Stretches
 from localft.curation.github.sections import Section
 from localft.curation.text_length import Measure
 from localft.units import count
 
 _TITLE = 160
+_HUNK = re.compile(r"^(?=@@ -)", re.MULTILINE)
 # An empty line between two sections, and what tokens at the joint may differ by.
 _JOINT = 3
 # Of a token, on average, in any text that is longer than a few rows.
@@ -23,7 +25,7 @@ class Parts:
 
     Attributes:
         texts: in order; each but the first begins with the item's title and "(part 2)".
-        n_cut_lines: lines of patches that were left out.
+        n_cut_lines: lines of patches that are longer than a text, and left out.
         n_torn: lines of prose that were longer than a text by themselves and had to be torn.
     """
 
@@ -35,9 +37,9 @@ class Parts:
 def split(sections: Sequence[Section], measure: Measure) -> Parts:
     """Put sections together to texts of at most `measure.limit` tokens.
 
-    A section that does not fit any more begins the next text. One that is longer than a text on its own is cut at
-    a line's end, with a line that says so, where it is a patch; else it goes on in the next text, from an empty line,
-    or at least a line's end, or at least a space.
+    A section that does not fit any more begins the next text. One that is longer than a text on its own goes on in the
+    next: a patch from a hunk or a line of one, whose header then says which lines follow; another one from an empty
+    line, or at least a line's end, or at least a space.
 
     Args:
         sections: of one item, its head first.
@@ -89,26 +91,36 @@ class _Splitter:
         whole = _whole(section)
         if self._size(whole) <= self.room:
             yield whole
-        elif section.patch:
-            yield self._cut(section)
         else:
             heading, again = section.heading, f"{section.name}, continued:"
             room = self.room - max(self._size(f"{heading}\n"), self._size(f"{again}\n")) - 1
-            for block in self._blocks(section.body, max(room, self.room // 4)):
+            cut = self._patch if section.patch else self._blocks
+            for block in cut(section.body, max(room, self.room // 4)):
                 yield f"{heading}\n{block}"
                 heading = again
 
-    def _cut(self, section: Section) -> str:
-        """A patch's heading and as many of its lines as there is room for."""
-        lines = section.body.split("\n")
-        left = self.room - self._size(f"{section.heading}\n(the patch is cut here: {len(lines):,} more lines)") - _JOINT
-        kept = 0
-        while kept < len(lines) and (size := self._size(f"{lines[kept]}\n")) <= left:
-            left -= size
-            kept += 1
-        n_cut = len(lines) - kept
-        self.parts.n_cut_lines += n_cut
-        return "\n".join([section.heading, *lines[:kept], f"(the patch is cut here: {count(n_cut, 'more line')})"])
+    def _patch(self, patch: str, room: int) -> Iterator[str]:
+        """A patch in stretches of at most `room` tokens, each with the headers of the hunks that it has."""
+        block, left, n_long = list[str](), room, 0
+        for hunk in _HUNK.split(patch):
+            rest = Stretches(hunk, self._size, room)
+            while rest:
+                n_gone = rest.n_gone
+                text = rest.take(left) if rest.left <= left or rest.left > room or left > room // 2 else ""
+                if text:
+                    block.append(text.rstrip("\n"))
+                    left -= self._size(text)
+                elif rest.n_gone == n_gone:
+                    if not block:
+                        break
+                    yield "\n".join(block)
+                    block, left = [], room
+            n_long += rest.n_gone
+        self.parts.n_cut_lines += n_long
+        if n_long:
+            block.append(f"(left out: {count(n_long, 'line')} longer than a row)")
+        if block:
+            yield "\n".join(block)
 
     def _blocks(self, text: str, room: int) -> Iterator[str]:
         """A long text in blocks of at most `room` tokens: paragraphs where they fit, else lines, else words."""

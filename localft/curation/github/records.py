@@ -14,6 +14,7 @@ from localft.curation.github.repository import Repository
 from localft.curation.github.selection import NOUNS, Kind, State
 
 _PAGE = re.compile(r"https?://\S+\Z")
+_HIDDEN = ("spam", "abuse", "off-topic")
 _VERDICTS = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes requested", "DISMISSED": "dismissed"}
 
 RemarkKind = Literal["comment", "review", "review_comment"]
@@ -37,6 +38,7 @@ class Remark:
         verdict: of a review: "approved", "changes requested", "dismissed" or "".
         path, line, hunk: of a review comment: the file, the line (None where it is outdated), the diff above it.
         reply: a review comment that answers another.
+        hidden: why nobody sees it ("spam", "abuse", "off-topic"), "" where it is seen.
     """
 
     kind: RemarkKind
@@ -48,6 +50,7 @@ class Remark:
     line: int | None = None
     hunk: str = ""
     reply: bool = False
+    hidden: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,17 @@ def _remarks(raw: RawItem) -> tuple[Remark, ...]:
 
 def _comment(fields: Fields) -> Remark:
     by = _person(fields.find("user", "author"), fields.where)
-    return Remark("comment", by, fields.time("created_at", "createdAt"), fields.text("body"))
+    return Remark("comment", by, fields.time("created_at", "createdAt"), fields.text("body"), hidden=_hidden(fields))
+
+
+def _hidden(fields: Fields) -> str:
+    """Why a maintainer has hidden a remark; what is only outdated, resolved or a duplicate was said all the same."""
+    minimized = fields.value.get("minimized")
+    reason = minimized.get("reason") if isinstance(minimized, dict) else fields.value.get("minimizedReason")
+    if not minimized and fields.value.get("isMinimized") is not True:
+        return ""
+    reason = str(reason or "spam").lower().replace("_", "-")
+    return "" if reason in ("outdated", "duplicate", "resolved") else reason if reason in _HIDDEN else "spam"
 
 
 def _review(fields: Fields) -> Remark | None:
@@ -162,7 +175,7 @@ def _review(fields: Fields) -> Remark | None:
     if state == "PENDING" or not (body.strip() or verdict):
         return None
     by = _person(fields.find("user", "author"), fields.where)
-    return Remark("review", by, fields.time("submitted_at", "submittedAt"), body, verdict)
+    return Remark("review", by, fields.time("submitted_at", "submittedAt"), body, verdict, hidden=_hidden(fields))
 
 
 def _review_comment(fields: Fields) -> Remark:
@@ -175,6 +188,7 @@ def _review_comment(fields: Fields) -> Remark:
         line=fields.number("line", "original_line"),
         hunk=fields.text("diff_hunk", "diffHunk"),
         reply=fields.number("in_reply_to_id") is not None,
+        hidden=_hidden(fields),
     )
 
 

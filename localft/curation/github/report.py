@@ -21,7 +21,7 @@ def lines(summary: Summary, secrets: Secrets) -> Iterator[tuple[str, str]]:
     yield "tokens", f"{exactly}{summary.n_tokens:,}; {mean:,} a row, at most {summary.longest:,}"
     yield "chunks", f"of at most {summary.chunk_tokens:,} tokens: {summary.chunk_reason}"
     if summary.n_cut_lines:
-        yield "", f"{count(summary.n_cut_lines, 'line')} of patches that are longer than a row, cut"
+        yield "", f"{count(summary.n_cut_lines, 'line')} of patches that are longer than a row, left out"
     if summary.n_torn:
         yield "", f"{count(summary.n_torn, 'line')} longer than a row, torn at a space"
     kinds = ", ".join(f"{n:,} × {kind}" for kind, n in summary.secrets.most_common())

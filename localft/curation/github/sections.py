@@ -23,7 +23,7 @@ class Section:
         heading: its first line.
         body: what stands below.
         name: what it is called where it goes on in another text.
-        patch: it is a file's patch, which may be cut.
+        patch: it is a file's patch, which is divided between its lines.
     """
 
     heading: str

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Literal
 
 from localft.curation.github.accounts import is_bot
-from localft.errors import ConfigError
 
 Kind = Literal["pull_request", "issue"]
 State = Literal["open", "closed", "merged"]
 NOUNS: dict[Kind, str] = {"pull_request": "pull request", "issue": "issue"}
-
-
-def parse_since(text: str) -> str:
-    """A date, or a date and time, to the form that GitHub's times have: "2024-03-01T00:00:00Z".
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    try:
-        when = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip()))
-    except ValueError:
-        hint = "give it as 2024-03-01, or with a time as 2024-03-01T12:00:00Z"
-        raise ConfigError(f"`--since {text}` is no date", hint) from None
-    when = when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -38,7 +20,7 @@ class Selection:
     Attributes:
         kind: only these; None takes both.
         state: only those in this state; None takes all. Issues are open or closed, never merged.
-        since: only those that changed at this time or later (as `parse_since` gives it), "" takes all.
+        since: only those that changed at this time or later (as `dates.parse_since` gives it), "" takes all.
         limit: at most so many, the newest; None takes all.
         bots: those too that bots opened.
     """

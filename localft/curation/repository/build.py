@@ -13,6 +13,7 @@ from typing import IO
 
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import lay_out
+from localft.curation.dates import parse_day, parse_since
 from localft.curation.document import Document
 from localft.curation.file_rules import Globs
 from localft.curation.redaction import redact_lines
@@ -45,6 +46,9 @@ class Request:
     secrets: str = "redact"
     max_file_size: int = 1 << 20
     force: bool = False
+    as_of: str | None = None
+    max_commits: int | None = None
+    since: str | None = None
 
 
 @dataclass
@@ -62,7 +66,7 @@ class Result:
         repeated_rows: rows whose content an earlier row has, under another head; `repeated` names the first few.
         dropped_rows: left out because of a secret (--secrets drop).
         split_lines: lines that were longer than a chunk and had to be cut.
-        cut_commits: commits whose row lacks a part of the diff.
+        cut_commits: commits whose rows lack a part of the diff.
         ledger: what was left out, and why.
     """
 
@@ -142,7 +146,8 @@ def _documents(
             report(f"reading {source.name}", sum(result.documents.values()) + ledger.counts.total(), n_files)
             yield document
     if "history" in kinds:
-        for document in history.commits(source, globs, keep, ledger, 32 * result.measure.limit + (1 << 16)):
+        span = history.Span(request.max_commits, parse_since(request.since) if request.since else "")
+        for document in history.commits(source, globs, keep, ledger, 32 * result.measure.limit + (1 << 16), span):
             report(f"history of {source.name}", result.documents["commit"], 0)
             yield document
 
@@ -160,7 +165,12 @@ def _write(document: Document, request: Request, result: Result, file: IO[str]) 
             result.dropped_rows += 1
             continue
         part = {"part": [number, n_rows]} if n_rows > 1 else {}
-        row = {"text": chunk.text, "doc": document.doc, "source": {**document.source, **chunk.extra, **part}}
+        snapshot = {"as_of": request.as_of} if request.as_of and document.source["kind"] != "commit" else {}
+        row = {
+            "text": chunk.text,
+            "doc": document.doc,
+            "source": {**document.source, **snapshot, **chunk.extra, **part},
+        }
         line = json.dumps(row, ensure_ascii=False) + "\n"
         file.write(line)
         if not result.ledger.is_new(sha256(chunk.text[chunk.n_head :].strip().encode()).digest()):
@@ -180,7 +190,7 @@ def _write(document: Document, request: Request, result: Result, file: IO[str]) 
         result.documents[document.source["kind"]] += 1
         result.whole += n_rows == 1
     else:
-        result.ledger.skip(history.TOO_LONG if document.layout == "diff" else files.NO_TEXT, document.path)
+        result.ledger.skip(files.NO_TEXT, document.path)
 
 
 def _has_secret(document: Document, first: int, last: int, hit: set[int]) -> bool:
@@ -194,6 +204,13 @@ def _check(request: Request, out: Path) -> None:
         raise ConfigError("--name names one source, and there are several", "build them one at a time")
     if request.rev and len(request.sources) > 1:
         raise ConfigError("--rev is a revision of one source, and there are several", "build them one at a time")
+    if (request.max_commits, request.since) != (None, None) and "history" not in request.kinds:
+        name = "--since" if request.max_commits is None else "--max-commits"
+        raise ConfigError(f"{name} is of a history that is not asked for", "add --kind history")
+    if request.since is not None:
+        parse_since(request.since)
+    if request.as_of is not None:
+        parse_day(request.as_of)
     if request.max_file_size < 1:
         raise ConfigError(f"--max-file-size `{request.max_file_size}` leaves no file", "give a size such as 1M")
 
@@ -211,4 +228,5 @@ def _why_nothing(result: Result) -> str:
     if result.dropped_rows:
         return f"--secrets drop left out {count(result.dropped_rows, 'row')}; --secrets redact keeps them"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in result.ledger.counts.most_common(4))
-    return f"left out: {reasons}" if reasons else "the source holds no file"
+    why = f"left out: {reasons}" if reasons else "the source holds no file"
+    return "; ".join([why, *result.notes[:1]])

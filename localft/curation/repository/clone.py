@@ -9,6 +9,7 @@ from pathlib import Path
 
 from localft.addresses import without_secrets
 from localft.curation.repository import git
+from localft.curation.repository.incomplete import way_out
 from localft.errors import DatasetError
 from localft.home import localft_home
 
@@ -62,9 +63,10 @@ def clone(url: str) -> tuple[Path, str]:
     if complete.exists():
         return folder, f"`{plain}` could not be brought up to date ({problem}): the copy from an earlier run is used"
     shutil.rmtree(folder, ignore_errors=True)
-    raise DatasetError(
-        f"`{plain}` could not be cloned: {problem}", "check the URL, the network, and that `git clone` of it works here"
-    )
+    hint = "check the URL, the network, and that `git clone` of it works here"
+    if "dubious ownership" in problem:
+        hint = way_out(problem, folder, False)
+    raise DatasetError(f"`{plain}` could not be cloned: {problem}", hint)
 
 
 def _fetch(folder: Path, url: str) -> str:
@@ -75,7 +77,17 @@ def _fetch(folder: Path, url: str) -> str:
     if head.returncode:
         return git.last_words(head.stderr)
     done = git.run(
-        folder, *allowed, "fetch", "--quiet", "--prune", "--no-write-fetch-head", "--no-tags", "--", url, *refs
+        folder,
+        *allowed,
+        "fetch",
+        "--quiet",
+        "--prune",
+        "--no-write-fetch-head",
+        "--no-tags",
+        "--update-shallow",
+        "--",
+        url,
+        *refs,
     )
     if done.returncode:
         return git.last_words(done.stderr)

@@ -95,12 +95,17 @@ def _read(source: Source, file: File, path: str, limit: int, blobs: git.Blobs | 
     if file.size > limit:
         return b"", TOO_LARGE
     content = blobs.read(file.blob, limit)
-    return (b"", UNREADABLE.format("the repository lacks its content")) if content is None else (content, "")
+    if content is None:
+        partial = source.repository is not None and source.repository.is_partial
+        return b"", UNREADABLE.format(
+            "not fetched by a partial clone" if partial else "the repository lacks its content"
+        )
+    return content, ""
 
 
 def _document(source: Source, file: File, path: str, text: str, choice: Choice) -> Document:
     if choice.as_page(path):
-        return _page(source, path, text)
+        return _page(source, path, text, file.date)
     form = page_format(path)
     layout: Layout = "text" if form else "code"
     kind = {
@@ -113,8 +118,11 @@ def _document(source: Source, file: File, path: str, text: str, choice: Choice) 
     return Document(f"{source.name}:{path}", kind, path, f"File: {path}", layout, to_lines(text), form)
 
 
-def _page(source: Source, path: str, text: str) -> Document:
+def _page(source: Source, path: str, text: str, date: str | None) -> Document:
     """A page.
+
+    Args:
+        date: of the last commit that changed it.
 
     Raises:
         ValueError: HTML that cannot be read.
@@ -134,6 +142,6 @@ def _page(source: Source, path: str, text: str) -> Document:
             lines = [Line(n_front + 1, f"# {title}\n"), Line(n_front + 1, "\n"), *lines[first:]]
     else:
         lines = to_lines(text)
-    kind = {"kind": "page", "site": source.name, "path": path}
+    kind = {"kind": "page", "site": source.name, "path": path, "date": date}
     form = form if form in ("markdown", "rst") else ""
     return Document(f"{source.name}:{path}", kind, path, f"Page: {path}", "page", lines, form, numbered)

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 from localft.addresses import without_secrets
 from localft.curation.repository.git_dir import GitDir, Isolated, find_git_dir, require_plain_rules
+from localft.curation.repository.incomplete import boundary, is_partial, way_out
 from localft.errors import ConfigError, DatasetError
 from localft.visible import one_line
 
@@ -48,8 +49,10 @@ def has_git() -> bool:
 def environment() -> dict[str, str]:
     """The user's, without what would point git elsewhere or make its words depend on the machine."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _KEPT}
-    quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
-    return {**kept, **quiet}
+    quiet = {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    # commits with other parents than their own
+    as_it_is = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+    return {**kept, **quiet, **as_it_is}
 
 
 _KEPT = frozenset(
@@ -84,10 +87,13 @@ class Repository:
     Attributes:
         top: the working copy's top; the repository itself where it is bare.
         settings: what the repository itself has set, as data.
+        boundary: hashes of the commits at which a shallow clone ends.
+        is_partial: it may lack contents, see `incomplete`.
     """
 
     def __init__(self, found: GitDir) -> None:
         self.top, self.is_bare, self.settings = found.top, found.is_bare, found.settings
+        self.boundary, self.is_partial = boundary(found.common), is_partial(found.settings)
         self._isolated = Isolated(found)
 
     def command(self, *arguments: str) -> list[str]:
@@ -128,18 +134,17 @@ class Repository:
                 if ended and process.wait() != 0:
                     words.seek(0)
                     said = last_words(words.read()).replace(self._isolated.variables()["GIT_DIR"], ".git")
-                    raise DatasetError(f"git could not read `{self.top}`: {said}", _damaged(self.top))
+                    raise DatasetError(f"git could not read `{self.top}`: {said}", self.way_out(said))
             finally:
                 process.kill()
                 process.stdout.close()
                 process.wait()
 
+    def way_out(self, said: str) -> str:
+        return way_out(said, self.top, self.is_partial)
+
     def close(self) -> None:
         self._isolated.close()
-
-
-def _damaged(folder: Path) -> str:
-    return f"`git -C {folder} fsck` says whether the repository is damaged"
 
 
 def last_words(stderr: bytes) -> str:
@@ -175,7 +180,8 @@ def open_repository(folder: Path) -> Repository | None:
     problem = repository.run("rev-parse", "--is-bare-repository")
     if problem.returncode:
         repository.close()
-        raise DatasetError(f"git will not read `{folder}`: {last_words(problem.stderr)}", _damaged(folder))
+        said = last_words(problem.stderr)
+        raise DatasetError(f"git will not read `{folder}`: {said}", repository.way_out(said))
     # a folder that its repository ignores (an environment, a download) is not the repository's
     if inside.parents and not found.is_bare and not repository.run("check-ignore", "-q", "--", str(inside)).returncode:
         repository.close()
@@ -241,13 +247,18 @@ def _below(under: str) -> list[str]:
 
 
 def dates(repository: Repository, revision: str) -> Iterator[tuple[bytes, str]]:
-    """Paths and the date of a commit (ISO) that changed each, newest commit first; a path comes up many times."""
-    wanted = ("log", "-z", "--format=%x01%cI", "--name-only", "--no-renames", "--no-ext-diff", revision, "--")
+    """Paths and the date of a commit (ISO) that changed each, newest commit first; a path comes up many times.
+
+    Beyond the edge of a shallow clone nothing is known: what was not changed since then has no date.
+    """
+    wanted = ("log", "-z", "--format=%x01%H %cI", "--name-only", "--no-renames", "--no-ext-diff", revision, "--")
     date = ""
     with repository.streaming(*wanted) as stream:
         for item in split_null(stream):
             if item.startswith(b"\x01"):
-                date = item[1:].decode("ascii", "replace")
+                revision, _, date = item[1:].decode("ascii", "replace").partition(" ")
+                if revision in repository.boundary:
+                    return
             else:
                 yield item.removeprefix(b"\n"), date
 

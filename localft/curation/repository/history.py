@@ -6,18 +6,21 @@ import re
 import secrets as random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import IO
 
 from localft.curation.document import Document, Line, odd_name, shown_name
-from localft.curation.file_rules import Globs, reason_by_name
+from localft.curation.file_rules import LFS, Globs, reason_by_name
 from localft.curation.repository.ledger import Ledger
 from localft.curation.repository.source import Source
 
 MERGE, NO_CHANGE, ONLY_LEFT_OUT = "merge commit", "commit without changes", "commit of left-out files only"
-TOO_LONG = "commit whose diff is too long"
+EDGE, OLDER = "commit at the edge of a shallow clone", "commit beyond --max-commits or --since"
+TOO_LARGE = "too large"
+_LFS = b"+version https://git-lfs.github.com/spec/"
 _LONGEST = 1 << 16
 # Lines such as "Signed-off-by: Name <address>" say nothing of the change, and name people.
-_TRAILER = re.compile(r"[A-Z][\w-]*: .*<[^<>\s]+@[^<>\s]+>\s*$")
+_TRAILER = re.compile(r"[A-Z][\w-]*: .*<[^<>@\s]+@[^<>@\s]+>\s*$")
 _HEADERS = (b"index ", b"similarity index ", b"dissimilarity index ")
 
 
@@ -47,17 +50,41 @@ class _Commit:
     message: list[str] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    is_cut: bool = False
     n_bytes: int = 0
 
     def add(self, diff: _FileDiff) -> None:
         kept = [] if diff.reason else diff.whole_hunks()
         if diff.reason or diff.cut:
-            name = shown_name(diff.path)
-            self.left_out.append(f"{name} ({diff.reason})" if diff.reason else name)
+            self.left_out.append(f"{shown_name(diff.path)} ({diff.reason or TOO_LARGE})")
+            self.is_cut |= not diff.reason
         self.lines += [Line(1, line.decode("utf-8", "replace")) for line in kept]
 
 
-def commits(source: Source, globs: Globs, keep: frozenset[str], ledger: Ledger, budget: int) -> Iterator[Document]:
+@dataclass(frozen=True)
+class Span:
+    """Which commits are wanted: the newest so many, of this time (as `parse_since` gives it) or later."""
+
+    most: int | None = None
+    since: str = ""
+
+    def arguments(self) -> list[str]:
+        count = [f"--max-count={self.most}"] if self.most is not None else []
+        return [*count, *([f"--since={self.since}"] if self.since else [])]
+
+    def others(self) -> Iterator[list[str]]:
+        """What lists the commits that are not wanted."""
+        after = [f"--since={self.since}"] if self.since else []
+        if self.since:
+            # the second that it begins with is in it
+            yield [f"--before={datetime.fromisoformat(self.since.replace('Z', '+00:00')) - timedelta(seconds=1)}"]
+        if self.most is not None:
+            yield [*after, f"--skip={self.most}"]
+
+
+def commits(
+    source: Source, globs: Globs, keep: frozenset[str], ledger: Ledger, budget: int, span: Span
+) -> Iterator[Document]:
     """Documents of a source's history.
 
     Merges, binary files and what the rules for files leave out are left out here too, and counted.
@@ -69,16 +96,21 @@ def commits(source: Source, globs: Globs, keep: frozenset[str], ledger: Ledger, 
     if source.revision is None or repository is None:
         return
     under = ["--", source.under] if source.under else ["--"]
-    with repository.streaming("rev-list", "--merges", source.revision, *under) as stream:
-        for line in stream:
-            ledger.skip(MERGE, line.decode().strip()[:12])
+    since = Span(since=span.since).arguments()
+    for reason, which in ((MERGE, ["--merges", *since]), *((OLDER, ["--no-merges", *each]) for each in span.others())):
+        with repository.streaming("rev-list", *which, source.revision, *under) as stream:
+            for line in stream:
+                ledger.skip(reason, line.decode().strip()[:12])
     nonce = random.token_hex(20).encode()
     form = f"--format={nonce.decode()}%n%H%n%cI%n%B%n{nonce.decode()}"
     wanted = ("log", "-p", "--reverse", "--topo-order", "--no-merges", "--no-color", "--no-ext-diff", "--no-textconv")
     more = ("--find-renames", "--submodule=short", "--no-notes", "--no-decorate", form, source.revision, *under)
-    with repository.streaming(*wanted, *more) as stream:
+    with repository.streaming(*wanted, *span.arguments(), *more) as stream:
         for commit in _read(stream, nonce, globs, keep, budget):
-            if commit.lines:
+            if commit.revision in repository.boundary:
+                # all files that there were, as if it had added them
+                ledger.skip(EDGE, commit.revision[:12])
+            elif commit.lines or commit.is_cut:
                 yield _document(commit, source)
             else:
                 ledger.skip(ONLY_LEFT_OUT if commit.left_out else NO_CHANGE, commit.revision[:12])
@@ -133,6 +165,8 @@ def _take(commit: _Commit, diff: _FileDiff, line: bytes, budget: int) -> None:
         diff.reason = "binary" if b"\0" in line else "very long lines"
     elif commit.n_bytes > budget:
         diff.cut = True
+    elif line.startswith((_LFS, b"-" + _LFS[1:], b" " + _LFS[1:])):
+        diff.reason = LFS
     elif not line.startswith(_HEADERS):
         try:
             line.decode("utf-8")

@@ -10,8 +10,10 @@ from pathlib import Path
 from localft.addresses import without_secrets
 from localft.curation.file_rules import page_format, reason_by_name
 from localft.curation.repository import clone, git
+from localft.curation.repository.clone import is_url
 from localft.curation.repository.folder import Skip, check_folder, walk
 from localft.curation.repository.git_dir import require_plain_working_copy
+from localft.curation.repository.incomplete import fetch_rest
 from localft.curation.repository.ledger import File, Ledger
 from localft.errors import ConfigError
 
@@ -97,10 +99,23 @@ def _with_commit(source: Source, revision: str | None) -> Source:
     """With the hash of the commit that is read; a revision that is not there closes the source."""
     assert source.repository is not None
     try:
-        return replace(source, revision=git.commit_of(source.repository, revision))
+        return replace(
+            source, revision=git.commit_of(source.repository, revision), notes=(*source.notes, *_lacking(source))
+        )
     except ConfigError:
         source.close()
         raise
+
+
+def _lacking(source: Source) -> Iterator[str]:
+    """What to say of a clone that has only a part."""
+    repository = source.repository
+    if repository and repository.boundary:
+        rest = "a whole clone has them" if is_url(source.given) else fetch_rest(repository.top, False)
+        yield f"`{source.name}` is a shallow clone: older commits, and dates of files from then, are not there; {rest}"
+    if repository and repository.is_partial:
+        rest = fetch_rest(repository.top, True)
+        yield f"`{source.name}` is a partial clone, which may lack files that it was not asked for yet; {rest}"
 
 
 def _without_git(folder: Path) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
+
+from localft.data.rows.normal_form import nfkc
 
 EMPTY = "an empty question or answer"
 ECHO = "an answer that is its question"
@@ -69,7 +70,7 @@ def cleaned(text: str) -> str:
 
 def plain(text: str) -> str:
     """The same for texts that differ in case, white space and punctuation at their ends only."""
-    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    text = " ".join(nfkc(text).casefold().split())
     return text.strip(" .?!:;\"'“”‘’`*")
 
 

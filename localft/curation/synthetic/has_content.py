@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)[ \t]*(?P<name>\S*)")
 _TOCTREE = re.compile(r"(?P<indent>[ \t]*)\.\. toctree::")
 # `.. automodule:: name`, `.. _label:`, `.. |name| image:: file`, and `:members:` below one
 _DIRECTIVE = re.compile(r"[ \t]*\.\.[ \t]+(?:_.*:|[\w:.+-]+::|\|.+\|)|[ \t]+:[\w -]+:")
 _HEADING = re.compile(r"#{1,6}(?:[ \t]|$)")
 _UNDERLINE = re.compile(r"[ \t]*([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$")
-_NO_WORDS = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])|\[\s*\](?:\([^)]*\)|\[[^\]]*\])|^\[[^\]]+\]:.*")
+_NO_WORDS = re.compile(r"!\[[^\[\]]*\](?:\([^)\[]*\)|\[[^\[\]]*\])|\[\s*\](?:\([^)\[]*\)|\[[^\[\]]*\])|^\[[^\]]+\]:.*")
 
 
 def has_content(text: str) -> bool:
@@ -21,7 +20,16 @@ def has_content(text: str) -> bool:
     That is headings, images, comments, and of Sphinx tables of contents, labels and directives without a body. What a
     directive holds, such as a note or code, is text.
     """
-    return any(any(map(str.isalnum, line)) for line in _lines(_COMMENT.sub("", text).split("\n")))
+    return any(any(map(str.isalnum, line)) for line in _lines(_without_comments(text).split("\n")))
+
+
+def _without_comments(text: str) -> str:
+    """A text without HTML's comments; one that does not end is none."""
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (stop := text.find("-->", start + 4)) >= 0:
+        kept.append(text[at:start])
+        at = stop + 3
+    return "".join([*kept, text[at:]])
 
 
 def _lines(lines: list[str]) -> Iterator[str]:

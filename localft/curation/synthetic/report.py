@@ -80,6 +80,7 @@ def as_json(result: Result, price: Price | None, out: Path) -> dict[str, Any]:
             "rows": progress.done,
             "rows_known": progress.known,
             "rows_refused": progress.refused,
+            "rows_failed": len(progress.failed),
             "prompt_tokens": progress.n_prompt,
             "completion_tokens": progress.n_completion,
             "tokens_exact": result.exact,

@@ -13,7 +13,7 @@ from typing import Any
 
 from localft.curation.synthetic.filter import NEEDS_TEXT, NO_WORDS, UNSUPPORTED, PairFilter, cleaned, needs_text
 from localft.curation.synthetic.has_content import has_content
-from localft.curation.synthetic.model.ask_model import REFUSED, Asking, AskProgress
+from localft.curation.synthetic.model.ask_model import FAILED, REFUSED, Asking, AskProgress
 from localft.curation.synthetic.model.journal import Answered, Journal, journal_path
 from localft.curation.synthetic.source_documents import Material, Passage, SourceDocument, read_documents
 from localft.curation.synthetic.support import Support
@@ -144,9 +144,10 @@ def _rows(
             yield from _by_template(document, shared, request, pairs, result)
         if asking and journal:
             for passage in document.passages:
-                answered = journal.answered.get(asking.key(passage))
+                answered = journal.answered.get(key := asking.key(passage))
                 if answered is None:
-                    result.left_out[REFUSED] += 1
+                    failed = result.progress is not None and key in result.progress.failed
+                    result.left_out[FAILED if failed else REFUSED] += 1
                 else:
                     yield from _by_model(passage, answered, asking.asker.model, request, pairs, result)
 

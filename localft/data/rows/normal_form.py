@@ -23,6 +23,9 @@ _LETTERS = _Letters()
 _STRETCH = 1 << 20
 # white space is joined with nothing before it by NFKC, so that a text may be cut there
 _SPACE = re.compile(r"\s")
+# marks are no letters, and no white space
+_MOST_MARKS, _JOINER = 30, "\u034f"
+_MARKS = re.compile(rf"[^\w\s\0-\x7f]{{{_MOST_MARKS + 1},}}")
 _BETWEEN_WORDS = re.compile(rf"[\W_{''.join(f'{chr(first)}-{chr(last)}' for first, last in _SIGNS)}]")
 
 
@@ -35,9 +38,29 @@ def normal_stretches(text: str) -> Iterator[str]:
     """The normal form, stretch after stretch, a space between them: its words take far more room than the text."""
     for stretch in _stretches(text, _SPACE):
         if not stretch.isascii():
-            stretch = unicodedata.normalize("NFKC", stretch)
+            stretch = nfkc(stretch)
         if words := stretch.casefold().split():
             yield " ".join(words)
+
+
+def nfkc(text: str) -> str:
+    """Unicode's normal form NFKC, with at most 30 marks on one letter.
+
+    Marks are put in order by comparing each with all before it, so that a letter with thousands takes minutes.
+    Unicode's Stream-Safe Text Process (UAX #15) puts a joiner behind every thirtieth.
+    """
+    return unicodedata.normalize("NFKC", _MARKS.sub(_stream_safe, text))
+
+
+def _stream_safe(match: re.Match[str]) -> str:
+    kept, n = [], 0
+    for char in match[0]:
+        n = n + 1 if unicodedata.combining(char) else 0
+        if n > _MOST_MARKS:
+            kept.append(_JOINER)
+            n = 1
+        kept.append(char)
+    return "".join(kept)
 
 
 def letters(text: str) -> str:

@@ -145,13 +145,14 @@ def _add_documents(found: Rows, path: Path, text: str, sample_start: str | None,
             found.notes.append(f"`{sample_start}` does not occur in `{path.name}`: the whole file is one document")
     kind = f"{PLAIN_TEXT}, split at --sample-start" if len(starts) > 1 else PLAIN_TEXT
     source_kind = "file" if doc else ""
+    line, before = 1, 0
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
+        line, before = line + text.count("\n", before, start), start
         document = text[start + (len(sample_start or "") if number else 0) : end]
         if not _is_blank(document):
-            line = text.count("\n", 0, start) + 1
             found.rows.append(Row("text", str(path), line, document, doc=doc, source_kind=source_kind))
             found.formats[kind] += 1
         elif number or doc:
             found.empty["empty text"] += 1
             if len(found.left_out) < MOST_LISTED:
-                found.left_out.append((text.count("\n", 0, start) + 1, "empty text"))
+                found.left_out.append((line, "empty text"))

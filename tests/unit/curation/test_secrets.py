@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -224,3 +225,52 @@ def test_a_secret_that_two_ways_find_is_of_one_kind_in_every_process(seed: int) 
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.count("kind=") == 1
     assert "kind='github token'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = "correct-horse-battery"',
+        'password = "S3cureP@ss!"',
+        "passwd: 'open-sesame'",
+        'db_pwd = "horse-staple!"',
+        '"smtpPassword": "swordfish-trombone"',
+        "PASSWORD := `winter-comes-soon`",
+        'root_password: str = "purple_monkey_dishwasher"',
+        "password => 'letmein+please'",
+    ],
+)
+def test_what_a_password_is_set_to_may_be_words(text: str) -> None:
+    (finding,) = find_secrets(text)
+    assert (finding.kind, text[finding.start : finding.stop]) == ("password", re.split("[\"'`]", text)[-2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # "token" inside of another word, and a parameter that takes one
+        'tokenizer_repo = "kF8sj2Kd93Ls0aQw"',
+        'tokenized_path="gs_kF8sj2Kd93Ls0aQw"',
+        'tokens_per_step = "kF8sj2Kd93Ls0aQwZz"',
+        'detokenize("kF8sj2Kd93Ls0aQwZz")',
+        "def load(hf_token: Optional[str] = None):",
+        "    hf_token: Hugging-Face-access-token-1",
+        # what stands for a password, says what it is, or is none
+        'password = "changeme"',
+        'password = "change-me-please"',
+        'password = "your-password-here"',
+        'AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"',
+        'password: "current-password"',
+        'password = "user_password_field"',
+        'password = "is-too-short"',
+        'password: "forgot-your-password"',
+        'forgot_password = "reset.html.jinja"',
+        'password_hint = "correct-horse-battery"',
+        'if password == "correct-horse-battery":',
+        'check_password("correct-horse-battery")',
+        'pwd = "src/lib/utils"',
+        'password = "settings.db.value"',
+    ],
+)
+def test_words_are_no_secrets_elsewhere(text: str) -> None:
+    assert find_secrets(text) == []

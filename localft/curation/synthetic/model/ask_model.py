@@ -14,11 +14,11 @@ from localft.curation.synthetic.filter import NOT_JSON
 from localft.curation.synthetic.model.journal import Answered, Journal, key_of
 from localft.curation.synthetic.model.prompt import Pair, messages_of, read_pairs
 from localft.curation.synthetic.model.reply import Reply
-from localft.curation.synthetic.model.trouble import PassingError, RefusedError
+from localft.curation.synthetic.model.trouble import GaveUpError, PassingError, RefusedError
 from localft.curation.synthetic.source_documents import Passage
-from localft.errors import EndpointError
 
 TOO_LONG, REFUSED = "rows too long for the model", "rows that the endpoint refused"
+FAILED = "rows that the endpoint failed at"
 _ATTEMPTS = 2
 _HOPELESS = 3
 _MOST_WAIT = 120.0
@@ -43,6 +43,7 @@ class AskProgress:
         n_pairs: of this run and the earlier one, nothing dropped yet.
         n_prompt, n_completion: tokens of this run.
         refused: rows that the endpoint would not answer.
+        failed: keys of rows whose requests failed to the last.
         waiting: what a failed request waits for, "" where none does.
     """
 
@@ -53,6 +54,7 @@ class AskProgress:
     n_prompt: int = 0
     n_completion: int = 0
     refused: int = 0
+    failed: set[str] = field(default_factory=set)
     waiting: str = ""
     started: float = field(default_factory=time.monotonic)
 
@@ -67,7 +69,7 @@ class AskProgress:
 
     @property
     def seconds_left(self) -> float:
-        left = self.total - self.known - self.done - self.refused
+        left = self.total - self.known - self.done - self.refused - len(self.failed)
         return self.seconds / self.done * left if self.done else 0.0
 
 
@@ -105,7 +107,8 @@ class Asking:
         """Ask about every row that the journal does not know; each reply is in it before the next is waited for.
 
         Raises:
-            EndpointError: a request failed for good; what was answered stays in the journal.
+            EndpointError: requests fail for good, those of several rows in a row; what was answered stays in the
+                journal.
         """
         wanted = {key: passage for passage in passages if (key := self.key(passage)) not in journal.answered}
         every = {self.key(passage) for passage in passages}
@@ -144,7 +147,7 @@ class Asking:
             except PassingError as error:
                 if attempt == self.retries:
                     tries = f" ({attempt + 1} attempts)" if attempt else ""
-                    raise EndpointError(f"{error.message}{tries}", error.hint) from None
+                    raise GaveUpError(f"{error.message}{tries}", error.hint) from None
                 # so that requests that failed together do not come back together
                 delay = self.wait * 2**attempt * random.uniform(1.0, 1.25) if error.wait is None else error.wait
                 wait(min(delay, _MOST_WAIT), error.message)
@@ -178,6 +181,7 @@ class _Crew:
     ) -> None:
         self.asking, self.wanted, self.journal = asking, wanted, journal
         self.progress, self.report = progress, report
+        self.n_failing = 0  # rows, one after the other
         self.stop = threading.Event()
         self.todo: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -237,12 +241,26 @@ class _Crew:
             if self.progress.refused >= hopeless and not self.progress.done:
                 raise found
             return
+        if isinstance(found, GaveUpError):
+            self._leave_out(key, found)
+            return
         if isinstance(found, BaseException):
             raise found
         self._finish(key, found)
 
+    def _leave_out(self, key: str, error: GaveUpError) -> None:
+        """Go on without a row, unless the endpoint fails at every one."""
+        self.progress.failed.add(key)
+        self.n_failing += 1
+        works = self.progress.done + self.progress.known > 0
+        most = max(_HOPELESS, 2 * self.asking.parallel) if works else min(_HOPELESS, len(self.wanted))
+        if self.n_failing >= most:
+            raise error
+        self.report(self.progress)
+
     def _finish(self, key: str, answered: Answered) -> None:
         self.journal.add(key, answered)
+        self.n_failing = 0
         self.progress.done += 1
         self.progress.n_pairs += len(answered.pairs)
         self.progress.n_prompt += answered.n_prompt

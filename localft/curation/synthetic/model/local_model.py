@@ -12,7 +12,7 @@ from localft.chat.runtime import LlamaRuntime
 from localft.chat.sampling import Sampling
 from localft.chat.session import default_threads
 from localft.curation.synthetic.model.grammar import Grammar, grammar_of
-from localft.curation.synthetic.model.prompt import messages_of, schema
+from localft.curation.synthetic.model.prompt import in_one_turn, messages_of, schema
 from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.source_documents import Passage
 from localft.data.rows.row import Message
@@ -81,10 +81,8 @@ class LocalModel:
         return min(_PAIR_TOKENS * n_pairs + _MORE_TOKENS, self.n_ctx // 2)
 
     def _ids(self, messages: list[dict[str, str]]) -> list[int]:
-        turns = [Message(turn["role"], turn["content"]) for turn in messages]
-        if not self._prompter.knows_system and turns[0].role == "system":
-            turns = [turns[1]._replace(content=f"{turns[0].content}\n\n{turns[1].content}"), *turns[2:]]
-        return self._prompter.ids(turns)
+        messages = messages if self._prompter.knows_system else in_one_turn(messages)
+        return self._prompter.ids([Message(turn["role"], turn["content"]) for turn in messages])
 
     def ask(self, messages: list[dict[str, str]], n_pairs: int, seed: int) -> Reply:
         """One reply: JSON as `schema` has it, whatever the model is.

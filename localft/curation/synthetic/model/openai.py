@@ -12,10 +12,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from localft.connection import Connection, NoAnswerError, TooLargeError
 from localft.curation.masking import Mask
-from localft.curation.synthetic.model.prompt import schema
+from localft.curation.synthetic.model.prompt import in_one_turn, schema
 from localft.curation.synthetic.model.reply import Reply
 from localft.curation.synthetic.model.trouble import PassingError, RefusedError, status_trouble
-from localft.errors import ConfigError
+from localft.errors import ConfigError, EndpointError
 from localft.json_text import parse_json
 from localft.visible import one_line
 
@@ -114,6 +114,8 @@ class Endpoint:
         self, messages: list[dict[str, str]], n_pairs: int, seed: int, form: int, without: frozenset[str]
     ) -> dict[str, Any]:
         n_tokens = _PAIR_TOKENS * n_pairs + _MORE_TOKENS
+        if "system" in without:
+            messages = in_one_turn(messages)
         body: dict[str, Any] = {"model": self.model, "messages": messages, "stream": False}
         extras = {"temperature": _TEMPERATURE, "seed": seed, "max_tokens": n_tokens}
         body |= {name: value for name, value in extras.items() if name not in without}
@@ -136,9 +138,10 @@ class Endpoint:
                 return True
             if self._works:
                 return False
-            for name in ("max_completion_tokens", "max_tokens", "temperature", "seed"):
+            for name in ("max_completion_tokens", "max_tokens", "temperature", "seed", "system"):
                 sent = name not in without and (name != "max_completion_tokens" or "max_tokens" in without)
-                if sent and name in said:
+                # a template that takes no system message, or wants the roles in turn
+                if sent and (name in said or (name == "system" and "roles must alternate" in said)):
                     self._without.add(name)
                     return True
             if form + 1 < len(_FORMATS):
@@ -187,17 +190,30 @@ class Endpoint:
             text = inner if isinstance(inner, str) else json.dumps(inner)
         return one_line(self._mask.text(text), 300)
 
+    def _error_sent(self, error: Any, data: bytes) -> EndpointError:
+        """An error that came with status 200, as routers to other servers send it."""
+        said, code = self._said(data), error.get("code") if isinstance(error, dict) else None
+        if type(code) is int and 400 <= code < 600:
+            return status_trouble(self, code, said, None)
+        if "insufficient_quota" in said:
+            return status_trouble(self, 429, said, None)
+        return PassingError(f"the endpoint `{self.url}` answers with an error: {said}", "try again later")
+
     def _reply(self, data: bytes) -> Reply:
         """The answer in a response.
 
         Raises:
-            PassingError: it is none.
+            EndpointError: it is none, or an error.
         """
         try:
             value = parse_json(data)
+            if value.get("error") and not value.get("choices"):
+                raise self._error_sent(value["error"], data)
             content = value["choices"][0]["message"].get("content")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise self._no_completion("answers something that is no chat completion") from None
+            said = self._said(data) if _says_why(data) else ""
+            what = f"answers something that is no chat completion{': ' + said if said else ''}"
+            raise self._no_completion(what) from None
         usage = value.get("usage")
         n_prompt, n_completion = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
         # half of a surrogate pair can be neither counted nor written
@@ -206,6 +222,15 @@ class Endpoint:
 
 
 _SLOW_HINT = "give it longer with --timeout, or ask for less at once with --parallel 1 or --pairs 1"
+
+
+def _says_why(data: bytes) -> bool:
+    """Whether a response that is no completion has words about it."""
+    try:
+        value = parse_json(data)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and any(isinstance(value.get(name), str) for name in ("message", "detail"))
 
 
 def _count(usage: Any, name: str) -> int | None:

@@ -27,10 +27,13 @@ The text is {about}:
 VERSION = 1
 
 _THOUGHT = re.compile(r"\A.*</think>", re.DOTALL)
+# thoughts that were broken off: what they consider is no answer
+_THINKING = re.compile(r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|begin_of_thought\|>)", re.IGNORECASE)
+_THOUGHT_ENDS = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<\|end_of_thought\|>", re.IGNORECASE)
 # characters of a reply that are read
 _MOST = 1 << 17
-# braces of a reply that begin no JSON, before the rest is given up
-_MOST_FAILURES = 1000
+# how often a reply is read in search of JSON that is not broken, and characters of what is nested too deeply
+_MOST_READ, _DEEP = 8, 4096
 _QUESTIONS, _ANSWERS = ("question", "q", "prompt"), ("answer", "a", "response")
 
 
@@ -70,6 +73,14 @@ def messages_of(passage: Passage, text: str, n_pairs: int) -> list[dict[str, str
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
 
 
+def in_one_turn(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages for a template without a system role: what it would say begins the user's turn."""
+    system, user, *others = messages
+    if system["role"] != "system":
+        return messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{user['content']}"}, *others]
+
+
 def _about(passage: Passage) -> str:
     number = passage.fact("number")
     words = {
@@ -87,17 +98,21 @@ def read_pairs(reply: str) -> list[Pair]:
 
     What is broken off in the middle of a pair loses that pair.
     """
+    if _THINKING.match(reply):
+        ends = [end.end() for end in _THOUGHT_ENDS.finditer(reply)]
+        reply = reply[ends[-1] :] if ends else ""
     return list(_pairs(_THOUGHT.sub("", reply, count=1)[:_MOST]))
 
 
 def _pairs(text: str) -> Iterator[Pair]:
     decoder = json.JSONDecoder(strict=False)
-    at, failures = text.find("{"), 0
-    while at >= 0 and failures < _MOST_FAILURES:
+    at, left = text.find("{"), _MOST_READ * len(text)
+    while at >= 0 and left > 0:
         try:
             value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end, failures = at + 1, failures + 1
+        except (ValueError, RecursionError) as error:
+            left -= error.pos - at if isinstance(error, json.JSONDecodeError) else _DEEP
+            end = at + 1
         else:
             yield from _found(value, 0)
         at = text.find("{", end)

@@ -34,6 +34,10 @@ class PassingError(EndpointError):
         self.wait = wait
 
 
+class GaveUpError(EndpointError):
+    """One row's request failed as often as it may; another row's may not."""
+
+
 class RefusedError(EndpointError):
     """This request is not answered; another may be.
 
@@ -62,7 +66,8 @@ def status_trouble(server: Server, status: int, said: str, wait: float | None) -
         return FinalError(f"{where} wants a key (401)", "put it into LOCALFT_API_KEY")
     if status == 403:
         return FinalError(f"{where} forbids this key to use `{server.model}` (403)", "use another key or model")
-    if status == 402 or (status == 429 and ("quota" in said.casefold() or "billing" in said.casefold())):
+    # a quota for a minute or a day is not the account's
+    if status == 402 or (status == 429 and "insufficient_quota" in said.casefold()):
         return FinalError(
             f"the account at {where} has no credit left ({status}){quoted}", "top it up, then run this again"
         )
@@ -70,7 +75,8 @@ def status_trouble(server: Server, status: int, said: str, wait: float | None) -
         hint = "check --endpoint (it often ends in /v1) and --endpoint-model; the server's /v1/models lists its models"
         return FinalError(f"{where} has no model `{server.model}`, or is no such API (404){quoted}", hint)
     if status == 429:
-        return PassingError(f"{where} says that there are too many requests (429)", "lower --parallel, or wait", wait)
+        told = f"{where} says that there are too many requests (429){quoted}"
+        return PassingError(told, "lower --parallel, or wait", wait)
     if status in (408, 409, 425) or status >= 500:
         return PassingError(f"{where} fails ({status}){quoted}", "try again later", wait)
     if 300 <= status < 400:

@@ -12,11 +12,11 @@ from localft.curation.synthetic.templates.fence import fenced
 from localft.curation.synthetic.templates.questions import Question, date_of
 
 _MOST_FILES = 12
-_FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)[^()]*, \+\d+ -\d+\)\Z")
+_FILE = re.compile(r"File: (?P<path>.+) \((?P<status>[a-z]+)(?: from [^()]*)?, \+\d+ -\d+\)\Z")
 _SAID = re.compile(r"(?:Comment|Reply|Review comment|Review) by .+:\Z")
 _GOES_ON = "Description, continued:"
 _MORE = re.compile(r" and \d+ more\Z")
-_LEFT_OUT = re.compile(r"\n*\[left out: (?P<names>.+)\]\s*\Z")
+_LEFT_OUT = "[left out: "
 
 
 class _Thread(NamedTuple):
@@ -86,39 +86,79 @@ def subject_of(passage: Passage) -> str:
 
 
 def commit_questions(document: SourceDocument, shared_subjects: frozenset[str]) -> Iterator[Question]:
-    """What a commit changed and why, from its message, and what its diff is.
+    """What a commit changed and why, from its message, and what its diff is, row by row.
 
     A commit is called by its subject where that names it, else by its hash.
     """
     passage = document.passages[0]
-    message, mark, diff = passage.text.partition("\ndiff --git ")
     subject = subject_of(passage)
     revision = passage.fact("revision")[:12] or passage.doc.rpartition("@")[2]
     named = subject and subject not in shared_subjects and subject != "(no message)"
-    if not mark or not (named or revision):
+    rows = [_read_commit(each) for each in document.passages]
+    left_out = ", ".join(row.left_out for row in rows if row.left_out)
+    files = list(dict.fromkeys(name for row in rows for name in row.files))
+    if not (named or revision) or not files or not _is_first(passage):
         return
     commit = f"the commit “{subject}”" if named else f"commit {revision}"
     fields = {"name": passage.name, "commit": commit}
-    lines = message.split("\n")[1:]
+    lines = rows[0].message.split("\n")[1:]
     body = "\n".join(line for line in lines if not line.startswith("Date: ")).strip()
-    diff, left_out = _without_note(f"diff --git {diff}".strip("\n"))
-    date, files = date_of(passage), _files(diff, left_out)
+    date = date_of(passage)
     head = f"On {date}" if date else f"Commit {revision}" if revision else "It"
     summary = f"{head}{', commit ' + revision if date and revision else ''}: {subject}"
     why = [summary, *([body] if body else []), f"Changed files: {_shortened(files)}."]
     every_file = len(files) <= _MOST_FILES and not _MORE.search(left_out)
     chosen = phrasings.COMMIT_WHY if body else phrasings.COMMIT_FILES if date and every_file else phrasings.COMMIT
     yield Question(passage, "commit", chosen, "\n\n".join(why), fields)
-    of_it = f"the diff of {commit}"
-    lead = f"A part of {of_it}; left out are {left_out}:" if left_out else f"{of_it[0].upper()}{of_it[1:]}:"
-    shown = phrasings.DIFF_PART if left_out else phrasings.DIFF
-    yield Question(passage, "diff", shown, f"{lead}\n\n{fenced(diff, 'diff')}", fields)
+    yield from _diff_questions(list(zip(document.passages, rows, strict=True)), left_out, fields)
+
+
+def _diff_questions(
+    rows: Sequence[tuple[Passage, _Commit]], left_out: str, fields: dict[str, str]
+) -> Iterator[Question]:
+    shown = [(each, row) for each, row in rows if row.diff]
+    of_it = f"the diff of {fields['commit']}"
+    chosen: tuple[str, ...]
+    for number, (each, row) in enumerate(shown, 1):
+        where = f"part {number} of {len(shown)}"
+        if len(shown) > 1:
+            lead, chosen = f"{where.capitalize()} of {of_it}:", phrasings.DIFF_ROWS
+        elif left_out:
+            lead, chosen = f"A part of {of_it}; left out are {left_out}:", phrasings.DIFF_PART
+        else:
+            lead, chosen = f"{of_it[0].upper()}{of_it[1:]}:", phrasings.DIFF
+        yield Question(each, "diff", chosen, f"{lead}\n\n{fenced(row.diff, 'diff')}", {**fields, "where": where})
+
+
+class _Commit(NamedTuple):
+    """A row of a commit: what it says, its diff, what that lacks as the row gives it, and the files of both."""
+
+    message: str
+    diff: str
+    left_out: str
+    files: list[str]
+
+
+def _read_commit(passage: Passage) -> _Commit:
+    text, left_out = _without_note(passage.text.strip("\n"))
+    message, mark, diff = text.partition("\ndiff --git ")
+    diff = f"diff --git {diff}" if mark else ""
+    return _Commit(message, diff, left_out, _files(diff, left_out))
+
+
+def _is_first(passage: Passage) -> bool:
+    """Whether it has the message."""
+    match passage.source.get("part"):
+        case [int(number), int()]:
+            return number == 1
+    return True
 
 
 def _without_note(diff: str) -> tuple[str, str]:
     """A diff, and the names of what it lacks as the row gives them."""
-    match = _LEFT_OUT.search(diff)
-    return (diff[: match.start()], match["names"]) if match else (diff, "")
+    above, _, last = diff.rstrip().rpartition("\n")
+    is_note = last.startswith(_LEFT_OUT) and last.endswith("]")
+    return (above.rstrip("\n"), last[len(_LEFT_OUT) : -1]) if is_note else (diff, "")
 
 
 def _files(diff: str, left_out: str) -> list[str]:

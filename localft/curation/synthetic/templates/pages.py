@@ -22,9 +22,10 @@ def page_questions(document: SourceDocument) -> Iterator[Question]:
     for passage in passages:
         sections[passage.headings].append(passage)
     last = Counter(headings[-1] for headings in sections if headings)
+    above = {headings[:n] for headings in sections for n in range(len(headings))}
     for headings, parts in sections.items():
         title = _quoted(headings if headings and last[headings[-1]] > 1 else headings[-1:])
-        yield from _section_questions(parts, title, any(_is_above(headings, other) for other in sections))
+        yield from _section_questions(parts, title, headings in above)
 
 
 def _section_questions(parts: Sequence[Passage], title: str, has_more: bool) -> Iterator[Question]:
@@ -49,7 +50,3 @@ def _section_questions(parts: Sequence[Passage], title: str, has_more: bool) -> 
 
 def _quoted(headings: Sequence[str]) -> str:
     return f"“{' > '.join(headings)}”" if headings else ""
-
-
-def _is_above(headings: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return len(other) > len(headings) and other[: len(headings)] == headings

@@ -18,6 +18,13 @@ DEFINED = (
     "How {are} {names} defined in {path} of {name}?",
     "Can you show me the code of {names} in {path} ({name})?",
 )
+# what a part holds beside whole definitions: imports, the end of one that began above
+HELD = (
+    "What {do} {names} in {path} of {name} look like?",
+    "Show me {names} from {path} in {name}.",
+    "Can you show me the code of {names} in {path} ({name})?",
+    "In {path} of {name}, what {do} {names} look like?",
+)
 LINES = (
     "Show me {where} of {path} in {name}.",
     "What {do} {where} of {path} in {name} look like?",
@@ -99,6 +106,10 @@ DIFF = (
     "Show me the diff of {commit} in {name}.",
     "What does the diff of {commit} in {name} look like?",
     "How did the code of {name} change with {commit}? Show me the diff.",
+)
+DIFF_ROWS = (
+    "Show me {where} of the diff of {commit} in {name}.",
+    "What does {where} of the diff of {commit} in {name} look like?",
 )
 DIFF_PART = (
     "Show me a part of the diff of {commit} in {name}.",

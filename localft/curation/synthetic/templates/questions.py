@@ -35,10 +35,12 @@ class Question:
 
 
 def date_of(passage: Passage) -> str:
-    """The day of what the row was made from, "" where nothing says.
+    """The day of what the row was made from, that of the snapshot where one was given; "" where nothing says.
 
     A file that differs from its last commit has no revision; that commit's date is not the date of its content.
     """
+    if snapshot := _DATE.match(passage.fact("as_of")):
+        return snapshot[0]
     if passage.kind == "file" and "revision" in passage.source and not passage.fact("revision"):
         return ""
     match = _DATE.match(passage.fact("date"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from localft.curation.synthetic.source_documents import Passage, SourceDocument
 from localft.curation.synthetic.templates import phrasings
@@ -35,7 +36,7 @@ def _file_questions(document: SourceDocument) -> Iterator[Question]:
         passage = passages[0]
         yield Question(passage, "file", phrasings.FILE, _content(passage, passage.path, "looks"), _fields(passage))
         return
-    names = named_parts([passage.body for passage in passages])
+    names = named_parts([passage.body for passage in passages]) if _in_a_row(passages) else [[] for _ in passages]
     for passage, where, defined in zip(passages, places(passages), names, strict=True):
         if defined:
             yield _defined(passage, where, defined)
@@ -45,12 +46,22 @@ def _file_questions(document: SourceDocument) -> Iterator[Question]:
             yield Question(passage, "lines", phrasings.LINES, answer, fields)
 
 
+def _in_a_row(passages: Sequence[Passage]) -> bool:
+    """Whether rows are all parts of a file, as far as they say, in order and cut between its lines."""
+    parts = [passage.source.get("part") for passage in passages]
+    whole = [[i, len(passages)] for i in range(1, len(passages) + 1)]
+    lines = [passage.lines for passage in passages]
+    apart = all(not one or not other or one[1] < other[0] for one, other in pairwise(lines))
+    return apart and (parts == whole or not any(parts))
+
+
 def _defined(passage: Passage, where: str, defined: list[str]) -> Question:
-    several = len(defined) > 1
-    names = listed([f"`{name}`" for name in defined])
+    several = len(defined) > 1 or defined[0].startswith(("the imports", "the exports", "the constants", "the types"))
+    names = listed(defined)
     fields = {**_fields(passage), "names": names, "do": "do" if several else "does", "are": "are" if several else "is"}
     answer = _content(passage, f"{names} in {passage.path} ({where})", "look" if several else "looks")
-    return Question(passage, "definitions", phrasings.DEFINED, answer, fields)
+    whole = all(name.startswith("`") for name in defined)
+    return Question(passage, "definitions", phrasings.DEFINED if whole else phrasings.HELD, answer, fields)
 
 
 def _fields(passage: Passage) -> dict[str, str]:

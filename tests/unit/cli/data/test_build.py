@@ -68,6 +68,18 @@ def test_the_table_is_on_stderr_and_stdout_is_empty(repo: Repo, tmp_path: Path, 
     assert len(out.read_text().split("\n")) == 4
 
 
+def test_snapshot_and_span_of_history_are_taken_from_flags(repo: Repo, tmp_path: Path, run: Run) -> None:
+    repo.commit("second", {"a.py": "x = 2\n"})
+    out, kinds = tmp_path / "rows.jsonl", ("--kind", "repo", "--kind", "history")
+    assert run(repo.folder, *kinds, "--as-of", "2026-01-02", "--max-commits", 1, "-o", out)[0] == 0
+    sources = [json.loads(line)["source"] for line in out.read_text().splitlines()]
+    assert [source.get("as_of") for source in sources if source["kind"] == "file"] == ["2026-01-02"] * 3
+    assert sum(source["kind"] == "commit" for source in sources) == 1
+    for flags in (("--since", ""), ("--since", "soon"), ("--as-of", ""), ("--max-commits", "0")):
+        assert run(repo.folder, *kinds, *flags, "-o", out)[0] == 2
+    assert run(repo.folder, "--since", "2025-01-01", "-o", out)[0] == 2
+
+
 def test_json_has_every_name_and_stderr_nothing(repo: Repo, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "rows.jsonl"
     code, stdout, stderr = run(repo.folder, "-o", out, "--json", "--chunk-tokens", "500")

@@ -48,13 +48,12 @@ def test_the_screen_says_what_came_of_it(github: GitHub) -> None:
     done = call(github, "--chunk-tokens", "400")
     assert done.stdout == ""
     assert re.sub(r"[\d.]+ s$", "1 s", done.stderr).splitlines() == [
-        "rows      3 rows from 1 pull request and 1 issue; 1 item in several",
-        "tokens    about 1,009; 336 a row, at most 395",
+        "rows      5 rows from 1 pull request and 1 issue; 2 items in several",
+        "tokens    about 1,564; 312 a row, at most 379",
         "chunks    of at most 400 tokens: --chunk-tokens; estimated at 2.5 bytes a token",
-        "          12 lines of patches that are longer than a row, cut",
         "secrets   none found",
         "requests  4; 4,996 left this hour",
-        "written   out.jsonl, 3 KiB, in 1 s",
+        "written   out.jsonl, 5 KiB, in 1 s",
     ]
     done = call(github)
     assert "requests  1, 1 of them answered “not modified”; 4,996 left this hour" in done.stderr

@@ -15,7 +15,7 @@ from localft.curation.chunking.boundaries import strengths
 from localft.curation.chunking.chunks import Splitter
 from localft.curation.chunking.layout import Chunk, lay_out
 from localft.curation.document import Document, joined, to_lines
-from localft.curation.text_length import Measure, estimate, measure
+from localft.curation.text_length import Measure, by_default, estimate, measure
 from localft.data.dataset import prepare
 from localft.model.tokenizer import Tokenizer
 from localft.settings.data_settings import DataSettings
@@ -176,6 +176,14 @@ def test_an_estimate_needs_no_model() -> None:
     assert (found.limit, found.exact, found.row("abcde")) == (2048, False, 3)
 
 
+def test_the_default_leaves_room_for_a_question() -> None:
+    """Rows took all of the context, and of the pairs that `data synth` made of them more than half were dropped."""
+    limits = {n: by_default("m", n)[0] for n in (64, 512, 2048, 4096, 131072, 0)}
+    assert limits == {64: 48, 512: 384, 2048: 1856, 4096: 3904, 131072: 8000, 0: 1856}
+    assert by_default("m", 512)[1] == "the context of `m`, less 128 for a question of `data synth`"
+    assert by_default("m", 131072)[1] == "8,192 of `m`, less 192 for a question of `data synth`"
+
+
 @pytest.mark.parametrize("add_bos", [True, False])
 def test_rows_fit_the_context_of_the_model_they_are_counted_for(
     tmp_path: Path, add_bos: bool, monkeypatch: pytest.MonkeyPatch
@@ -218,3 +226,29 @@ def test_rows_of_one_document_say_which_part_they_are(tmp_path: Path) -> None:
     n = len(parts["p:long.py"])
     assert n > 2
     assert parts == {"p:long.py": [[i, n] for i in range(1, n + 1)], "p:short.py": [None]}
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "        one(1)\n        two(2)\n\n        three(3)\n",
+        "        if one:\n            two(2)\n            three(3)\n            four(4)\n",
+        "        for a in b:\n            c(a)\n\n            d(a)\n            e(a)\n",
+        "        x = {\n            'a': 1,\n            'b': 2,\n\n            'c': 3,\n        }\n",
+    ],
+)
+def test_a_long_function_is_cut_at_its_shallowest_line_near_the_end(inner: str) -> None:
+    """Deeper lines, even behind a blank line, were as good as the statements that hold them."""
+    text = "def f():\n" + "".join(f"    with step_{i}:\n{inner}" for i in range(12))
+    cut = bodies(chunks(text, 400)[0])[1:]
+    assert len(cut) >= 2
+    assert [body.split("\n")[0][:9] for body in cut] == ["    with "] * len(cut)
+
+
+@pytest.mark.parametrize(
+    "line", ["const b = [", "export type B = {", "let b = {", "export default {", "pub static B: A = {"]
+)
+def test_a_module_is_cut_before_what_it_names(line: str) -> None:
+    inside = "  a: 1,\n\n" * 16
+    text = f"const a = {{\n{inside}}}\n{line}\n{inside}}}\n"
+    assert [body.split("\n")[0] for body in bodies(chunks(text, 250)[0])] == ["const a = {", line]

@@ -113,6 +113,7 @@ def test_front_matter_is_no_text_but_may_give_the_title(tmp_path: Path) -> None:
         "kind": "page",
         "site": "site",
         "path": "b.md",
+        "date": None,
         "heading": ["Its own"],
         "lines": [4, 6],
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from localft.curation.dates import parse_since
 from localft.curation.github.repository import Repository, parse_repository
-from localft.curation.github.selection import parse_since
 from localft.errors import ConfigError
 
 

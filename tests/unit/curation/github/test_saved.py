@@ -334,3 +334,28 @@ def test_more_than_memory_holds_is_refused_by_name(name: str, tmp_path: Path, mo
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     with pytest.raises(DatasetError, match=rf"`{tmp_path / name}` holds more than 1 MiB"):
         read_saved(tmp_path / name, Repository("owner", "name"))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "left_out"),
+    [
+        ({"isMinimized": True, "minimizedReason": "spam"}, {"comments hidden as spam": 1}),
+        ({"isMinimized": True, "minimizedReason": "OFF_TOPIC"}, {"comments hidden as off-topic": 1}),
+        ({"isMinimized": True, "minimizedReason": "abuse"}, {"comments hidden as abuse": 1}),
+        ({"isMinimized": True, "minimizedReason": None}, {"comments hidden as spam": 1}),
+        ({"minimized": {"reason": "SPAM"}}, {"comments hidden as spam": 1}),
+        ({"isMinimized": True, "minimizedReason": "outdated"}, {}),
+        ({"isMinimized": True, "minimizedReason": "resolved"}, {}),
+        ({"isMinimized": False, "minimizedReason": ""}, {}),
+        ({"minimized": None}, {}),
+    ],
+)
+def test_what_is_hidden_as_spam_stays_out(tmp_path: Path, hidden: dict[str, Any], left_out: dict[str, int]) -> None:
+    comments = [COMMENT, COMMENT | {"id": 8, "node_id": "IC_8", "body": "Buy this"} | hidden]
+    (tmp_path / "issues.json").write_text(json.dumps([rest_issue(2)]))
+    (tmp_path / "comments.json").write_text(json.dumps(comments))
+    out = tmp_path / "out" / "rows.jsonl"
+    out.parent.mkdir()
+    summary = export(Options(Repository("owner", "name"), Selection(), tmp_path), out, print, lambda *_: None)
+    text = json.loads(out.read_text().splitlines()[0])["text"]
+    assert ("Said" in text, "Buy this" in text, dict(summary.left_out)) == (True, not left_out, left_out)

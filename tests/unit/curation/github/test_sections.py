@@ -132,16 +132,27 @@ def test_a_long_description_goes_on_under_its_name() -> None:
     assert found[1] == f"{HEAD} (part 2)\n\nDescription, continued:\n{'b' * 800}"
 
 
-def test_a_long_patch_is_cut_with_a_line_that_says_so() -> None:
-    patch = "\n".join(["@@ -1 +1 @@", *(f"+{n:099}" for n in range(20))])
-    change = Change("a.py", "added", "", 20, 0, patch)
+def test_a_long_patch_goes_on_with_the_header_of_its_lines() -> None:
+    """It was cut: at 400 tokens two thirds of the patch lines of a repository's pull requests were lost."""
+    lines = [f"+{n:099}" for n in range(20)]
+    change = Change("a.py", "added", "", 20, 0, "\n".join(["@@ -0,0 +1,20 @@ def f():", *lines]))
     after = Change("b.py", "modified", "", 1, 0, "@@ -1 +1 @@\n+x")
     found = parts(item(changes=(change, after)), 1000)
-    assert found.n_cut_lines == 12
-    assert found.texts[0].endswith(f"+{7:099}\n(the patch is cut here: 12 more lines)")
-    assert found.texts[1] == f"{HEAD} (part 2)\n\nFile: b.py (modified, +1 -0)\n@@ -1 +1 @@\n+x"
+    assert found.n_cut_lines == 0
+    assert [line for text in found.texts for line in text.split("\n") if line.startswith("+0")] == lines
+    headers = [line for text in found.texts for line in text.split("\n") if line.startswith("@@")]
+    assert headers[:2] == ["@@ -0,0 +1,8 @@ def f():", "@@ -0,0 +9,8 @@ def f():"]
+    assert found.texts[1].startswith(f"{HEAD} (part 2)\n\nFile: a.py (added, +20 -0), continued:\n@@ -0,0 +9,8 @@")
+    assert found.texts[-1].endswith("File: b.py (modified, +1 -0)\n@@ -1 +1 @@\n+x")
     assert all(len(text) <= 1000 for text in found.texts)
-    assert parts(item(changes=(change,))).n_cut_lines == 0
+
+
+def test_a_line_of_a_patch_that_no_row_holds_is_left_out_and_said() -> None:
+    patch = "@@ -1,2 +1,3 @@\n a\n+" + "x" * 2000 + "\n b"
+    found = parts(item(changes=(Change("a.py", "modified", "", 1, 0, patch),)), 1000)
+    assert found.n_cut_lines == 1
+    assert found.texts[-1].endswith("@@ -2 +3 @@\n b\n(left out: 1 line longer than a row)")
+    assert "@@ -1 +1 @@\n a\n" in "".join(found.texts)
 
 
 def test_a_line_that_is_longer_than_a_row_is_torn_at_a_space() -> None:

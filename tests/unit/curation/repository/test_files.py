@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from repos import Repo, built, left_out
 
 from localft.curation.repository import folder as folders
+from localft.curation.synthetic.synth import Request as SynthRequest
+from localft.curation.synthetic.synth import synth
 from localft.errors import ConfigError, DatasetError
 
 APP = 'def main() -> None:\n    """Start."""\n    print("hello")\n'
@@ -305,3 +308,34 @@ def test_a_page_is_taken_once_where_code_and_docs_are_asked_for(repo: Repo, out:
         ("page", "README.md"),
         ("file", "src/app.py"),
     ]
+
+
+def test_the_day_of_a_snapshot_is_the_day_of_its_answers(repo: Repo, tmp_path: Path, out: Path) -> None:
+    """A file that was not touched for years was dated by then, though it still looks like that."""
+    changed = repo.commit("change", {"src/app.py": "x = 1\n"})
+    repo.write_all({"src/app.py": "x = 2\n"})
+    rows, _ = built(out, repo.folder, as_of="2026-02-03", kinds=("repo", "docs", "history"))
+    assert [row["source"].get("as_of") for row in rows] == ["2026-02-03"] * 3 + [None] * 2
+    dates = {row["source"]["path"]: row["source"]["date"] for row in rows if row["source"]["kind"] != "commit"}
+    first = "2025-01-01T12:00:00+00:00"
+    assert dates == {".gitignore": first, "README.md": first, "src/app.py": None}
+    pairs = tmp_path / "pairs.jsonl"
+    synth(SynthRequest((out,)), pairs)
+    made = [json.loads(line)["messages"][1]["content"] for line in pairs.read_text(encoding="utf-8").splitlines()]
+    answers = [answer.split("\n")[0] for answer in made]
+    assert "As of 2026-02-03, src/app.py looks like so:" in answers
+    assert f"On 2025-01-02, commit {changed[:12]}: change" in answers
+    for wrong in ("yesterday", "2025", "2025-13-01"):
+        with pytest.raises(ConfigError, match="is no day"):
+            built(out, repo.folder, as_of=wrong)
+
+
+def test_pages_have_the_date_of_their_last_commit(repo: Repo, out: Path) -> None:
+    repo.commit("more", {"docs/new.html": "<p>Some words.</p>", "docs/old.rst": "Words\n=====\n\nMore.\n"})
+    repo.write_all({"docs/old.rst": "Words\n=====\n\nOther.\n"})
+    rows, _ = built(out, repo.folder, kinds=("docs",))
+    assert {row["source"]["path"]: row["source"]["date"] for row in rows} == {
+        "README.md": "2025-01-01T12:00:00+00:00",
+        "docs/new.html": "2025-01-02T12:00:00+00:00",
+        "docs/old.rst": None,
+    }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from repos import Repo, built, left_out
+
+from localft.errors import ConfigError
 
 
 @pytest.fixture
@@ -67,19 +70,90 @@ def test_what_a_row_lacks_is_named_in_it(repo: Repo, out: Path) -> None:
     )
 
 
-def test_a_diff_that_is_too_long_keeps_the_hunks_that_fit(repo: Repo, out: Path) -> None:
-    lines = [f"value_{i} = {i}\n" for i in range(90)]
-    repo.commit("start", {"a.py": "".join(lines)})
-    for at in (5, 45, 85):
-        lines[at] = f"changed_{at} = {at}\n"
-    repo.commit("three places", {"a.py": "".join(lines), "b.py": "b = 1\n" * 200})
+def lines_of(rows: list[dict[str, Any]]) -> list[str]:
+    lines = (line for row in rows for line in row["text"].split("\n"))
+    return [line for line in lines if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))]
+
+
+def test_a_diff_that_does_not_fit_becomes_several_rows(repo: Repo, out: Path) -> None:
+    """It was cut: most of the lines of larger commits were lost."""
+    before = [f"value_{i} = {i}\n" for i in range(90)]
+    repo.commit("start", {"a.py": "".join(before)})
+    after = [f"changed_{i} = {i}\n" if i in (5, 45, 85) else line for i, line in enumerate(before)]
+    changed = repo.commit("three places\n\nBecause.", {"a.py": "".join(after), "b.py": "b = 1\n" * 200})
     rows, result = built(out, repo.folder, kinds=("history",), chunk_tokens=180)
-    text = rows[-1]["text"]
-    assert text.count("@@ -") == 2
-    assert "[left out: a.py (1 of 3 hunks), b.py]" in text
-    assert result.cut_commits == 1
+    rows = [row for row in rows if row["doc"] == f"project@{changed[:12]}"]
+    assert len(rows) > 5
+    assert lines_of(rows) == [
+        *(f"{mark}{line}" for i in (5, 45, 85) for mark, line in (("-", before[i][:-1]), ("+", after[i][:-1]))),
+        *["+b = 1"] * 200,
+    ]
+    begins = "Commit: three places\nDate: 2025-01-02\n\nBecause.\n\ndiff --git a/a.py b/a.py\n"
+    assert rows[0]["text"].startswith(begins)
+    assert rows[1]["text"].startswith("Commit: three places (part 2)\nDate: 2025-01-02\n\ndiff --git a/")
+    assert [row["source"]["part"] for row in rows] == [[i, len(rows)] for i in range(1, len(rows) + 1)]
+    assert (result.cut_commits, result.longest <= 180, left_out(result)) == (0, True, {})
+
+
+def test_a_hunk_that_is_too_large_does_not_take_the_message_along(repo: Repo, out: Path) -> None:
+    repo.commit("Add the table", {"a.py": "".join(f"{i}: 'word',\n" for i in range(20000)), "b.py": "b = 1\n"})
+    repo.commit("One line", {"c.py": "x" * 3000 + "\n"})
+    repo.commit("Say much\n\n" + "many words. " * 500, {"d.py": "d = 1\n"})
+    rows, result = built(out, repo.folder, kinds=("history",), chunk_tokens=180)
+    first = [row["text"] for row in rows if row["text"].startswith("Commit: Add the table")]
+    assert first[-1].endswith("\n[left out: a.py (too large), b.py (too large)]\n")
+    (line,) = (row["text"] for row in rows if "One line" in row["text"])
+    assert line.endswith("[left out: c.py (very long lines)]\n")
+    said = [row["text"] for row in rows if "Say much" in row["text"]]
+    assert "many words." in said[0]
+    assert said[-1].endswith("+d = 1\n\n[left out: the rest of the message]\n")
     assert result.longest <= 180
-    assert left_out(result)["commit whose diff is too long"] != []
+
+
+def test_git_lfs_pointers_are_left_out_as_files_are(repo: Repo, out: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 12\n"
+    repo.commit("pointers", {"data.json": pointer, "a.py": "a = 1\n"})
+    repo.commit("changed", {"data.json": pointer.replace("ab", "cd"), "a.py": "a = 2\n"})
+    gone = repo.commit("gone", {"data.json": "{}\n"})
+    rows, result = built(out, repo.folder, kinds=("history",))
+    assert ["oid sha256" in row["text"] for row in rows] == [False, False]
+    assert all(row["text"].endswith("[left out: data.json (Git LFS pointer)]\n") for row in rows)
+    assert left_out(result) == {"commit of left-out files only": [gone[:12]]}
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.py", b"\xff/x.py", b"a\xc3.md", b"\xed\xa0\x80.py"])
+def test_names_that_are_not_utf8_are_named_all_the_same(repo: Repo, out: Path, name: bytes) -> None:
+    """One such name in its past, and nothing was built of a whole repository."""
+    path = Path(os.fsdecode(bytes(repo.folder) + b"/" + name))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x = 1\n")
+    repo.commit("odd", {"a.py": "a = 1\n"})
+    path.rename(repo.folder / "b.py")
+    repo.commit("renamed")
+    (repo.folder / "b.py").rename(path)
+    repo.commit("and back", {"a.py": "a = 2\n"})
+    texts = history(out, repo)
+    shown = "".join(f"\\udc{byte:02x}" if byte > 127 else chr(byte) for byte in name)
+    assert texts[0].endswith(f"[left out: {shown} (name that is not UTF-8)]\n")
+    assert "+a = 2" in texts[-1]
+
+
+def test_the_newest_commits_or_those_since_a_day(repo: Repo, out: Path) -> None:
+    hashes = [repo.commit(f"number {i}", {"a.py": f"a = {i}\n"}) for i in range(5)]
+    for options, kept in (
+        ({"max_commits": 2}, [3, 4]),
+        ({"since": "2025-01-03"}, [2, 3, 4]),
+        ({"since": "2025-01-03T12:00:00Z"}, [2, 3, 4]),
+        ({"since": "2025-01-03T12:00:01+00:00"}, [3, 4]),
+        ({"since": "2025-01-02", "max_commits": 1}, [4]),
+    ):
+        rows, result = built(out, repo.folder, kinds=("history",), **options)
+        assert [row["text"].split("\n")[0] for row in rows] == [f"Commit: number {i}" for i in kept]
+        others = [each[:12] for i, each in enumerate(hashes) if i not in kept]
+        assert sorted(left_out(result)["commit beyond --max-commits or --since"]) == sorted(others)
+    for wrong in ({"since": "yesterday"}, {"since": "2025-01-01", "kinds": ("repo",)}, {"max_commits": 1, "kinds": ()}):
+        with pytest.raises(ConfigError, match=r"is no date|not asked for"):
+            built(out, repo.folder, **{"kinds": ("history",), **wrong})
 
 
 def test_renames_and_odd_names(repo: Repo, out: Path) -> None:

@@ -80,6 +80,27 @@ def test_pairs_are_found_however_they_come(text: str) -> None:
     assert read_pairs(text) == [Pair(**GOOD), Pair(**MORE)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>I could write {reply(GOOD)} but",
+        f"\n<thinking>\n{reply(GOOD, MORE)}",
+        f"[THINK]perhaps {json.dumps(GOOD)}",
+        f"<|begin_of_thought|>{reply(MORE)}",
+        f"<Reasoning> {json.dumps([GOOD])} no:",
+    ],
+)
+def test_thoughts_that_do_not_end_are_no_answer(text: str) -> None:
+    assert read_pairs(text) == []
+
+
+def test_thoughts_of_every_writing_are_passed_over() -> None:
+    for begin, end in (("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<think>", "</think>")):
+        assert read_pairs(f"{begin}{reply(MORE)}{end}\n{reply(GOOD)}") == [Pair(**GOOD)]
+    about = {"question": "What does <think> do?", "answer": "It begins a thought."}
+    assert read_pairs(reply(about)) == [Pair(**about)]
+
+
 @pytest.mark.parametrize("text", ["", "no", "{", '{"question": "q"}', '{"question": 1, "answer": "a"}', '{"a":' * 9999])
 def test_no_pairs_is_no_crash(text: str) -> None:
     assert read_pairs(text) == []
@@ -225,12 +246,22 @@ def test_too_many_requests_are_waited_for(tmp_path: Path) -> None:
         (refusal(401, "Incorrect API key provided: sk-secret"), "wants a key (401)", 1),
         (refusal(403), "forbids this key to use `m` (403)", 1),
         (refusal(404, "no m"), "has no model `m`, or is no such API (404): no m", 1),
-        (refusal(429, "You exceeded your current quota"), "has no credit left (429)", 1),
+        ((429, {"error": {"message": "No", "code": "insufficient_quota"}}, {}), "has no credit left (429): No", 1),
+        (refusal(402, "pay"), "has no credit left (402): pay", 1),
+        (refusal(429, "Quota exceeded for requests per minute"), "too many requests (429): Quota exceeded for", 3),
+        (refusal(429, "see your plan and billing details"), "too many requests (429): see your plan", 3),
         (refusal(301, Location="http://127.0.0.1:1/"), "has moved (301)", 1),
-        (refusal(429, "slow down"), "too many requests (429) (3 attempts)", 3),
+        (refusal(429, "slow down"), "too many requests (429): slow down (3 attempts)", 3),
         (refusal(500, "oops"), "fails (500): oops (3 attempts)", 3),
         ((200, b"<html>", {}), "answers something that is no chat completion (3 attempts)", 3),
         ((200, {"choices": []}, {}), "answers something that is no chat completion", 3),
+        # errors with status 200, as routers and servers of one's own send them
+        ((200, {"error": {"message": "upstream is down", "code": 502}}, {}), "fails (502): upstream is down (3", 3),
+        ((200, {"error": {"message": "no such model", "code": 404}}, {}), "or is no such API (404): no such model", 1),
+        ((200, {"error": {"message": "pay", "code": "insufficient_quota"}}, {}), "has no credit left (429): pay", 1),
+        ((200, {"error": "the model is loading"}, {}), "answers with an error: the model is loading", 3),
+        ((200, {"object": "error", "message": "too hot"}, {}), "no chat completion: too hot", 3),
+        ((200, {"detail": "Not authenticated"}, {}), "no chat completion: Not authenticated", 3),
         (refusal(400, "maximum context length is 10"), "refuses a request (400): maximum context length is 10", 1),
     ],
 )
@@ -305,3 +336,50 @@ def test_addresses_and_keys() -> None:
     assert choose_key("http://127.0.0.1:1/v1", {"OPENAI_API_KEY": "b"}) == "b"
     with pytest.raises(ConfigError, match="characters that no key has"):
         Endpoint("u", "m", "a\nb")
+
+
+def test_a_row_that_always_fails_is_left_out_and_counted(tmp_path: Path) -> None:
+    """It ended the run, and each later one at the same place."""
+
+    def fails(n: int, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        return refusal(500, "too odd") if "Number 2." in body["messages"][-1]["content"] else numbered(n, body)
+
+    for parallel in (1, 3):
+        with chat_server(fails) as server:
+            result, rows = make(tmp_path, server, 6, parallel=parallel, retries=1)
+        assert (len(rows), dict(result.left_out)) == (5, {"rows that the endpoint failed at": 1})
+        assert result.progress
+        assert (result.progress.failed == set(), result.progress.seconds_left) == (False, 0.0)
+
+
+@pytest.mark.parametrize("n_good", [0, 1, 4])
+def test_an_endpoint_that_fails_at_every_row_ends_the_run(tmp_path: Path, n_good: int) -> None:
+    def breaks(n: int, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        return numbered(n, body) if n < n_good else refusal(503, "down")
+
+    with chat_server(breaks) as server:
+        error = failure(tmp_path, server, n=20, parallel=1, retries=1)
+        assert "fails (503): down (2 attempts)" in error.message
+        assert len(server.bodies) == n_good + 2 * 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "System role not supported",
+        "Only user and assistant roles are supported, system is not",
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+        "messages[0].role: unknown variant `system`",
+    ],
+)
+def test_a_model_without_a_system_role_is_told_in_the_users_turn(tmp_path: Path, said: str) -> None:
+    def strict(n: int, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        if body["messages"][0]["role"] == "system":
+            return refusal(400, said)
+        assert body["messages"][0]["content"].startswith("You write question-and-answer pairs")
+        return completion(reply(GOOD))
+
+    with chat_server(strict) as server:
+        _, rows = make(tmp_path, server, 1)
+        assert [[turn["role"] for turn in body["messages"]] for body in server.bodies] == [["system", "user"], ["user"]]
+    assert len(rows) == 1

@@ -12,7 +12,6 @@ from localft.curation.synthetic.filter import EMPTY, NO_WORDS, OTHERWISE, TWICE,
 from localft.curation.synthetic.has_content import has_content
 from localft.curation.synthetic.source_documents import Passage, SourceDocument, read_documents
 from localft.curation.synthetic.synth import Request, limited, synth
-from localft.curation.synthetic.templates.definitions import named_parts
 from localft.curation.synthetic.templates.fence import fenced, language_of
 from localft.curation.synthetic.templates.phrasings import FILE, choose
 from localft.curation.synthetic.templates.templates import questions
@@ -84,31 +83,24 @@ def test_parts_of_a_file_are_asked_for_by_name_or_by_lines(tmp_path: Path) -> No
     ]
     found = asked(tmp_path, rows)
     questions = [question for question, _ in found]
-    assert ["lines 1-3" in questions[0], "`one` and `two`" in questions[1], "line 14" in questions[2]] == [True] * 3
+    words = ("the imports and `X`", "`one` and `two`", "the call of `print`")
+    assert [word for word, question in zip(words, questions, strict=True) if word not in question] == []
     assert found[1][1].startswith(
         "As of 2024-05-01, `one` and `two` in a.py (lines 5-11) look like so:\n\n```python\ndef"
     )
     assert len(set(questions)) == 3
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        (["def a():\n    pass", "def b():\n    pass"], [["a"], ["b"]]),
-        # it goes on in the next part
-        (["def a():\n    x = 1", "    y = 2\n\n\ndef b():\n    pass"], [[], []]),
-        (["int a() {\n    fn();", "}"], [[], []]),
-        # of two with one name neither is meant
-        (["def a():\n    pass", "def a():\n    return 1"], [[], []]),
-        (["# says what\n@cached\ndef a():\n    pass"], [["a"]]),
-        (["X = 1\n\ndef a():\n    pass"], [[]]),
-        (["class A:\n    def b(self):\n        pass"], [["A"]]),
-        (["    def b(self):\n        pass\n\n    def c(self):\n        pass", "def d(): ..."], [["b", "c"], ["d"]]),
-        (["def a(): ...\ndef b(): ...\ndef c(): ...\ndef d(): ..."], [[]]),
-    ],
-)
-def test_names_say_what_a_part_is(parts: list[str], expected: list[list[str]]) -> None:
-    assert named_parts(parts) == expected
+def test_rows_that_are_not_all_of_a_file_are_asked_for_by_lines(tmp_path: Path) -> None:
+    """Where a part is missing, a definition may go on in it; and of a line that was cut nobody knows where."""
+    texts = ("def a():\n    pass", "def b():\n    pass")
+    missing = [file_row("a.py", text, [3 * i, 3 * i + 1], part=[i, 3]) for i, text in enumerate(texts, 1)]
+    cut = [file_row("b.py", text, [5, 5]) for text in texts]
+    questions = [question for question, _ in asked(tmp_path, [*missing, *cut])]
+    assert [
+        word in question
+        for word, question in zip(("lines 3-4", "lines 6-7", "part 1 of 2", "part 2 of 2"), questions, strict=True)
+    ] == [True] * 4
 
 
 def test_parts_of_one_line_are_counted(tmp_path: Path) -> None:
@@ -266,6 +258,26 @@ def test_what_a_commit_changed(tmp_path: Path) -> None:
     some = asked(tmp_path, [commit(one, "wip", "\n[left out: y.py and 3 more]\n")], phrasings=9)
     assert not [question for question, _ in some if "files" in question]
     assert [question for question, _ in asked(tmp_path, [commit(one, "wip")], phrasings=9) if "hich files" in question]
+
+
+def test_a_commit_in_several_rows_is_asked_for_part_by_part(tmp_path: Path) -> None:
+    about = {"revision": "a" * 40, "date": "2024-05-01T00:00:00Z"}
+    x, y = (f"\ndiff --git a/{name}.py b/{name}.py\n@@ -1 +1 @@\n-a\n+{name}" for name in "xy")
+    texts = (
+        "Commit: big\nDate: 2024-05-01\n\nWhy.\n",
+        f"Commit: big (part 2)\nDate: 2024-05-01\n{x}\n",
+        f"Commit: big (part 3)\nDate: 2024-05-01\n{y}\n\n[left out: z.py (binary)]\n",
+    )
+    rows = [other_row("commit", f"{NAME}@aaa", text, part=[i, 3], **about) for i, text in enumerate(texts, 1)]
+    (_, why), *shown = asked(tmp_path, rows)
+    assert why.endswith("Why.\n\nChanged files: x.py, y.py, z.py.")
+    for i, (question, said) in enumerate(shown, 1):
+        assert f"part {i} of 2 of the diff of the commit “big”" in question
+        assert said.startswith(f"Part {i} of 2 of the diff of the commit “big”:\n\n```diff\ndiff --git a/")
+    assert shown[1][1].endswith("+y\n```")
+    # without its first row nobody knows its message
+    found = asked(tmp_path, [rows[1], file_row("a.py", "x", [1, 1])])
+    assert ["commit" in question for question, _ in found] == [False]
 
 
 def test_a_question_is_asked_once(tmp_path: Path) -> None:
