@@ -73,28 +73,28 @@ def _file(text: str, path: Path) -> ModelSource:
     try:
         kind = file_kind(path)
     except OSError as error:
-        raise ConfigError(f"`{text}` cannot be read: {error.strerror}", "check that you may read it") from None
+        raise ModelError(f"`{text}` cannot be read: {error.strerror}", "check that you may read it") from None
     if kind.kind in _GGUF:
         # Ollama keeps its models under their hashes
         blob = re.fullmatch(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}", path.name)
         return ModelSource(blob[1] if blob else path.stem if path.suffix.lower() == ".gguf" else path.name, gguf=path)
     if kind.kind is Kind.WEIGHTS:
-        raise ConfigError(f"`{text}` is {kind.what}", f"{kind.hint}: `{path.parent}`" if kind is WEIGHTS else kind.hint)
+        raise ModelError(f"`{text}` is {kind.what}", f"{kind.hint}: `{path.parent}`" if kind is WEIGHTS else kind.hint)
     if kind.what and kind.kind is not Kind.UNKNOWN:
-        raise ConfigError(f"`{text}` is {kind.what}", kind.hint)
+        raise ModelError(f"`{text}` is {kind.what}", kind.hint)
     if path.suffix.lower() == ".gguf":
-        raise ConfigError(f"`{text}` is no GGUF, whatever its name says", "download or convert it again")
+        raise ModelError(f"`{text}` is no GGUF, whatever its name says", "download or convert it again")
     hint = "give the folder of a Hugging Face checkpoint"
     if path.suffix == ".json":
         hint = f"give the folder that it is in: `{path.parent}`"
     elif kind.form.is_json:
         hint = "give rows to --data"
-    raise ConfigError(f"`{text}` is neither a folder nor a .gguf file", hint)
+    raise ModelError(f"`{text}` is neither a folder nor a .gguf file", hint)
 
 
 def _folder(text: str, path: Path) -> ModelSource:
     if (kind := folder_kind(path)) and kind.kind is not Kind.MODEL_FOLDER:
-        raise ConfigError(f"`{text}` is {kind.what} and not a model", kind.hint)
+        raise ModelError(f"`{text}` is {kind.what} and not a model", kind.hint)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         hint = f"did you mean `{ggufs[0]}`?" if ggufs else "give the folder of a Hugging Face checkpoint"

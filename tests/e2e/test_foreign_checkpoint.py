@@ -208,7 +208,7 @@ def test_every_data_file_has_its_hash(change: Any, words: str, work: Path) -> No
 def test_a_pipe_as_data_is_not_waited_for(work: Path) -> None:
     os.mkfifo(work / "pipe.jsonl")
     forge(work / "run/checkpoint.gguf", settings={"data": ["pipe.jsonl"]}, data_files={})
-    with pytest.raises(LocalftError, match=r"pipe\.jsonl` is none of those"):
+    with pytest.raises(LocalftError, match=r"pipe\.jsonl` is a pipe"):
         go_on()
 
 

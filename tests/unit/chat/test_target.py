@@ -91,7 +91,7 @@ def test_what_is_no_adapter_is_named(lora: str, message: str, hint: str) -> None
 
 
 def test_a_run_and_its_checkpoint() -> None:
-    run = refusal(None, "run", ConfigError)
+    run = refusal(None, "run", ModelError)
     assert run.message == "`run` is the folder of a run and not a model"
     assert "localft chat --lora" in run.hint
     assert "base.gguf" in run.hint

@@ -128,7 +128,7 @@ def test_a_kind_of_rows_that_would_go_is_named(tmp_path: Path, bpe: Tokenizer) -
     turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "x" * 90}]
     path = jsonl(tmp_path / "x.jsonl", [*pairs(300), {"messages": turns}])
     notes = read(path, bpe, no_val=True, ctx=32).summary.notes
-    assert notes[0].startswith("1 of 301 rows with answers, all of the kind messages among them, are longer than")
+    assert notes[0].startswith("1 of 301 rows with answers, all of the kind messages among them, is longer than")
 
 
 def test_long_texts_behind_longer_conversations_are_cut_where_the_reason_says(tmp_path: Path, bpe: Tokenizer) -> None:

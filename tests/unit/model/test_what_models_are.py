@@ -90,19 +90,19 @@ def test_a_gguf_is_taken_whatever_its_name(tmp_path: Path) -> None:
 )
 def test_files_that_are_no_model(name: str, content: bytes, message: str, hint: str) -> None:
     Path(name).write_bytes(content)
-    error = refusal(name, ConfigError)
+    error = refusal(name, ModelError)
     assert error.message.startswith(message.format(name))
     assert hint in error.hint
 
 
 def test_parts_of_models_and_pipes(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "whole")
-    error = refusal(folder / "model.safetensors", ConfigError)
+    error = refusal(folder / "model.safetensors", ModelError)
     assert error.message == f"`{folder / 'model.safetensors'}` is a file of weights"
     assert f"`{folder}`" in error.hint
     os.mkfifo("pipe.gguf")
-    assert "is a pipe" in refusal("pipe.gguf", ConfigError).message
-    assert refusal("/dev/null", ConfigError).message.startswith("`/dev/null` is a pipe or a device")
+    assert "is a pipe" in refusal("pipe.gguf", ModelError).message
+    assert refusal("/dev/null", ModelError).message.startswith("`/dev/null` is a pipe or a device")
 
 
 def test_adapters_and_runs_given_as_models(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_adapters_and_runs_given_as_models(tmp_path: Path) -> None:
         "run": ("is the folder of a run and not a model", "`/m/base.gguf`"),
     }
     for name, (message, hint) in cases.items():
-        error = refusal(name, ConfigError)
+        error = refusal(name, ModelError)
         assert error.message.startswith(f"`{name}` {message}")
         assert hint in error.hint
     assert "is a LoRA adapter, not a base model" in refusal("a.gguf").message
