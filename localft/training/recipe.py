@@ -15,7 +15,7 @@ from localft.units import count
 
 FEW_ROWS = 128  # so few are learned better in more and smaller steps
 SMALL_BATCH, BATCH = 4, 8
-STEPS = 150  # fewer leave a small data set half learned
+STEPS = 180  # fewer leave a small data set half learned
 LEAST_EPOCHS, MOST_EPOCHS = 3, 20
 # a learning rate that suits a model of 135 million parameters, and how it falls with size
 LR, LR_SIZE, LR_POWER, HIGHEST_LR = 1e-3, 135e6, 0.4, 3e-3
