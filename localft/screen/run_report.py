@@ -51,15 +51,23 @@ def fact_lines(event: RunStart) -> list[tuple[str, str]]:
         ("adapter", f"rank {value['lora_rank']}, alpha {value['lora_alpha']:g} on {count(facts['n_target'], 'tensor')}"
                     f" · {facts['n_trainable']:,} parameters"),
         ("length", f"{steps} · warm-up {facts['warmup_steps']:,} · {validation}"),
+        ("recipe", _recipe(value, reason)),
         ("device", f"{facts['device']}{reason['device']} · {count(facts['n_threads'], 'thread')}{reason['threads']}"
                    f" · kernels {facts['kernels']}, {facts['arithmetic']}"),
         ("memory", f"up to {size(value['memory'])}{reason['memory']}{_recompute(facts)}"),
     ]  # fmt: skip
+    lines = [line for line in lines if line[1]]
     if event.step:
         lines.append(("resumed", f"after step {event.step:,}"))
     if event.estimate:
         lines.append(("estimate", _estimate(event, event.estimate)))
     return lines
+
+
+def _recipe(value: Mapping[str, Any], reason: Mapping[str, str]) -> str:
+    """Why batch size, epochs and learning rate are what they are, where nobody gave them."""
+    names = {"batch_size": "batch size", "epochs": "epochs", "lr": "lr"}
+    return " · ".join(f"{word} {value[name]:g}{reason[name]}" for name, word in names.items() if reason[name])
 
 
 def _estimate(event: RunStart, estimate: Estimate) -> str:

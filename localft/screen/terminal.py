@@ -42,6 +42,7 @@ SOURCE_STYLES = {
     "config file": "cyan",
     "model card": "magenta",
     "adapter": "magenta",
+    "data": "blue",
     "hardware": "blue",
     "default": "dim",
 }

@@ -21,7 +21,7 @@ from localft.settings.setting import (
 from localft.spelling import nearest
 
 MOST_THREADS = 512  # ggml's GGML_MAX_N_THREADS
-Source = Literal["flag", "config file", "model card", "adapter", "hardware", "default"]
+Source = Literal["flag", "config file", "model card", "adapter", "data", "hardware", "default"]
 
 MODEL, VALID, TRAIN, LORA, MACHINE, RUN, OLD = (
     "Model and data",
@@ -118,11 +118,13 @@ class TrainConfig:
         "say so, leave them out of training, or stop", choices=("warn", "drop", "refuse"),
     )  # fmt: skip
 
-    epochs: int = setting(3, TRAIN, "passes over the data", minimum=1)
+    epochs: int = setting(
+        3, TRAIN, "passes over the data", minimum=1, shown_default="3, or more where the rows are few"
+    )
     max_steps: int | None = setting(
         None, TRAIN, "stop after this many steps; without --epochs, run exactly so many", minimum=1
     )
-    batch_size: int = setting(8, TRAIN, "sequences per step", minimum=1)
+    batch_size: int = setting(8, TRAIN, "sequences per step", minimum=1, shown_default="8, or 4 where the rows are few")
     micro_batch_size: int | None = setting(
         None,
         TRAIN,
@@ -130,7 +132,10 @@ class TrainConfig:
         minimum=1,
         shown_default="rows up to 1024 tokens together",
     )
-    lr: float = setting(2e-4, TRAIN, "peak learning rate", minimum=0, maximum=10, above=True)
+    lr: float = setting(
+        2e-4, TRAIN, "peak learning rate", minimum=0, maximum=10, above=True,
+        shown_default="by the model's size: 1e-3 for 135M parameters, 2e-4 for 7B",
+    )  # fmt: skip
     lr_schedule: str = setting(
         "cosine", TRAIN, "shape of the learning rate over the run", choices=("constant", "linear", "cosine")
     )

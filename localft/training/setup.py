@@ -29,6 +29,7 @@ from localft.settings.train_config import SETTINGS, TrainConfig
 from localft.training.earlier_adapter import find_earlier_adapter
 from localft.training.engine import fits_memory, lora_shapes
 from localft.training.plan import TrainPlan
+from localft.training.recipe import with_recipe
 from localft.training.targets import rank_note
 
 
@@ -60,6 +61,8 @@ def set_up(config: TrainConfig, previous: RunRecord | None = None, report: Repor
             "the data gives other tokens than when this run was started, though its files are the same",
             "go on with the versions in the run's config.json, or start a new run",
         )
+    if not previous:
+        config = with_recipe(config, len(dataset.train), Path(base.path))
     shapes = lora_shapes(config, Path(base.path))
     if note := rank_note(shapes, config.lora_rank):
         notices.append(Notice(note))

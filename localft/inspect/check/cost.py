@@ -16,6 +16,7 @@ from localft.settings.train_config import TrainConfig
 from localft.training.engine import lora_shapes, open_engine
 from localft.training.estimate import estimate
 from localft.training.loop import LoopPlan
+from localft.training.recipe import with_recipe
 from localft.training.schedule import Schedule
 from localft.training.setup import with_hardware
 from localft.training.timing import weigher
@@ -63,7 +64,7 @@ def epoch_cost(
     Raises:
         LocalftError: the model cannot be trained on here.
     """
-    config = with_hardware(config, base)
+    config = with_recipe(with_hardware(config, base), len(train), base)
     batches = plan_batches(
         train,
         batch_size=config.batch_size,
