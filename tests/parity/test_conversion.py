@@ -293,8 +293,15 @@ def test_a_pickle_that_is_not_weights_is_refused(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "touched",))
 
     folder = write_checkpoint(tmp_path / "m", weights="none")
-    for data in (pickle.dumps({"a": Evil()}), b"", b"garbage" * 100):
+    old = bytes.fromhex("80028a0a6cfc9c46f9206aa8501935")  # how torch.save began before its files were archives
+    for data, message in (
+        (pickle.dumps({"a": Evil()}), "is a pickle of Python, which is not read"),
+        (old + pickle.dumps({"a": Evil()}), "cannot be loaded as weights only"),
+        (b"garbage" * 100, "cannot be loaded as weights only"),
+        (b"", "is empty"),
+    ):
         (folder / "pytorch_model.bin").write_bytes(data)
-        with pytest.raises(ModelError, match="cannot be loaded as weights only"):
+        with pytest.raises(ModelError, match=message) as caught:
             convert(str(folder))
+        assert ".jsonl" not in caught.value.hint
     assert not (tmp_path / "touched").exists()

@@ -176,7 +176,8 @@ _NO_WEIGHTS = (Kind.EMPTY, Kind.WEB_PAGE, Kind.BINARY, Kind.MODEL, Kind.ADAPTER,
 
 def _require_weights(path: Path) -> None:
     if found := unfit(path, *_NO_WEIGHTS):
-        raise ModelError(f"`{path}` is {found.what}", found.hint)
+        hint = "a model's weights were expected: download it again" if found.kind is Kind.BINARY else found.hint
+        raise ModelError(f"`{path}` is {found.what}", hint)
 
 
 def _read_safetensors(path: Path) -> dict[str, StoredTensor]:
