@@ -39,7 +39,7 @@ def with_recipe(config: TrainConfig, n_rows: int, base: Path) -> TrainConfig:
     n_parameters = parameters(base)
     if config.source("lr") == "default":
         values["lr"] = max(learning_rate(n_parameters), config.min_lr)
-    return config.with_values("data", values, _reasons(values, n_rows, batch_size, n_parameters))
+    return config.with_values("data", values, _reasons(values, n_rows, n_parameters))
 
 
 def epochs(n_rows: int, batch_size: int) -> int:
@@ -59,13 +59,9 @@ def parameters(base: Path) -> int:
     return sum(math.prod(tensor.ne) for tensor in read_header(base).tensors.values())
 
 
-def _reasons(values: Mapping[str, object], n_rows: int, batch_size: int, n_parameters: int) -> dict[str, str]:
-    reasons = {}
-    if "batch_size" in values:
-        reasons["batch_size"] = count(n_rows, "row")
-    if "epochs" in values:
-        n_steps = int(str(values["epochs"])) * math.ceil(n_rows / batch_size)
-        reasons["epochs"] = f"{count(n_rows, 'row')} make {count(n_steps, 'step')}"
+def _reasons(values: Mapping[str, object], n_rows: int, n_parameters: int) -> dict[str, str]:
+    # not how many steps that makes: weights of sources and packing have a say in those
+    reasons = {name: f"for {count(n_rows, 'row')}" for name in ("batch_size", "epochs") if name in values}
     if "lr" in values:
         size = f"{n_parameters / 1e9:.1f}B" if n_parameters >= 1e9 else f"{n_parameters / 1e6:.0f}M"
         reasons["lr"] = f"for {size if n_parameters >= 1e6 else f'{n_parameters:,}'} parameters"

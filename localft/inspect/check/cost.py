@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localft.data.batching.batches import plan_batches
 from localft.data.batching.micro_batch import MICRO_TOKENS, evaluation_batches
@@ -20,9 +20,6 @@ from localft.training.recipe import with_recipe
 from localft.training.schedule import Schedule
 from localft.training.setup import with_hardware
 from localft.training.timing import weigher
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_what_was_given_stays(tmp_path: Path) -> None:
     derived = with_recipe(resolve({}), 43, base)
     assert (derived.batch_size, derived.epochs, derived.lr) == (4, 16, 3e-3)
     assert {derived.source(name) for name in ("batch_size", "epochs", "lr")} == {"data"}
-    assert derived.reasons["epochs"] == "43 rows make 176 steps"
+    assert derived.reasons["epochs"] == "for 43 rows"
     given = with_recipe(resolve({"epochs": 2, "lr": 1e-4, "batch_size": 16}), 43, base)
     assert (given.batch_size, given.epochs, given.lr, dict(given.reasons)) == (16, 2, 1e-4, {})
     assert with_recipe(resolve({"max_steps": 9}), 43, base).source("epochs") == "default"
